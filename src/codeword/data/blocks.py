@@ -1,0 +1,55 @@
+"""Reading rows a block at a time, in bounded memory, whatever holds them."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+__all__ = ["BLOCK_BYTES", "Rows", "block_length", "blocks", "read"]
+
+BLOCK_BYTES = 32 << 20
+"""How much is read at once: large enough for a disk to stream, small beside any memory."""
+
+
+class Rows(Protocol):
+    """What `codeword` asks of a holder of rows: an ndarray, a memory map, or a folder of parts."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: slice, /) -> Any: ...
+
+
+def block_length(x: Rows, block_bytes: int = BLOCK_BYTES) -> int:
+    """How many rows of `x` make a block of about `block_bytes`; at least one."""
+    row_bytes = max(1, int(np.prod(x.shape[1:], dtype=np.int64)) * x.dtype.itemsize)
+    return max(1, block_bytes // row_bytes)
+
+
+def read(x: Rows, start: int, stop: int) -> np.ndarray[Any, Any]:
+    """Rows `start` to `stop` as an ordinary array; the pages of a memory map are handed back at once.
+
+    Mapped pages count as this process's resident memory until the kernel needs them elsewhere, so a pass
+    over a file larger than memory would look, to a container's limit, like a leak.
+    """
+    block = np.array(x[start:stop])
+    mapped = getattr(x, "_mmap", None)
+    if isinstance(mapped, mmap.mmap) and hasattr(mapped, "madvise"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+    return block
+
+
+def blocks(x: Rows, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+    """Walk over `x` in order: pairs of the first row's number and an array of rows."""
+    if type(x) is np.ndarray and x.nbytes <= block_bytes:
+        yield 0, x
+        return
+    length = block_length(x, block_bytes)
+    for start in range(0, len(x), length):
+        stop = min(start + length, len(x))
+        yield start, x[start:stop] if type(x) is np.ndarray else read(x, start, stop)

@@ -1,0 +1,45 @@
+"""What every reader shares: errors of one line out of whatever a parser raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from codeword.errors import CodewordError, DataError
+
+__all__ = ["listed", "reading", "shortened"]
+
+
+def shortened(text: object, limit: int = 120) -> str:
+    """Return `text` on one line of at most `limit` characters."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def listed(items: Iterable[object], limit: int = 8) -> str:
+    """Return the first few items, separated by commas, and how many more there are."""
+    every = list(items)
+    head = ", ".join(shortened(item, 40) for item in every[:limit])
+    return head if len(every) <= limit else f"{head} and {len(every) - limit} more"
+
+
+@contextmanager
+def reading(path: Path | str, expected: str) -> Iterator[None]:
+    """Turn whatever goes wrong inside into a `DataError` that names the file and what it should hold."""
+    try:
+        yield
+    except CodewordError:
+        raise
+    except PermissionError:
+        raise DataError(f"{path} cannot be read: permission denied") from None
+    except MemoryError:
+        raise DataError(f"{path} does not fit into memory as {expected}") from None
+    except Exception as error:
+        # Parsers given arbitrary bytes raise arbitrary types (SyntaxError, struct.error, zlib.error, …).
+        raise DataError(f"{path} cannot be read as {expected}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return shortened(text) or type(error).__name__

@@ -1,0 +1,171 @@
+"""Folders of pictures, through Pillow."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword.data.common import reading
+from codeword.errors import DataError, ParameterError
+
+__all__ = ["SUFFIXES", "read_folder"]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
+
+def read_folder(
+    folder: Path, size: int | tuple[int, int] | None
+) -> tuple[NDArray[np.uint8], NDArray[np.str_] | None] | None:
+    """Return the pictures of a folder and the names of the sub-folders they lie in.
+
+    Hidden files and folders, and files that are no pictures, are passed over. The order is that of the names.
+    Of an animation the first frame is taken; pictures are turned as their camera says; 16-bit grey is brought
+    to 8 bits.
+
+    Returns
+    -------
+    x : ndarray of shape (n, height, width) or (n, height, width, 3), uint8
+        With three channels if any picture has colour.
+    y : ndarray of shape (n,) of str, or None
+        The sub-folder right under `folder` that each picture lies in; None if they lie in `folder` itself.
+        The whole is None if there is no picture.
+
+    Raises
+    ------
+    DataError
+        If a picture is damaged or too large, pictures differ in size and `size` is None, or some lie in
+        sub-folders and some do not.
+    ParameterError
+        If `size` is not one or two positive integers.
+    """
+    target = _checked_size(size)
+    with reading(folder, "a folder of pictures"):
+        paths = _pictures(folder)
+    if not paths:
+        return None
+    parts = [path.relative_to(folder).parts for path in paths]
+    here = [path for path, part in zip(paths, parts, strict=True) if len(part) == 1]
+    if here and len(here) < len(paths):
+        raise DataError(
+            f"{folder} holds {len(here)} pictures of its own ({here[0].name}, …) and "
+            f"{len(paths) - len(here)} in sub-folders: expected all of them in it, or each in a "
+            "sub-folder named by its label"
+        )
+    y = None if here else np.array([part[0] for part in parts], dtype=str)
+    return _stacked(paths, target), y
+
+
+def _checked_size(size: Any) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    pair = size if isinstance(size, tuple | list) else (size, size)
+    whole = all(
+        isinstance(side, int | np.integer) and not isinstance(side, bool) and side > 0 for side in pair
+    )
+    if len(pair) != 2 or not whole:
+        raise ParameterError(
+            "The 'size' parameter of load must be a positive integer or a pair of them, height and width. "
+            f"Got {size!r} instead."
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def _pictures(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    seen: set[str] = set()
+    for here, inside, files in os.walk(folder, followlinks=True, onerror=_raise):
+        real = os.path.realpath(here)
+        if real in seen:  # a link back up would never end
+            inside.clear()
+            continue
+        seen.add(real)
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
+        names = sorted(name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith("."))
+        found += [Path(here, name) for name in names]
+    return found
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _stacked(paths: list[Path], target: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """Decode pictures straight into one array, which gains its channels when the first colour turns up."""
+    from PIL import Image
+
+    x: NDArray[np.uint8] | None = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for i, path in enumerate(paths):
+            with reading(path, "a picture"):
+                pixels = _decoded(path, target)
+            if x is None:
+                x = _room(len(paths), pixels, paths[0])
+            if pixels.shape[:2] != x.shape[1:3]:
+                raise DataError(
+                    f"pictures differ in size: {paths[0]} is {_by(x.shape[1:])} and {path} is "
+                    f"{_by(pixels.shape)} (height × width); pass --size to bring "
+                    f"them to one, such as --size {min(x.shape[1:3])}"
+                )
+            if pixels.ndim == 3 and x.ndim == 3:
+                x = np.repeat(x[..., None], 3, axis=3)
+            x[i] = pixels if pixels.ndim == x.ndim - 1 else pixels[..., None]
+    assert x is not None  # there is a picture
+    return x
+
+
+def _room(n: int, pixels: NDArray[np.uint8], first: Path) -> NDArray[np.uint8]:
+    try:
+        return np.empty((n, *pixels.shape), np.uint8)
+    except MemoryError:
+        raise DataError(
+            f"{n} pictures of the size of {first}, {_by(pixels.shape)}, do not fit into memory: "
+            "pass a smaller --size"
+        ) from None
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]}×{shape[1]}"
+
+
+def _decoded(path: Path, target: tuple[int, int] | None) -> NDArray[np.uint8]:
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as opened:
+        picture = _plain(ImageOps.exif_transpose(opened))
+    if target is not None:
+        picture = picture.resize((target[1], target[0]), Image.Resampling.BICUBIC)
+    return np.asarray(picture)
+
+
+def _plain(picture: Any) -> Any:
+    """Return a picture as 8-bit grey ("L") or colour ("RGB")."""
+    from PIL import Image
+
+    mode = picture.mode
+    if mode in ("L", "1"):
+        return picture.convert("L")
+    if mode == "I" or mode.startswith("I;16"):
+        return Image.fromarray(_eight_bits(np.asarray(picture)))
+    if mode == "F":
+        raise ValueError(
+            "its pixels are floating-point numbers; expected 8 or 16 bits, so save them as .npy instead"
+        )
+    if mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in picture.info:
+        # Where nothing is seen any colour may be stored, often black; viewers show the white of the page.
+        colour = picture.convert("RGBA")
+        white = Image.new("RGBA", colour.size, "white")
+        return Image.alpha_composite(white, colour).convert("L" if mode in ("LA", "La") else "RGB")
+    return picture.convert("RGB")
+
+
+def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    values = values.astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("its pixels go beyond 16 bits; save them as .npy instead")
+    return ((values + 128) // 257).astype(np.uint8)

@@ -1,0 +1,168 @@
+"""Raw units to what the network sees, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codeword.data.blocks import Rows, blocks
+from codeword.errors import DataError, ParameterError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["KINDS", "Scaling", "Statistics", "describe"]
+
+KINDS = ("auto", "pixels", "unit", "standard", "none")
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """What one pass over the rows tells: their number and range, and each feature's moments."""
+
+    n: int
+    low: float
+    high: float
+    mean: np.ndarray[Any, np.dtype[np.float64]]
+    variance: np.ndarray[Any, np.dtype[np.float64]]
+
+
+def describe(x: Rows) -> Statistics:
+    """Mean and variance of each feature of `x`, of shape (n, ...), in one pass of bounded memory.
+
+    Blocks are merged by the pairwise formula of Chan, Golub & LeVeque (1979), which loses no digits.
+
+    Raises
+    ------
+    DataError
+        If a value is NaN or infinite; the message names the first bad row and column.
+    """
+    n, low, high = 0, np.inf, -np.inf
+    d = int(np.prod(x.shape[1:], dtype=np.int64))
+    mean, squares = np.zeros(d), np.zeros(d)
+    for start, block in blocks(x, 8 << 20):
+        rows = block.reshape(len(block), d)
+        least, most = float(rows.min()), float(rows.max())
+        if not (np.isfinite(least) and np.isfinite(most)):
+            _raise_first_bad(rows, start, x.shape[1:])
+        low, high = min(low, least), max(high, most)
+        wide = rows.astype(np.float64)
+        here = wide.mean(axis=0)
+        wide -= here
+        delta = here - mean
+        total = n + len(rows)
+        mean += delta * (len(rows) / total)
+        squares += np.einsum("ij,ij->j", wide, wide) + delta**2 * (n * len(rows) / total)
+        n = total
+    return Statistics(n, low, high, mean, squares / max(n, 1))
+
+
+def check_finite(block: np.ndarray[Any, Any], start: int = 0) -> None:
+    """Raise a DataError that names the first row and column that is NaN or infinite."""
+    if block.dtype.kind == "f" and block.size and not np.isfinite(block.sum(dtype=np.float64)):
+        rows = block.reshape(len(block), -1)
+        if not np.isfinite(rows).all():  # the sum of finite values can itself overflow
+            _raise_first_bad(rows, start, block.shape[1:])
+
+
+def _raise_first_bad(rows: np.ndarray[Any, Any], start: int, shape: tuple[int, ...]) -> None:
+    row, column = (int(i) for i in np.argwhere(~np.isfinite(rows))[0])
+    what = "NaN" if np.isnan(rows[row, column]) else "infinity"
+    where = f"column {column}"
+    if len(shape) > 1:
+        where = f"position {tuple(int(i) for i in np.unravel_index(column, shape))}"
+    raise DataError(
+        f"x contains {what} (the first in row {start + row}, {where}): only finite numbers can be encoded; "
+        "fill in or drop these rows first"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """The affine map from the units of x to what the network sees: (x - offset) / scale.
+
+    Attributes
+    ----------
+    kind : {"pixels", "unit", "standard", "none"}
+        `pixels` divides by 255; `unit` takes values in [0, 1] as they are; `standard` gives each feature
+        mean 0 and variance 1; `none` takes any values as they are.
+    offset, scale : ndarray of shape (1,) or (d,), float64
+    sample_shape : tuple of int
+        The shape of one sample in raw units; its product is d.
+    """
+
+    kind: str
+    offset: np.ndarray[Any, np.dtype[np.float64]]
+    scale: np.ndarray[Any, np.dtype[np.float64]]
+    sample_shape: tuple[int, ...]
+
+    @property
+    def bounded(self) -> bool:
+        """Whether scaled values lie in [0, 1], so that a decoder may end in a sigmoid."""
+        return self.kind in ("pixels", "unit")
+
+    @classmethod
+    def choose(
+        cls, kind: str, dtype: np.dtype[Any], sample_shape: tuple[int, ...], seen: Statistics
+    ) -> Scaling:
+        """The scaling asked for, or with `auto` the one that fits: see `AutoEncoder`'s `scaling`."""
+        if kind not in KINDS:
+            raise ParameterError(
+                f"The 'scaling' parameter of AutoEncoder must be one of {', '.join(KINDS)}. "
+                f"Got {kind!r} instead."
+            )
+        if kind == "auto":
+            # 0/1 flags are often kept as uint8; divided by 255 they would all but vanish.
+            if dtype == np.uint8 and seen.high > 1:
+                kind = "pixels"
+            else:
+                kind = "unit" if seen.low >= 0 and seen.high <= 1 else "standard"
+        if kind in ("pixels", "unit"):
+            top = 255.0 if kind == "pixels" else 1.0
+            if seen.low < 0 or seen.high > top:
+                raise DataError(
+                    f"scaling={kind!r} takes values from 0 to {top:g}, and x goes from {seen.low:g} to "
+                    f"{seen.high:g}: use scaling='standard'"
+                )
+            return cls(kind, np.zeros(1), np.full(1, top), sample_shape)
+        if kind == "none":
+            return cls(kind, np.zeros(1), np.ones(1), sample_shape)
+        deviation = np.sqrt(seen.variance)
+        constant = deviation <= 1e-9 * np.maximum(1e-30, np.abs(seen.mean))
+        return cls(kind, seen.mean.copy(), np.where(constant, 1.0, deviation), sample_shape)
+
+    def forward(self, rows: np.ndarray[Any, Any]) -> torch.Tensor:
+        """Rows of shape (n, ...) in raw units to a float32 CPU tensor of shape (n, d) in scaled units."""
+        import torch
+
+        flat = np.asarray(rows).reshape(len(rows), -1)
+        if flat.dtype == np.uint8:
+            return self.finish(torch.from_numpy(np.array(flat) if not flat.flags.writeable else flat))
+        if flat.dtype == np.float32 and self.kind in ("unit", "none"):
+            return torch.from_numpy(np.array(flat))
+        # In double precision: a column of large numbers that differ little keeps its digits.
+        return torch.from_numpy(((flat.astype(np.float64) - self.offset) / self.scale).astype(np.float32))
+
+    def finish(self, raw: torch.Tensor) -> torch.Tensor:
+        """uint8 rows, on any device, to float32 in scaled units: what is left to do for each batch."""
+        import torch
+
+        x = raw.to(torch.float32)
+        if self.kind == "standard":
+            offset, scale = (torch.from_numpy(a).to(x) for a in (self.offset, self.scale))
+            return x.sub_(offset).div_(scale)
+        return x.mul_(1.0 / float(self.scale[0]))
+
+    def inverse(self, scaled: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """A tensor of shape (n, d) in scaled units to float32 rows in the units and the shape of x."""
+        values = scaled.detach().cpu().numpy()
+        if self.kind in ("pixels", "standard"):
+            values = values.astype(np.float64) * self.scale + self.offset
+        return values.astype(np.float32).reshape(len(values), *self.sample_shape)
+
+    def scaled_mean(self, seen: Statistics) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The mean of each feature in scaled units, of shape (d,)."""
+        scaled: np.ndarray[Any, np.dtype[np.float64]] = (seen.mean - self.offset) / self.scale
+        return scaled

@@ -1,0 +1,399 @@
+"""CSV, Parquet and data frames: columns of numbers, brought together as rows."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword.data.common import listed, reading, shortened
+from codeword.errors import DataError
+
+__all__ = ["from_frame", "read_pixels", "read_table"]
+
+Parts = tuple[NDArray[Any], NDArray[Any] | None, tuple[str, ...] | None]
+
+_NUMBER = r"(?i)^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$|^\s*[+-]?(inf|infinity)\s*$"
+_RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
+_ROWS_AT_ONCE = 4096
+_BLOCK = 1 << 20
+_LONGEST_LINE = 1 << 26
+_FLOAT32_INTEGERS = 1 << 24  # up to here float32 holds every integer
+
+
+def read_table(path: Path, label_column: str | None) -> Parts:
+    """Return the numbers, the labels and the column names of a CSV, TSV or Parquet file.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or empty, a cell is missing, not finite or not a number, or there is no column
+        of the name `label_column`.
+    """
+    if path.name.lower().endswith((".parquet", ".pq")):
+        table = _read_parquet(path)
+    else:
+        table = _read_csv(path, label_column)
+    with reading(path, "a table"):
+        return _from_arrow(table, label_column, str(path))
+
+
+def from_frame(frame: Any, label_column: str | None) -> Parts:
+    """Return the numbers, the labels and the column names of a pandas or polars data frame."""
+    import pyarrow as pa
+
+    with reading("the DataFrame", "columns of numbers"):
+        if hasattr(frame, "to_arrow"):
+            table = frame.to_arrow()
+        else:
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+        return _from_arrow(table, None if label_column is None else str(label_column), "the DataFrame")
+
+
+def read_pixels(path: Path) -> NDArray[np.uint8]:
+    """Return a CSV file without a header, all of integers from 0 to 255, as (n, d) uint8."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    with reading(path, "a table of pixels"):
+        columns = [f"column_{i}" for i in range(len(_first_line(path).split(",")))]
+        table = arrow_csv.read_csv(
+            path,
+            read_options=arrow_csv.ReadOptions(column_names=columns),
+            convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.uint8())),
+        )
+        return _matrix(table.columns)
+
+
+def _read_parquet(path: Path) -> Any:
+    from pyarrow import parquet
+
+    with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
+        table = file.read()
+    # pandas keeps the index of a frame as a column of this name: it names rows and measures nothing.
+    index = [name for name in table.column_names if name.startswith("__index_level_")]
+    return table.drop_columns(index) if index else table
+
+
+def _read_csv(path: Path, label_column: str | None) -> Any:
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    with reading(path, "a table of text in UTF-8"):
+        line = _first_line(path)
+        delimiter = _delimiter(path, line)
+        cells = next(csv.reader([line], delimiter=delimiter), [])
+        columns = [f"column_{i}" for i in range(len(cells))] if _all_numbers(cells) else None
+        names = columns or cells
+        options = {
+            "read_options": arrow_csv.ReadOptions(
+                column_names=columns, block_size=max(_BLOCK, 32 * len(line))
+            ),
+            "parse_options": arrow_csv.ParseOptions(delimiter=delimiter),
+        }
+        # Types are guessed from the first block; where a later one does not fit, cells are read as text and
+        # judged here. The labels join in only if they were what did not fit.
+        text = dict.fromkeys(names, pa.string())
+        for types in ({}, {name: kind for name, kind in text.items() if name != label_column}, text):
+            try:
+                convert = arrow_csv.ConvertOptions(column_types=types)
+                return arrow_csv.read_csv(path, convert_options=convert, **options)
+            except pa.ArrowInvalid as error:
+                if "conversion error" not in str(error):
+                    _explain_ragged(path, columns, delimiter)
+                    raise
+        raise DataError(f"{path} holds cells that are not text in UTF-8: save it in that encoding")
+
+
+def _first_line(path: Path) -> str:
+    import pyarrow as pa
+
+    head = b""
+    with pa.input_stream(str(path), compression="detect") as stream:
+        while b"\n" not in head.lstrip(b"\xef\xbb\xbf\r\n") and len(head) < _LONGEST_LINE:
+            chunk = stream.read(_BLOCK)
+            if not chunk:
+                break
+            head += chunk
+    return (head.decode("utf-8-sig", "replace").lstrip("\r\n").splitlines() or [""])[0]
+
+
+def _delimiter(path: Path, line: str) -> str:
+    """Tabs in a .tsv file; elsewhere commas, or where the first line has none, what it has instead."""
+    if path.name.lower().endswith((".tsv", ".tsv.gz")):
+        return "\t"
+    return next((mark for mark in (",", ";", "\t") if mark in line), ",")
+
+
+def _all_numbers(cells: list[str]) -> bool:
+    filled = [cell for cell in cells if cell.strip()]
+    try:
+        [float(cell) for cell in filled]
+    except ValueError:
+        return False
+    return bool(filled)
+
+
+def _explain_ragged(path: Path, columns: list[str] | None, delimiter: str) -> None:
+    """Raise an error that names the first line of a wrong length, if there is one.
+
+    The file is read again, since only a reader of one thread counts lines.
+    """
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    try:
+        arrow_csv.read_csv(
+            path,
+            read_options=arrow_csv.ReadOptions(column_names=columns, use_threads=False),
+            parse_options=arrow_csv.ParseOptions(delimiter=delimiter),
+        )
+    except pa.ArrowInvalid as error:
+        found = _RAGGED.search(str(error))
+        if found:
+            line, expected, actual, text = found.groups()
+            raise DataError(
+                f"{path}: line {line} has {actual} cells, expected {expected} as in the first line: "
+                f"{shortened(text, 60)!r}"
+            ) from None
+
+
+def _from_arrow(table: Any, label_column: str | None, where: str) -> Parts:
+    names = [str(name) for name in table.column_names]
+    _check_names(names, table.num_rows, label_column, where)
+    y = None
+    if label_column is not None:
+        index = names.index(label_column)
+        y = _labels(table.column(index), label_column, where)
+        names.pop(index)
+        table = table.remove_column(index)
+    columns = [_decoded(column) for column in table.columns]
+    if len(columns) == 1 and _is_list(columns[0].type):
+        return _from_lists(columns[0], names[0], where), y, None
+    columns = _numbers(columns, names, label_column, where)
+    _check_missing(columns, names, where)
+    x = _matrix(columns)
+    _check_finite(x, names, where)
+    return x, y, tuple(names)
+
+
+def _check_names(names: list[str], rows: int, label_column: str | None, where: str) -> None:
+    if rows == 0 or not names:
+        raise DataError(f"{where} holds no rows: expected a line of column names and then numbers")
+    twice = (
+        next((name for name in names if names.count(name) > 1), None)
+        if len(set(names)) < len(names)
+        else None
+    )
+    if twice is not None:
+        raise DataError(f"{where} has two columns called {twice!r}: rename one")
+    if label_column is None:
+        return
+    if label_column not in names:
+        raise DataError(f"{where} has no column {label_column!r}; its columns: {listed(names)}")
+    if len(names) == 1:
+        raise DataError(
+            f"{where} has no column besides the labels {label_column!r}: expected columns of numbers"
+        )
+
+
+def _decoded(column: Any) -> Any:
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _decoded(column.cast(kind.value_type))
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.float64())
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        text = [None if cell is None else cell.decode("utf-8", "replace") for cell in column.to_pylist()]
+        return pa.chunked_array([pa.array(text, pa.string())])
+    return column
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_number(kind: Any) -> bool:
+    import pyarrow as pa
+
+    types = pa.types
+    return bool(
+        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind)
+    )
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _labels(column: Any, name: str, where: str) -> NDArray[Any]:
+    column = _decoded(column)
+    if column.null_count:
+        raise _missing(where, _first(column.is_null()), name)
+    if _is_text(column.type):
+        return np.array(column.to_pylist(), dtype=str)
+    return np.asarray(column.to_numpy())
+
+
+def _first(mask: Any) -> int:
+    """Return the first place where a boolean column is true."""
+    import pyarrow.compute as pc
+
+    return int(pc.index(mask, True).as_py())
+
+
+def _numbers(columns: list[Any], names: list[str], label_column: str | None, where: str) -> list[Any]:
+    """Turn columns of text that hold nothing but numbers into numbers, and refuse all other text."""
+    alien = [name for column, name in zip(columns, names, strict=True) if not _is_number(column.type)]
+    out, bad = [], []
+    for column, name in zip(columns, names, strict=True):
+        if _is_number(column.type):
+            out.append(column)
+        elif not _is_text(column.type):
+            raise DataError(
+                f"{where}: column {name!r} holds {column.type} values: expected numbers; convert or drop it"
+            )
+        else:
+            numbers, row = _parsed(column)
+            if numbers is None:
+                bad.append((row, name, column))
+            out.append(numbers)
+    if bad:
+        row, name, column = min(bad, key=lambda each: each[0])
+        raise _word(
+            column, row, name, where, may_be_labels=label_column is None and len(bad) == 1 == len(alien)
+        )
+    return out
+
+
+def _parsed(column: Any) -> tuple[Any, int]:
+    """Return a column of text as numbers, or None and the first row that is neither a number nor empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv as arrow_csv
+
+    column = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    empty = pc.is_in(column, value_set=pa.array(arrow_csv.ConvertOptions().null_values))
+    column = pc.if_else(empty, None, column)
+    if column.null_count < len(column):
+        lower = pc.utf8_lower(column)
+        if pc.all(pc.is_in(lower, value_set=pa.array(["true", "false", None]))).as_py():
+            return pc.equal(lower, "true"), -1
+    word = pc.fill_null(pc.invert(pc.match_substring_regex(column, _NUMBER)), False)
+    if pc.any(word).as_py():
+        return None, _first(word)
+    return pc.replace_substring_regex(column, r"^\+", "").cast(pa.float64()), -1
+
+
+def _word(column: Any, row: int, name: str, where: str, *, may_be_labels: bool) -> DataError:
+    import pyarrow.compute as pc
+
+    word = shortened(column[row].as_py(), 40)
+    any_number = pc.any(pc.match_substring_regex(column, _NUMBER)).as_py()
+    advice = f"pass --label-column {name} if it holds labels"
+    if not any_number:
+        others = "" if may_be_labels else ", and drop any other column of words"
+        return DataError(
+            f"{where}: column {name!r} holds words (row {row + 1}: {word!r}): expected numbers; "
+            f"{advice}{others}"
+        )
+    end = f"correct it, or {advice}" if may_be_labels else "correct it or drop the column"
+    return DataError(f"{where}: row {row + 1}, column {name!r} holds {word!r}: expected a number; {end}")
+
+
+def _missing(where: str, row: int, name: str) -> DataError:
+    return DataError(
+        f"{where}: row {row + 1}, column {name!r} is empty or NaN: expected a number; fill it or drop the row"
+    )
+
+
+def _check_missing(columns: list[Any], names: list[str], where: str) -> None:
+    holes = [(_first(column.is_null()), i) for i, column in enumerate(columns) if column.null_count]
+    if holes:
+        row, i = min(holes)
+        raise _missing(where, row, names[i])
+
+
+def _check_finite(x: NDArray[Any], names: list[str], where: str) -> None:
+    if x.dtype.kind != "f" or np.isfinite(x).all():
+        return
+    row, i = (int(place) for place in np.argwhere(~np.isfinite(x))[0])
+    if np.isnan(x[row, i]):
+        raise _missing(where, row, names[i])
+    raise DataError(
+        f"{where}: row {row + 1}, column {names[i]!r} holds {x[row, i]}: expected a finite number"
+    )
+
+
+def _dtype(column: Any) -> np.dtype[Any]:
+    """Return uint8, or the smaller of float32 and float64 that holds the column's values for certain."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_uint8(kind):
+        return np.dtype(np.uint8)
+    if (
+        pa.types.is_boolean(kind)
+        or pa.types.is_null(kind)
+        or kind.bit_width <= 16
+        or pa.types.is_float32(kind)
+    ):
+        return np.dtype(np.float32)
+    if pa.types.is_integer(kind):
+        limits = pc.min_max(column).as_py()
+        if limits["min"] >= -_FLOAT32_INTEGERS and limits["max"] <= _FLOAT32_INTEGERS:
+            return np.dtype(np.float32)
+    return np.dtype(np.float64)
+
+
+def _matrix(columns: list[Any]) -> NDArray[Any]:
+    """Bring columns together as rows, a few thousand at once so that they stay in the processor's cache."""
+    import pyarrow as pa
+
+    dtype = np.result_type(*{_dtype(column) for column in columns})
+    table = pa.table(columns, names=[str(i) for i in range(len(columns))])
+    x = np.empty(table.shape, dtype)
+    start = 0
+    for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        block = x[start : start + len(batch)]
+        for i, column in enumerate(batch.columns):
+            block[:, i] = column.to_numpy(zero_copy_only=False)
+        start += len(batch)
+    return x
+
+
+def _from_lists(column: Any, name: str, where: str) -> NDArray[Any]:
+    """Return a column whose cells are lists, all alike, as (n, length, …)."""
+    import pyarrow.compute as pc
+
+    shape = [len(column)]
+    while _is_list(column.type):
+        lengths = pc.list_value_length(column)
+        if column.null_count or pc.count_distinct(lengths).as_py() != 1:
+            raise DataError(
+                f"{where}: the lists of column {name!r} differ in length: expected lists all alike"
+            )
+        shape.append(lengths[0].as_py())
+        column = pc.list_flatten(column)
+    if not _is_number(column.type) or column.null_count:
+        raise DataError(
+            f"{where}: the lists of column {name!r} hold {column.type} or empty cells: expected numbers"
+        )
+    x = _matrix([column]).reshape(shape)
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        row = int(np.argwhere(~np.isfinite(x))[0][0])
+        raise DataError(
+            f"{where}: row {row + 1}, column {name!r} holds NaN or infinity: expected finite numbers"
+        )
+    return x

@@ -1,0 +1,52 @@
+"""What goes wrong, by whose hand.
+
+Every message is one line: what was wrong, where, what was expected, what to do.
+
+::
+
+    CodewordError
+    ├── InputError (also a ValueError)        the caller's mistake; the command line exits with 2
+    │   ├── DataError                         a source that cannot be read as rows of numbers
+    │   ├── ParameterError                    a parameter or option with a value it cannot have
+    │   └── ModelError                        a model folder that is missing, damaged or does not fit
+    ├── DownloadError (also an OSError)       a named data set that could not be fetched
+    └── TrainingError (also a RuntimeError)   training that cannot go on
+"""
+
+__all__ = [
+    "CodewordError",
+    "DataError",
+    "DownloadError",
+    "InputError",
+    "ModelError",
+    "ParameterError",
+    "TrainingError",
+]
+
+
+class CodewordError(Exception):
+    """Whatever `codeword` raises on purpose."""
+
+
+class InputError(CodewordError, ValueError):
+    """What the caller gave cannot be used as it is."""
+
+
+class DataError(InputError):
+    """A source cannot be read as rows of numbers, or rows do not fit the model."""
+
+
+class ParameterError(InputError):
+    """A parameter has a value it cannot have."""
+
+
+class ModelError(InputError):
+    """A model folder is missing, damaged, or does not fit the code that opens it."""
+
+
+class DownloadError(CodewordError, OSError):
+    """A named data set is neither on this machine nor could be fetched."""
+
+
+class TrainingError(CodewordError, RuntimeError):
+    """Training cannot go on; the estimator keeps the last good weights where there are any."""

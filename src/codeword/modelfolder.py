@@ -1,0 +1,134 @@
+"""A model on disk: JSON and safetensors, nothing that runs when it is opened.
+
+::
+
+    digits.ae/
+      config.json          parameters, library version, the shape and names of the data, the scaling
+      weights.safetensors  every tensor
+      history.jsonl        one line an epoch
+      README.md            what it is, in words and figures
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from codeword.errors import ModelError
+from codeword.files import writing
+
+__all__ = ["FORMAT", "Folder", "read_folder", "write_folder"]
+
+FORMAT = 1
+"""Raised when an older codeword could no longer read what is written."""
+
+
+@dataclass
+class Folder:
+    """What a model folder holds."""
+
+    config: dict[str, Any]
+    tensors: dict[str, Tensor]
+    history: list[dict[str, Any]]
+    card: str = ""
+
+
+def write_folder(path: str | os.PathLike[str], folder: Folder, *, overwrite: bool = False) -> None:
+    """Write a model folder, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If `path` exists and `overwrite` is false.
+    """
+    path = Path(path)
+    if overwrite and path.exists() and not (path / "config.json").is_file():
+        raise ModelError(
+            f"{path} exists and is not a model folder: it is not overwritten; choose another name"
+        )
+    with writing(path, overwrite=overwrite) as new:
+        new.mkdir()
+        (new / "config.json").write_text(
+            json.dumps({"format": FORMAT, **folder.config}, indent=2) + "\n", "utf-8"
+        )
+        tensors = {
+            name: tensor.detach().cpu().contiguous().clone() for name, tensor in folder.tensors.items()
+        }
+        (new / "weights.safetensors").write_bytes(save(tensors))
+        (new / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in folder.history), "utf-8")
+        (new / "README.md").write_text(folder.card, "utf-8")
+
+
+def read_folder(path: str | os.PathLike[str]) -> Folder:
+    """Read a model folder.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or a file of it is missing, cut, damaged, or of a later format.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ModelError(f"{path}: there is no model folder here; `codeword train` makes one")
+    if not path.is_dir():
+        raise ModelError(
+            f"{path} is a file; a model is a folder with config.json and weights.safetensors in it"
+        )
+    config = _read_json(path / "config.json")
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        found = config.get("format") if isinstance(config, dict) else type(config).__name__
+        raise ModelError(
+            f"{path / 'config.json'}: the format is {found!r}, and this codeword reads {FORMAT}; upgrade it"
+        )
+    weights = path / "weights.safetensors"
+    try:
+        tensors = load_file(weights)
+    except FileNotFoundError:
+        raise ModelError(
+            f"{weights} is missing: the model folder is incomplete; train or copy it again"
+        ) from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{weights} is damaged or cut short ({_line(error)}); train or copy it again"
+        ) from None
+    return Folder(config, tensors, _read_history(path / "history.jsonl"))
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path} is missing: {path.parent} is not a model folder, or not a whole one"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is damaged ({_line(error)}); train or copy the model again") from None
+
+
+def _read_history(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"{path} is missing or damaged ({_line(error)}); train or copy the model again"
+        ) from None
+    for row in rows:
+        if not isinstance(row, dict) or not _is_number(row.get("train_loss")) or "epoch" not in row:
+            raise ModelError(f"{path}: a line lacks 'epoch' or 'train_loss'; train or copy the model again")
+    return rows
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

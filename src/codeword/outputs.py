@@ -1,0 +1,102 @@
+"""Rows to a file, a block at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from codeword.errors import InputError
+from codeword.files import check_free, writing
+
+__all__ = ["FORMATS", "check_output", "row_writer"]
+
+FORMATS = (".npy", ".npz", ".csv", ".parquet")
+
+
+class RowWriter(Protocol):
+    """Takes rows in order."""
+
+    def __call__(self, rows: np.ndarray[Any, Any], /) -> None: ...
+
+
+def check_output(path: Path, *, overwrite: bool, formats: Sequence[str] = FORMATS) -> Path:
+    """Say early, before any work is done, that `path` cannot be written.
+
+    Raises
+    ------
+    InputError
+        If its ending is not one of `formats`, it exists, or its folder does not.
+    """
+    if path.suffix.lower() not in formats:
+        raise InputError(
+            f"{path}: cannot tell the format from the ending {path.suffix!r}; use {', '.join(formats)}"
+        )
+    return check_free(path, overwrite=overwrite)
+
+
+@contextmanager
+def row_writer(
+    path: str | os.PathLike[str],
+    n: int,
+    shape: tuple[int, ...],
+    names: Sequence[str],
+    *,
+    overwrite: bool = False,
+) -> Iterator[RowWriter]:
+    """A function that takes `n` float32 rows of `shape`, some at a time, into a file that appears when whole.
+
+    `names` are the columns of a CSV or Parquet file, one for each value of a row. Memory holds a block, but
+    for `.npz`, whose rows are collected first.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    with writing(check_output(path, overwrite=overwrite), overwrite=overwrite) as new:
+        if suffix in (".npy", ".npz"):
+            with _array_writer(new, n, shape, key=names[0].rstrip("0123456789_") or "x") as write:
+                yield write
+        else:
+            with _table_writer(new, list(names)) as write:
+                yield write
+
+
+@contextmanager
+def _array_writer(path: Path, n: int, shape: tuple[int, ...], *, key: str) -> Iterator[RowWriter]:
+    packed = path.suffix.lower() == ".npz"
+    with open(path, "wb") as file:
+        if not packed:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (n, *shape)}
+            np.lib.format.write_array_header_1_0(file, header)
+        rows: list[np.ndarray[Any, Any]] = []
+
+        def write(block: np.ndarray[Any, Any]) -> None:
+            block = np.ascontiguousarray(block, dtype="<f4")
+            if packed:
+                rows.append(block)
+            else:
+                file.write(block.data)
+
+        yield write
+        if packed:
+            np.savez_compressed(file, allow_pickle=False, **{key: np.concatenate(rows)})
+
+
+@contextmanager
+def _table_writer(path: Path, names: list[str]) -> Iterator[RowWriter]:
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, pa.float32()) for name in names])
+    make = pq.ParquetWriter if path.suffix.lower() == ".parquet" else pa_csv.CSVWriter
+    with make(str(path), schema) as writer:
+
+        def write(block: np.ndarray[Any, Any]) -> None:
+            columns = np.asarray(block, dtype=np.float32).reshape(len(block), -1).T
+            writer.write_table(pa.table([np.ascontiguousarray(c) for c in columns], schema=schema))
+
+        yield write

@@ -1,0 +1,84 @@
+"""What commands show of a model and its data: choices of rows, titles, tables in text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codeword.data import Data
+from codeword.estimator import AutoEncoder
+from codeword.mapping import map_codes
+from codeword.plots import reconstruction_figure
+from codeword.progress import Progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["choose", "evaluation_table", "map_of", "picture_reconstructions"]
+
+
+def choose(n: int, most: int, seed: int) -> list[int]:
+    """At most `most` of `n` rows at random, in order."""
+    if most >= n:
+        return list(range(n))
+    return sorted(np.random.default_rng(seed).choice(n, most, replace=False).tolist())
+
+
+def picture_reconstructions(ae: AutoEncoder, data: Data, rows: Sequence[int]) -> Figure:
+    """Samples `rows` over their reconstructions, each with its number and its error."""
+    x = np.stack([np.asarray(data.x[i]) for i in rows]).reshape(len(rows), *ae.sample_shape_)
+    errors = -ae.score_samples(x)
+    titles = [f"{row}\n{error:.4f}" for row, error in zip(rows, errors, strict=True)]
+    names = data.names
+    return reconstruction_figure(
+        x, ae.reconstruct(x), titles=titles, sample_shape=ae.sample_shape_, names=names
+    )
+
+
+def map_of(
+    ae: AutoEncoder,
+    data: Data,
+    rows: Sequence[int],
+    *,
+    method: str = "auto",
+    seed: int = 0,
+    verbose: bool = False,
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The codes of some rows on a plane, of shape (n, 2)."""
+    codes = ae.transform(np.asarray(data.x[np.asarray(rows)]))
+    with Progress(0, "map", verbose=verbose) as progress:
+        return map_codes(codes, method=method, random_state=seed, progress=progress.upto)
+
+
+def evaluation_table(figures: dict[str, Any], what: str) -> str:
+    """The figures of `evaluate` for a person to read."""
+    k = figures["k"]
+    lines = [
+        f"{what}: {figures['n']:,} rows, {k} numbers each",
+        "",
+        f"{'':24}{'mean squared error':>20}{'variance kept':>16}",
+        _table_row("auto-encoder", figures["mse"], figures["explained_variance"]),
+    ]
+    if figures["pca_mse"] is not None:
+        lines.append(
+            _table_row(f"PCA with {k} components", figures["pca_mse"], figures["pca_explained_variance"])
+        )
+        lines += ["", _comparison(figures["mse"], figures["pca_mse"])]
+    return "\n".join(lines)
+
+
+def _table_row(name: str, error: float, kept: float | None) -> str:
+    share = "–" if kept is None else f"{100 * kept:.1f}%"
+    return f"{name:24}{error:>20.5g}{share:>16}"
+
+
+def _comparison(error: float, pca: float) -> str:
+    if error <= 0 or pca <= 0 or abs(error / pca - 1) < 0.005:
+        return "The auto-encoder and PCA keep the same."
+    if error < pca:
+        return f"The auto-encoder's error is {pca / error:.2f} times smaller than PCA's."
+    return (
+        f"PCA's error is {error / pca:.2f} times smaller than the auto-encoder's: train longer, or use PCA."
+    )
