@@ -396,7 +396,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 )
 
         def whole(value: Any) -> bool:
-            return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value > 0
+            return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value > 0)
 
         def real(value: Any) -> bool:
             return isinstance(value, numbers.Real) and not isinstance(value, bool)

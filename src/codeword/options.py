@@ -104,9 +104,9 @@ def with_parameters(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(**given, parameters=values)
 
     kept = [p for p in own.parameters.values() if p.name != "parameters"]
-    run.__signature__ = own.replace(parameters=[*kept, *options])
+    run.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in (*kept, *options)}
-    del run.__wrapped__  # type: ignore[attr-defined]
+    del run.__wrapped__
     return run
 
 

@@ -42,7 +42,7 @@ def map_of(
     data: Data,
     rows: Sequence[int],
     *,
-    method: str = "auto",
+    method: Any = "auto",
     seed: int = 0,
     verbose: bool = False,
 ) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -170,8 +170,8 @@ def _copy(network: Network) -> dict[str, Tensor]:
 
 def _diverged(row: dict[str, Any], plan: Plan) -> TrainingError:
     return TrainingError(
-        f"the loss became {row['train_loss']} in epoch {row['epoch']}: training diverged; try a lower learning "
-        f"rate (it was {plan.learning_rate:g}) or scaling='standard'. The weights before that epoch are kept"
+        f"the loss became {row['train_loss']} in epoch {row['epoch']}: training diverged; try a learning rate "
+        f"below {plan.learning_rate:g}, or scaling='standard'. The weights before that epoch are kept"
     )
 
 
