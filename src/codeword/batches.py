@@ -1,19 +1,43 @@
-"""Shuffled batches of rows, in scaled units, on the training device."""
+"""Shuffled batches of rows, in scaled units, on the training device.
+
+Rows that fit lie on the device as one tensor (`ResidentBatches`). Rows that do not are read in shuffled
+blocks by one thread that keeps a window ahead (`StreamedBatches`); memory then holds three windows, whatever
+the size of the file.
+"""
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Iterator
-from typing import Protocol
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from codeword.data.scaling import Scaling
+from codeword.data.blocks import Rows, block_length, blocks, read
+from codeword.data.scaling import Scaling, check_finite
+from codeword.distributed import World
 
-__all__ = ["Batches", "ResidentBatches"]
+__all__ = ["Batches", "ResidentBatches", "StreamedBatches", "make_batches"]
 
 GATHER_ROWS = 2048
 """Rows gathered and scaled in one go: the cost of each call is shared by many small batches."""
+
+BLOCK_BYTES = 1 << 20
+"""Read at once: large enough that a disk does not notice the shuffling."""
+
+WINDOW_BYTES = 64 << 20
+"""Blocks that are mixed with each other, row by row."""
+
+RESIDENT_BYTES = 2 << 30
+"""Memory maps and folders of parts up to this size, and to a quarter of memory, are read in whole."""
+
+HELD_OUT_ROWS = 10_000
+HELD_OUT_RUN = 64
+"""Of streamed rows, so many at most are held out, in runs of so many spread evenly over the file."""
 
 
 class Batches(Protocol):
@@ -21,38 +45,221 @@ class Batches(Protocol):
 
     n: int
 
-    def epoch(self, seed: int, batch_size: int, first: int = 0) -> Iterator[Tensor]:
-        """Batches (b, d) from the batch numbered `first` on; the order depends on `seed` alone."""
+    def steps(self, batch_size: int) -> int:
+        """How many batches an epoch has, on every process."""
         ...
 
-    def in_order(self, batch_size: int) -> Iterator[Tensor]:
-        """The same rows, unshuffled."""
+    def epoch(self, seed: int, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, float]]:
+        """Batches (b, d) from the one numbered `first` on, each with this process's share of the step's rows.
+
+        The order depends on `seed` alone.
+        """
         ...
 
 
 class ResidentBatches:
     """Rows that lie on the device as one tensor: a batch is an index, no loader and no worker.
 
-    uint8 rows stay uint8, a quarter of the memory, and are scaled as they are gathered.
+    uint8 rows stay uint8, a quarter of the memory, and are scaled as they are gathered. Of several processes
+    each holds all rows and takes its part of each batch, so that two with batches of b make the very steps
+    that one makes with batches of 2b.
     """
 
-    def __init__(self, rows: Tensor, scaling: Scaling) -> None:
-        self.rows, self.scaling = rows, scaling
+    def __init__(self, rows: Tensor, scaling: Scaling, world: World | None = None) -> None:
+        self.rows, self.scaling, self.world = rows, scaling, world or World()
         self.n = len(rows)
 
-    def epoch(self, seed: int, batch_size: int, first: int = 0) -> Iterator[Tensor]:
+    def steps(self, batch_size: int) -> int:
+        """See `Batches.steps`."""
+        return -(-self.n // (batch_size * self.world.size))
+
+    def epoch(self, seed: int, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, float]]:
         """See `Batches.epoch`."""
-        order = torch.randperm(self.n, generator=torch.Generator().manual_seed(seed)).to(self.rows.device)
-        yield from self._gather(order[first * batch_size :], batch_size)
+        order = _shuffled(self.n, seed).to(self.rows.device)
+        rank, size = self.world.rank, self.world.size
+        whole = batch_size * size
+        order = order[first * whole :]
+        if size == 1:
+            for x in _gather(self.rows, order, batch_size, self.scaling):
+                yield x, 1.0
+            return
+        for step in torch.split(order, whole):
+            mine = step[rank * len(step) // size : (rank + 1) * len(step) // size]
+            for x in _gather(self.rows, mine, batch_size, self.scaling):
+                yield x, len(x) / len(step)
+            if not len(mine):
+                yield _nothing(self.rows), 0.0
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
-        """See `Batches.in_order`."""
-        yield from self._gather(torch.arange(self.n, device=self.rows.device), batch_size)
+        """The same rows, unshuffled, on every process."""
+        yield from _gather(self.rows, torch.arange(self.n, device=self.rows.device), batch_size, self.scaling)
 
-    def _gather(self, order: Tensor, batch_size: int) -> Iterator[Tensor]:
-        length = max(1, GATHER_ROWS // batch_size) * batch_size
-        for index in torch.split(order, length):
-            rows = self.rows.index_select(0, index)
-            if rows.dtype == torch.uint8:
-                rows = self.scaling.finish(rows)
-            yield from torch.split(rows, batch_size)
+
+class StreamedBatches:
+    """Rows read from where they lie, in shuffled blocks, a window ahead of their use.
+
+    Blocks of about a megabyte are drawn in random order; those of one window are mixed row by row. Of several
+    processes each reads its own blocks.
+    """
+
+    def __init__(
+        self,
+        x: Rows,
+        ranges: list[tuple[int, int]],
+        scaling: Scaling,
+        device: torch.device,
+        world: World | None = None,
+    ) -> None:
+        self.x, self.scaling, self.device, self.world = x, scaling, device, world or World()
+        length = block_length(x, BLOCK_BYTES)
+        self.blocks = [
+            (start, min(start + length, stop)) for a, stop in ranges for start in range(a, stop, length)
+        ]
+        self.per_window = max(1, WINDOW_BYTES // BLOCK_BYTES)
+        self.n = sum(b - a for a, b in self.blocks)
+
+    def _mine(self, order: list[int], rank: int) -> list[int]:
+        return order[rank :: self.world.size]
+
+    def _counts(self, order: list[int]) -> list[int]:
+        """How many rows each process reads in this order."""
+        sizes = [b - a for a, b in self.blocks]
+        return [sum(sizes[i] for i in self._mine(order, rank)) for rank in range(self.world.size)]
+
+    def steps(self, batch_size: int) -> int:
+        """See `Batches.steps`: every process makes as many as the one with most rows."""
+        # Blocks differ by their last row only, so that the count of any order bounds them all.
+        longest = max((b - a for a, b in self.blocks), default=1)
+        return -(-min(self.n, longest * -(-len(self.blocks) // self.world.size)) // batch_size)
+
+    def epoch(self, seed: int, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, float]]:
+        """See `Batches.epoch`."""
+        order = _shuffled(len(self.blocks), seed).tolist()
+        counts = self._counts(order)
+        mine = self._mine(order, self.world.rank)
+        batches = self._batches(mine, seed, batch_size, first)
+        for step in range(first, self.steps(batch_size)):
+            rows = [min(batch_size, max(0, count - step * batch_size)) for count in counts]
+            x = next(batches) if rows[self.world.rank] else _nothing(torch.empty(0, device=self.device))
+            if not sum(rows):
+                return
+            yield x, rows[self.world.rank] / sum(rows)
+
+    def _batches(self, mine: list[int], seed: int, batch_size: int, first: int) -> Iterator[Tensor]:
+        """This process's batches, cut across the windows' borders, from the one numbered `first` on."""
+        left = torch.empty(0, device=self.device)
+        for number, rows, past in self._windows(mine, first * batch_size):
+            order = _shuffled(len(rows), (seed + number) % (1 << 63)).to(self.device)[past:]
+            # What the window before left over makes the first batch whole.
+            head = min(len(order), batch_size - len(left)) if len(left) else 0
+            if head:
+                left = torch.cat([left, _scaled(self.scaling, rows.index_select(0, order[:head]))])
+                if len(left) < batch_size:
+                    continue
+                yield left
+            left = torch.empty(0, device=self.device)
+            for x in _gather(rows, order[head:], batch_size, self.scaling):
+                if len(x) == batch_size:
+                    yield x
+                else:
+                    left = x.clone()
+        if len(left):
+            yield left
+
+    def _windows(self, mine: list[int], to_skip: int) -> Iterator[tuple[int, Tensor, int]]:
+        """The number of each window, its rows on the device, and how many of them a resumed run is past.
+
+        A thread reads ahead; windows that are past as a whole are not read.
+        """
+        todo: list[tuple[int, list[int], int]] = []
+        for number, start in enumerate(range(0, len(mine), self.per_window)):
+            group = mine[start : start + self.per_window]
+            size = sum(self.blocks[i][1] - self.blocks[i][0] for i in group)
+            past = min(size, to_skip)
+            to_skip -= past
+            if past < size:
+                todo.append((number, group, past))
+        with ThreadPoolExecutor(1, thread_name_prefix="codeword-read") as reader:
+            ahead: Future[Tensor] | None = None
+            for place, (number, _, past) in enumerate(todo):
+                window = (ahead or reader.submit(self._read, todo[place][1])).result()
+                ahead = reader.submit(self._read, todo[place + 1][1]) if place + 1 < len(todo) else None
+                yield number, window, past
+
+    def _read(self, group: list[int]) -> Tensor:
+        parts = []
+        for start, stop in (self.blocks[i] for i in group):
+            block = read(self.x, start, stop)
+            check_finite(block, start)
+            parts.append(_resident(block, self.scaling))
+        return torch.cat(parts).to(self.device)
+
+
+def make_batches(
+    x: Rows, scaling: Scaling, fraction: float, seed: int, device: torch.device, world: World
+) -> tuple[Batches, ResidentBatches | None]:
+    """Rows to train on and, where `fraction` is not 0, rows held out."""
+    if fits(x, device):
+        rows = torch.cat([_resident(block, scaling) for _, block in blocks(x)])
+        held_out = min(int(len(rows) * fraction), len(rows) - 1)
+        if not held_out:
+            return ResidentBatches(rows.to(device), scaling, world), None
+        order = _shuffled(len(rows), seed)
+        kept, out = order[held_out:].sort().values, order[:held_out].sort().values
+        return (
+            ResidentBatches(rows[kept].to(device), scaling, world),
+            ResidentBatches(rows[out].to(device), scaling),
+        )
+    runs = min(int(len(x) * fraction), HELD_OUT_ROWS) // HELD_OUT_RUN
+    starts = [int(s) for s in np.linspace(0, len(x) - HELD_OUT_RUN, runs)] if runs else []
+    edges = [0, *itertools.chain.from_iterable((s, s + HELD_OUT_RUN) for s in starts), len(x)]
+    ranges = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
+    train = StreamedBatches(x, ranges, scaling, device, world)
+    if not starts:
+        return train, None
+    out_rows = torch.cat([_resident(read(x, s, s + HELD_OUT_RUN), scaling) for s in starts])
+    return train, ResidentBatches(out_rows.to(device), scaling)
+
+
+def fits(x: Rows, device: torch.device) -> bool:
+    """Whether the rows should lie on the device whole."""
+    row = x.dtype.itemsize if x.dtype == np.uint8 else 4
+    size = int(np.prod(x.shape, dtype=np.int64)) * row
+    if device.type == "cuda":
+        return size <= torch.cuda.mem_get_info(device)[0] // 2
+    return type(x) is np.ndarray or size <= min(RESIDENT_BYTES, _memory() // 4)
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return 8 << 30
+
+
+def _resident(block: np.ndarray[Any, Any], scaling: Scaling) -> Tensor:
+    """Rows as they lie on the device: uint8 as it is, anything else scaled."""
+    if block.dtype == np.uint8:
+        flat = block.reshape(len(block), -1)
+        return torch.from_numpy(flat if flat.flags.writeable else flat.copy())
+    return scaling.forward(block)
+
+
+def _scaled(scaling: Scaling, rows: Tensor) -> Tensor:
+    return scaling.finish(rows) if rows.dtype == torch.uint8 else rows
+
+
+def _gather(rows: Tensor, order: Tensor, batch_size: int, scaling: Scaling) -> Iterator[Tensor]:
+    if not len(order):
+        return
+    length = max(1, GATHER_ROWS // batch_size) * batch_size
+    for index in torch.split(order, length):
+        yield from torch.split(_scaled(scaling, rows.index_select(0, index)), batch_size)
+
+
+def _shuffled(n: int, seed: int) -> Tensor:
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+
+
+def _nothing(rows: Tensor) -> Tensor:
+    return torch.empty(0, *rows.shape[1:], device=rows.device)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeword.errors import CodewordError, InputError, ParameterError
-from codeword.files import check_free
-from codeword.options import with_parameters
+from codeword.errors import CodewordError, DataError, InputError, ParameterError
+from codeword.files import check_free, check_own, remove
+from codeword.options import in_options, indices, size_of, with_parameters
 
 if TYPE_CHECKING:
     from codeword.data import Data
@@ -35,24 +37,37 @@ app = typer.Typer(
 
 PICTURES = (".png", ".svg", ".pdf")
 
+MODEL_FILES = ("config.json", "weights.safetensors", "history.jsonl", "README.md")
+
 Model = Annotated[
-    Path, typer.Argument(help="A model folder, as `codeword train` makes it.", show_default=False)
+    Path,
+    typer.Argument(help="A model folder, as `codeword train` makes it.", metavar="MODEL", show_default=False),
 ]
 Source = Annotated[
     str,
     typer.Argument(
         help="mnist, fashion-mnist, mnist-5k, digits; or a .npy, .npz, IDX, CSV or Parquet file; "
         "or a folder of images or IDX files.",
+        metavar="SOURCE",
         show_default=False,
     ),
 ]
 Split = Annotated[str, typer.Option(help="Which part of a source that has two: train or test.")]
-LabelColumn = Annotated[str | None, typer.Option(help="The column of a table that holds labels.")]
-Size = Annotated[str | None, typer.Option(help="Bring images to this size: 32, or 32x48 (height x width).")]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="The column of a table that holds labels: it is left out of the rows.")
+]
+Size = Annotated[
+    str | None,
+    typer.Option(help="Bring a folder's images to this size: 32, or 32x48 (height x width)."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but errors and results.")]
 Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+
+
+class Interrupted(Exception):
+    """Ctrl-C, with what is worth saying about it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -75,15 +90,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
             return 2
         return _fail(f"{text}; see `{name} --help`", 2)
     except InputError as error:
-        return _fail(str(error), 2)
+        return _fail(in_options(str(error)), 2)
     except CodewordError as error:
-        return _fail(str(error), 1)
+        return _fail(in_options(str(error)), 1)
+    except Interrupted as stop:
+        return _fail(str(stop), 130)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
     except BrokenPipeError:
         return 1
     except (OSError, MemoryError) as error:
         return _fail(str(error) or type(error).__name__, 1)
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        return _fail(f"out of memory ({str(error).splitlines()[0]})", 1)
 
 
 def _fail(text: str, code: int) -> int:
@@ -119,7 +140,10 @@ def demo(
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """The tutorial, end to end: train on digits, picture the reconstructions, map the codes."""
+    """Run the tutorial, end to end, on real digits.
+
+    Trains its network, pictures reconstructions, maps the codes, and says how good the model is.
+    """
     from codeword.demo import run_demo
 
     figures = run_demo(dataset, output, seed=seed, overwrite=overwrite, verbose=not quiet, json=json_)
@@ -142,12 +166,24 @@ def train(
     split: Split = "train",
     label_column: LabelColumn = None,
     size: Size = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped, from OUTPUT.checkpoint.")
+    ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """Train an auto-encoder on SOURCE and write it to a model folder."""
+    """Train an auto-encoder on SOURCE.
+
+    Writes a model folder, which the other commands take.
+    """
     output = check_free(output or Path(_stem(source) + ".ae"), overwrite=overwrite)
+    if overwrite:
+        check_own(output, MODEL_FILES, "a model folder")
+    checkpoint = output.with_name(output.name + ".checkpoint")
+    if overwrite and not resume and os.environ.get("RANK", "0") == "0":
+        remove(checkpoint)
+    from codeword.distributed import World
     from codeword.estimator import PRESETS, AutoEncoder
 
     if preset is not None and preset not in PRESETS:
@@ -155,9 +191,15 @@ def train(
     ae = AutoEncoder(**({**PRESETS[preset]} if preset else {}) | parameters, verbose=not quiet)
     data = _load(source, split, label_column, size)
     started = time.perf_counter()
-    with _lines_to_stderr(json_):
-        ae.fit(data)
+    with _lines_to_stderr(json_), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what it would say of an interruption is said below
+        ae.fit(data, checkpoint=checkpoint, resume=resume)
     seconds = time.perf_counter() - started
+    if ae.interrupted_:
+        kept = f"; go on with `codeword train {source} -o {output} … --resume`" if checkpoint.exists() else ""
+        raise Interrupted(f"interrupted after {len(ae.history_)} epochs{kept}")
+    if not World.join(ae._place()).first:
+        return
     ae.save(output, overwrite=overwrite)
     history = ae.history_
     if json_:
@@ -195,21 +237,27 @@ def encode(
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """Write the codes of SOURCE, one row of k numbers for each sample."""
-    from codeword.outputs import check_output
+    """Write the codes of SOURCE.
+
+    One row of k numbers for each sample.
+    """
+    from codeword.outputs import check_output, write_rows
 
     check_output(output, overwrite=overwrite)
     ae = _open(model, device)
     data = _load(source, split, label_column, size)
     names = [f"z{i}" for i in range(ae.n_components)]
-    _stream(ae, data, ae.transform, output, (ae.n_components,), names, overwrite, quiet)
+    write_rows(ae.transform, data, output, (ae.n_components,), names, overwrite=overwrite, verbose=not quiet)
     _say({"output": str(output), "n": len(data), "k": ae.n_components}, json_, quiet)
 
 
 @app.command(epilog="Example: codeword decode digits.ae codes.npy -o digits.npy")
 def decode(
     model: Model,
-    codes: Annotated[str, typer.Argument(help="Codes as `codeword encode` writes them.", show_default=False)],
+    codes: Annotated[
+        str,
+        typer.Argument(help="Codes as `codeword encode` writes them.", metavar="CODES", show_default=False),
+    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Where the rows go: .npy, .npz, .csv or .parquet.")
     ] = Path("decoded.npy"),
@@ -218,19 +266,30 @@ def decode(
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """Write the rows that CODES stand for, in the units of the data."""
-    from codeword.outputs import check_output
+    """Write the rows that CODES stand for.
+
+    They are in the units and the shape of the data that the model was trained on.
+    """
+    from codeword.outputs import check_output, write_rows
 
     check_output(output, overwrite=overwrite)
     ae = _open(model, device)
-    data = replace(_load(codes, "train", None, None), names=None)
+    data = _load(codes, "train", None, None)
     shape = ae.sample_shape_
-    names = _columns(ae)
-    _stream(ae, data, ae.inverse_transform, output, shape, names, overwrite, quiet)
+    k = ae.n_components
+    if data.sample_shape != (k,):
+        raise DataError(
+            f"{codes} has rows of shape {data.sample_shape}, and this model's codes have {k} numbers"
+        )
+
+    def rows_of(part: Data) -> Any:
+        return ae.inverse_transform(part.x)
+
+    write_rows(rows_of, data, output, shape, _columns(ae), overwrite=overwrite, verbose=not quiet)
     _say({"output": str(output), "n": len(data), "sample_shape": list(shape)}, json_, quiet)
 
 
-@app.command(epilog="Example: codeword reconstruct digits.ae mnist --samples 100,14234,6906 -o pairs.png")
+@app.command(epilog="Example: codeword reconstruct digits.ae mnist --samples 100,300 -o pairs.png")
 def reconstruct(
     model: Model,
     source: Source,
@@ -253,20 +312,25 @@ def reconstruct(
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """Picture samples over their reconstructions, or write the reconstruction of every row."""
-    from codeword.outputs import FORMATS, check_output
+    """Picture samples over their reconstructions.
+
+    Above each its number and its error. With an output that is no picture (.npy, .npz, .csv, .parquet),
+    write the reconstruction of every row instead.
+    """
+    from codeword.outputs import FORMATS, check_output, write_rows
 
     check_output(output, overwrite=overwrite, formats=(*PICTURES, *FORMATS))
     ae = _open(model, device)
     data = _load(source, split, label_column, size)
     if output.suffix.lower() in FORMATS:
-        _stream(ae, data, ae.reconstruct, output, ae.sample_shape_, _columns(ae), overwrite, quiet)
+        shape, names = ae.sample_shape_, _columns(ae)
+        write_rows(ae.reconstruct, data, output, shape, names, overwrite=overwrite, verbose=not quiet)
         _say({"output": str(output), "n": len(data)}, json_, quiet)
         return
     from codeword.plots import save
     from codeword.showing import choose, picture_reconstructions
 
-    rows = _indices(samples, len(data)) if samples else choose(len(data), 10, seed)
+    rows = indices(samples, len(data)) if samples is not None else choose(len(data), 10, seed)
     save(picture_reconstructions(ae, data, rows), output, overwrite=overwrite)
     _say({"output": str(output), "samples": rows}, json_, quiet)
 
@@ -290,7 +354,10 @@ def map_(
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
-    """Map the codes of SOURCE onto a plane, one colour a label."""
+    """Map the codes of SOURCE onto a plane.
+
+    One colour a label, where there are labels.
+    """
     from codeword.outputs import FORMATS, check_output, row_writer
 
     check_output(output, overwrite=overwrite, formats=(*PICTURES, *FORMATS))
@@ -319,7 +386,11 @@ def evaluate(
     device: Device = "auto",
     json_: Json = False,
 ) -> None:
-    """How much the codes keep of SOURCE, beside PCA with as many numbers fitted on the same rows."""
+    """Say how much the codes keep, beside PCA.
+
+    PCA has as many numbers in a code and was fitted on the model's own training rows. Errors are in scaled
+    units, so that they compare from one data set to another.
+    """
     from codeword.evaluation import evaluate as judge
 
     ae = _open(model, device)
@@ -336,7 +407,10 @@ def evaluate(
 
 @app.command(epilog="Example: codeword info digits.ae --json")
 def info(model: Model, json_: Json = False) -> None:
-    """What a model folder holds: the data it was fitted on, its parameters, its training."""
+    """Describe a model folder.
+
+    The data it was fitted on, its parameters and its training.
+    """
     from codeword.modelcard import model_card
     from codeword.modelfolder import read_folder
 
@@ -360,19 +434,7 @@ def _open(model: Path, device: str) -> AutoEncoder:
 def _load(source: str, split: str, label_column: str | None, size: str | None) -> Data:
     from codeword.data import load
 
-    return load(source, split, label_column=label_column, size=_size(size))
-
-
-def _size(text: str | None) -> int | tuple[int, int] | None:
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise ParameterError(
-            f"--size must be a number of pixels, or height x width such as 32x48. Got {text!r} instead."
-        )
-    height, width = (int(part) for part in (parts * 2)[:2])
-    return height if len(parts) == 1 else (height, width)
+    return load(source, split, label_column=label_column, size=size_of(size))
 
 
 def _stem(source: str) -> str:
@@ -380,46 +442,9 @@ def _stem(source: str) -> str:
     return path.name.split(".")[0] or path.resolve().name
 
 
-def _indices(text: str, n: int) -> list[int]:
-    try:
-        rows = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ParameterError(
-            f"--samples must be whole numbers with commas between. Got {text!r} instead."
-        ) from None
-    bad = [row for row in rows if not 0 <= row < n]
-    if bad:
-        raise ParameterError(f"--samples: there is no sample {bad[0]}; the source has {n:,}, counted from 0")
-    return rows
-
-
 def _columns(ae: AutoEncoder) -> list[str]:
     names = getattr(ae, "feature_names_in_", None)
     return [f"x{i}" for i in range(ae.n_features_in_)] if names is None else [str(name) for name in names]
-
-
-def _stream(
-    ae: AutoEncoder,
-    data: Data,
-    function: Any,
-    output: Path,
-    shape: tuple[int, ...],
-    names: list[str],
-    overwrite: bool,
-    quiet: bool,
-) -> None:
-    """Write `function` of every row, a block at a time."""
-    from codeword.data.blocks import blocks
-    from codeword.outputs import row_writer
-    from codeword.progress import Progress
-
-    with (
-        row_writer(output, len(data), shape, names, overwrite=overwrite) as write,
-        Progress(len(data), output.name, verbose=not quiet) as progress,
-    ):
-        for _, block in blocks(data.x):
-            write(function(replace(data, x=block, y=None)))
-            progress.rows(len(block))
 
 
 def _say(figures: dict[str, Any], json_: bool, quiet: bool) -> None:

@@ -14,7 +14,7 @@ from codeword.data import Data, load
 from codeword.errors import ParameterError
 from codeword.estimator import PRESETS, AutoEncoder
 from codeword.evaluation import evaluate
-from codeword.files import writing
+from codeword.files import check_own, writing
 from codeword.plots import map_figure, save
 from codeword.showing import choose, evaluation_table, map_of, picture_reconstructions
 
@@ -24,6 +24,7 @@ TUTORIAL_SAMPLES = [100, 14234, 6906, 300, 349]
 TUTORIAL_UPDATES = 9_375
 """Five epochs of 60,000 digits in batches of 32."""
 MAP_POINTS = 2_000
+MADE = ("model.ae", "reconstructions.png", "map.png")
 
 
 def run_demo(
@@ -50,6 +51,8 @@ def run_demo(
     if dataset not in ("mnist-5k", "mnist"):
         raise ParameterError(f"--dataset must be mnist-5k or mnist. Got {dataset!r} instead.")
     started = time.perf_counter()
+    if overwrite:
+        check_own(output, MADE, "a folder that this demo made")
     with writing(output, overwrite=overwrite) as folder, redirect_stdout(sys.stderr if json else sys.stdout):
         folder.mkdir()
         train, test = load(dataset, "train"), load(dataset, "test")

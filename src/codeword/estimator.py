@@ -8,6 +8,7 @@ import numbers
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,19 +19,22 @@ from sklearn.utils.validation import _check_feature_names, check_array, check_is
 from torch import Tensor
 
 from codeword.baseline import PrincipalComponents
-from codeword.batches import ResidentBatches
+from codeword.batches import Batches, make_batches
+from codeword.checkpoint import Checkpoint, digest
 from codeword.data.blocks import Rows, blocks
 from codeword.data.readers import Data
-from codeword.data.scaling import KINDS, Scaling, check_finite, describe
-from codeword.errors import DataError, ModelError, ParameterError
+from codeword.data.scaling import KINDS, Scaling, Statistics, check_finite, describe
+from codeword.distributed import World
+from codeword.errors import DataError, InputError, ModelError, ParameterError
+from codeword.files import recover, remove
 from codeword.modelcard import model_card
 from codeword.modelfolder import Folder, read_folder, write_folder
-from codeword.networks import MLP, Network, Spec, build_network, resolve_architecture
-from codeword.objectives import resolve_objective
+from codeword.networks import MLP, Network, Skip, Spec, build_network, resolve_architecture
+from codeword.objectives import Objective, Reconstruction, resolve_objective
 from codeword.parameters import from_json, to_json
 from codeword.progress import Progress
 from codeword.steps import mean_squared_error
-from codeword.training import SCHEDULES, Plan, fit, seeded
+from codeword.training import SCHEDULES, Plan, Run, fit, seeded
 
 __all__ = ["PRESETS", "AutoEncoder"]
 
@@ -149,58 +153,86 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.verbose = verbose
 
     def fit(
-        self, X: Any, y: Any = None, *, on_epoch: Callable[[dict[str, Any]], None] | None = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        on_epoch: Callable[[dict[str, Any]], None] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
     ) -> AutoEncoder:
         """Learn from rows.
 
         Parameters
         ----------
         X : Data, ndarray, memory map, tensor or DataFrame of shape (n, ...)
-            Numbers, all of them finite.
+            Numbers, all of them finite. A memory map larger than memory is read in shuffled blocks.
         y : ignored
         on_epoch : callable, optional
             Called with each row of the history as it is made.
+        checkpoint : path, optional
+            A folder in which the run is kept as it goes, so that it survives a kill. `save` removes it.
+        resume : bool, default=False
+            Go on from the checkpoint, if there is one; the weights end the same, byte for byte, as those of a
+            run that was not stopped.
 
         Returns
         -------
         self
+            After Ctrl-C too, with a warning and the best weights so far.
 
         Raises
         ------
         DataError, ParameterError
+        InputError
+            If there is a checkpoint and `resume` is false, or it was made with other settings.
         TrainingError
             If training diverged; the estimator then has the weights from before.
         """
         self._check_parameters()
         x = self._check_rows(X, reset=True)
-        self.seed_ = seed = self._seed()
+        device = self._device()
+        world = World.join(device)
+        self.seed_ = seed = self._seed(checkpoint, resume, world)
         seen = describe(x)
         self.scaling_ = Scaling.choose(self.scaling, x.dtype, self.sample_shape_, seen)
         mean = self.scaling_.scaled_mean(seen)
         self.baseline_ = PrincipalComponents.fit(x, self.scaling_, mean, self.n_components, seed)
         self.dtype_ = str(x.dtype)
         self.n_samples_ = len(x)
-        device = self._device()
         with seeded(seed, torch.device("cpu")):
             self.network_ = self._build(self.baseline_).to(device)
-        train, validation = self._split(x, seed, device)
-        plan = self._plan(train.n, seed)
-        with Progress(plan.epochs * train.n, "training", verbose=self.verbose) as progress:
-            run = fit(
-                self.network_,
-                resolve_objective(self.objective),
-                train,
-                validation,
-                plan,
-                progress=progress,
-                on_epoch=on_epoch,
-            )
+        world.share(self.network_)
+        train, validation = make_batches(x, self.scaling_, self.validation_fraction, seed, device, world)
+        plan = self._plan(train, seed, world)
+        run = Run()
         self.history_ = run.history
-        self.network_.eval()
+        try:
+            with Progress(
+                plan.epochs * train.n, "training", verbose=self.verbose and world.first
+            ) as progress:
+                fit(
+                    self.network_,
+                    self._objective(),
+                    train,
+                    validation,
+                    plan,
+                    run=run,
+                    starts_solved=self._starts_solved(),
+                    progress=progress,
+                    world=world,
+                    on_epoch=on_epoch,
+                    checkpoint=self._checkpoint(checkpoint, plan, seen, world),
+                    resume=resume,
+                )
+        finally:
+            self.network_.eval()
+            self.best_epoch_ = run.best_epoch
+            self.interrupted_ = run.interrupted
         if run.interrupted:
             warnings.warn(
                 f"training was interrupted after {run.epoch} of {plan.epochs} epochs; "
-                "the estimator has the weights it had reached",
+                "the estimator has the best weights that it had reached",
                 stacklevel=2,
             )
         return self
@@ -251,6 +283,9 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             If `path` exists and `overwrite` is false.
         """
         write_folder(path, self._to_folder(), overwrite=overwrite)
+        checkpoint = getattr(self, "_checkpoint_path", None)
+        if checkpoint is not None:
+            remove(Path(checkpoint))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, network: Any = None, device: str = "auto") -> AutoEncoder:
@@ -279,11 +314,11 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     @torch.inference_mode()
     def _encode(self, scaled: Tensor) -> Tensor:
-        return resolve_objective(self.objective).encode(self.network_, scaled.to(self._place()))
+        return self._objective().encode(self.network_, scaled.to(self._place()))
 
     @torch.inference_mode()
     def _decode(self, codes: Tensor) -> Tensor:
-        return resolve_objective(self.objective).decode(self.network_, codes.to(self._place()))
+        return self._objective().decode(self.network_, codes.to(self._place()))
 
     def _each(self, x: Rows, function: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
         """`function` of rows, a bounded number at a time; every pass cuts its rows alike."""
@@ -314,7 +349,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     # -- fitting --------------------------------------------------------------------------------------------
 
     def _build(self, baseline: PrincipalComponents | None) -> Network:
-        objective = resolve_objective(self.objective)
+        objective = self._objective()
         k = self.n_components
         spec = Spec(self.sample_shape_, k, objective.width(k), self.scaling_.bounded)
         network = build_network(self.network, spec, objective.extra(k, spec.d))
@@ -323,35 +358,35 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             architecture.start(network, baseline)
         return network
 
-    def _split(
-        self, x: Rows, seed: int, device: torch.device
-    ) -> tuple[ResidentBatches, ResidentBatches | None]:
-        """Rows to train on and rows held out, on the device."""
-        rows = torch.cat([self._resident(block) for _, block in blocks(x)])
-        held_out = min(int(len(rows) * self.validation_fraction), len(rows) - 1)
-        if not held_out:
-            return ResidentBatches(rows.to(device), self.scaling_), None
-        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
-        kept = order[held_out:].sort().values
-        return (
-            ResidentBatches(rows[kept].to(device), self.scaling_),
-            ResidentBatches(rows[order[:held_out]].to(device), self.scaling_),
-        )
+    def _starts_solved(self) -> bool:
+        """Whether the network starts as PCA, and PCA is a solution of what is minimised."""
+        plain = type(self._objective()) is Reconstruction
+        return plain and isinstance(self.network_.encoder, Skip)
 
-    def _resident(self, block: np.ndarray[Any, Any]) -> Tensor:
-        if block.dtype == np.uint8:
-            flat = block.reshape(len(block), -1)
-            return torch.from_numpy(flat if flat.flags.writeable else flat.copy())
-        return self.scaling_.forward(block)
+    def _checkpoint(
+        self, path: str | os.PathLike[str] | None, plan: Plan, seen: Statistics, world: World
+    ) -> Checkpoint | None:
+        self._checkpoint_path = path
+        if path is None:
+            return None
+        not_compared = ("device", "verbose", "random_state")
+        settings = {k: v for k, v in to_json(self).items() if k not in not_compared}
+        settings |= {"seed": plan.seed, "processes": world.size, "rows": seen.n}
+        settings |= {
+            "sample shape": list(self.sample_shape_),
+            "the data's digest": digest(seen.mean, seen.variance),
+        }
+        return Checkpoint(path, settings, self._to_folder, world.first)
 
-    def _plan(self, n: int, seed: int) -> Plan:
+    def _plan(self, train: Batches, seed: int, world: World) -> Plan:
         """The training's settings, with "auto" made into numbers."""
+        n = train.n // world.size
         batch = (
             self.batch_size
             if self.batch_size != "auto"
             else min(256, max(32, 1 << round(math.log2(n / 40 + 1))))
         )
-        updates = -(-n // int(batch))
+        updates = train.steps(int(batch))
         epochs = self.epochs if self.epochs != "auto" else max(10, min(500, -(-2000 // updates)))
         return Plan(
             int(epochs),
@@ -363,11 +398,22 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             seed,
         )
 
-    def _seed(self) -> int:
+    def _seed(self, checkpoint: str | os.PathLike[str] | None, resume: bool, world: World) -> int:
         """An integer stands for itself, so that a drawn seed, once known, can be given again."""
+        if checkpoint is not None and world.first:
+            recover(Path(checkpoint))
+        world.wait()
+        kept = checkpoint is not None and Path(checkpoint).exists()
+        if kept and not resume:
+            raise InputError(
+                f"there is a checkpoint of a run that was stopped, {checkpoint}: go on with resume=True "
+                "(--resume), or delete it to train from the start"
+            )
         if isinstance(self.random_state, numbers.Integral):
             return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
+        if kept:
+            return int(read_folder(str(checkpoint)).config["seed"])
+        return world.from_first(int(check_random_state(self.random_state).randint(2**31 - 1)))
 
     def _device(self) -> torch.device:
         if self.device != "auto":
@@ -381,6 +427,9 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+    def _objective(self) -> Objective:
+        return resolve_objective(self.objective)
 
     def _place(self) -> torch.device:
         return next(self.network_.parameters()).device

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from codeword.errors import InputError
 
-__all__ = ["check_free", "writing"]
+__all__ = ["check_free", "recover", "remove", "writing"]
 
 
 def check_free(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -23,11 +24,34 @@ def check_free(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path
         If something is there already and `overwrite` is false, or the folder to write into is missing.
     """
     path = Path(path)
-    if path.exists() and not overwrite:
+    if not path.name:
+        raise InputError(f"{path} cannot be written: give a name of its own")
+    if (path.exists() or path.is_symlink()) and not overwrite:
         raise InputError(f"{path} already exists: choose another name, or pass --overwrite to replace it")
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}; create it first")
     return path
+
+
+def check_own(path: str | os.PathLike[str], names: Collection[str], what: str) -> None:
+    """Refuse to put anything in the place of a folder with other files in it than `names`.
+
+    Raises
+    ------
+    InputError
+        If `path` is something else than a folder of such files, of which `what` says what it should be.
+    """
+    path = Path(path)
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise InputError(f"{path} is a file, not {what}: it is not overwritten; choose another name")
+    others = sorted(entry.name for entry in path.iterdir() if entry.name not in {*names, ".DS_Store"})
+    if others:
+        raise InputError(
+            f"{path} holds {others[0]!r}, which is no part of {what}: it is not overwritten; "
+            "choose another name"
+        )
 
 
 @contextmanager
@@ -55,11 +79,26 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def recover(path: Path) -> None:
+    """Tidy up after a process that was killed while it replaced the folder `path`.
+
+    A folder is replaced by two renames; a kill between them leaves the old one aside, whence it comes back.
+    """
+    for aside in sorted(path.parent.glob(f".{glob.escape(path.name)}.*.old")):
+        if path.exists():
+            remove(aside)
+        else:
+            os.replace(aside, path)
+    for unfinished in path.parent.glob(f".{glob.escape(path.stem)}.*.part{glob.escape(path.suffix)}"):
+        remove(unfinished)
+
+
 def _replace(new: Path, path: Path) -> None:
-    if not path.is_dir():
+    if not path.exists() or not (path.is_dir() or new.is_dir()):
         os.replace(new, path)
         return
-    # A folder that is not empty cannot be renamed over: move the old one aside first, and back if that fails.
+    # A folder can neither be renamed over a file, nor over one that is not empty: move the old one aside
+    # first, and back if that fails.
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
     os.replace(path, aside)
     try:

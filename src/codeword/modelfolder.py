@@ -41,8 +41,14 @@ class Folder:
     card: str = ""
 
 
-def write_folder(path: str | os.PathLike[str], folder: Folder, *, overwrite: bool = False) -> None:
-    """Write a model folder, whole or not at all.
+def write_folder(
+    path: str | os.PathLike[str],
+    folder: Folder,
+    *,
+    overwrite: bool = False,
+    extra: dict[str, bytes] | None = None,
+) -> None:
+    """Write a model folder, whole or not at all; `extra` holds further files by name.
 
     Raises
     ------
@@ -65,6 +71,8 @@ def write_folder(path: str | os.PathLike[str], folder: Folder, *, overwrite: boo
         (new / "weights.safetensors").write_bytes(save(tensors))
         (new / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in folder.history), "utf-8")
         (new / "README.md").write_text(folder.card, "utf-8")
+        for name, content in (extra or {}).items():
+            (new / name).write_bytes(content)
 
 
 def read_folder(path: str | os.PathLike[str]) -> Folder:

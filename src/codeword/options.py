@@ -20,10 +20,20 @@ import typer
 
 from codeword.errors import ParameterError
 
-__all__ = ["Parameter", "convert", "parameters", "with_parameters"]
+__all__ = ["Parameter", "convert", "in_options", "indices", "parameters", "size_of", "with_parameters"]
 
 NOT_OPTIONS = {"verbose"}
 """What the command line says otherwise: it is verbose unless `--quiet`."""
+
+
+IN_WORDS = {
+    "n_components": "How many numbers a code has.",
+    "network": "A name, such as mlp, or one with parameters, in quotes: 'mlp(hidden=(512, 256))'.",
+    "objective": "What is minimised: a name, or one with parameters, in quotes.",
+    "patience": "Stop after so many epochs without a better held-out loss; none never stops early.",
+    "device": "auto takes CUDA, then MPS, then the CPU; or cpu, cuda, cuda:1, mps.",
+}
+"""What stands in the constructor's documentation for Python, said for the command line."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,20 @@ class Parameter:
     name: str
     annotation: str
     default: Any
+    choices: tuple[str, ...]
     help: str
+
+    @property
+    def option(self) -> str:
+        """Its name on the command line."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def metavar(self) -> str:
+        """What stands for a value in the help."""
+        if self.annotation.startswith("float"):
+            return "<number>"
+        return "<int>" if self.annotation.startswith("int") or self.name == "random_state" else "<name>"
 
 
 @functools.cache
@@ -56,22 +79,28 @@ def parameters() -> tuple[Parameter, ...]:
             a.arg,
             ast.unparse(a.annotation) if a.annotation else "Any",
             ast.literal_eval(d),
-            documented[a.arg],
+            *documented[a.arg],
         )
         for a, d in pairs
         if a.arg not in NOT_OPTIONS
     )
 
 
-def _documented(docstring: str) -> dict[str, str]:
-    """The type and the text of each parameter in a numpydoc docstring."""
+def _documented(docstring: str) -> dict[str, tuple[tuple[str, ...], str]]:
+    """The choices and the text of each parameter in a numpydoc docstring."""
     section = docstring.split("Parameters\n----------\n")[1].split("\n\nAttributes")[0]
     found = {}
     for name, kind, text in re.findall(r"^(\w+) : (.*)\n((?:    .*\n?)*)", section, flags=re.MULTILINE):
-        kind = re.sub(r",? ?default=.*$", "", kind)
-        words = " ".join(text.split()).replace("`", "")
-        found[name] = f"{kind[0].upper()}{kind[1:]}. {words}"
+        choices = re.match(r"\{(.*)\}", kind)
+        names = tuple(re.findall(r'"([^"]+)"', choices[1])) if choices else ()
+        found[name] = (names, IN_WORDS.get(name) or " ".join(text.split()).replace("`", ""))
     return found
+
+
+def _help(parameter: Parameter) -> str:
+    default = "none" if parameter.default is None else parameter.default
+    choices = f"{', '.join(parameter.choices)}; " if parameter.choices else ""
+    return f"{parameter.help}  [{choices}default: {default}]"
 
 
 def with_parameters(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,9 +115,9 @@ def with_parameters(command: Callable[..., Any]) -> Callable[..., Any]:
                 str | None,
                 typer.Option(
                     *(["-k"] if p.name == "n_components" else []),
-                    f"--{p.name.replace('_', '-')}",
-                    help=f"{p.help} [default: {p.default}]",
-                    metavar="VALUE",
+                    p.option,
+                    help=_help(p),
+                    metavar=p.metavar,
                     show_default=False,
                     rich_help_panel="Parameters of AutoEncoder",
                 ),
@@ -124,8 +153,10 @@ def convert(parameter: Parameter, text: str) -> Any:
     if "None" in kinds and text.lower() == "none":
         return None
     if parameter.name in ("network", "objective"):
-        return _call(parameter.name, text) if "(" in text else text
+        return _named(parameter, text)
     if parameter.name == "random_state":
+        if text.lower() == "none":
+            return None
         kinds = ["int"]
     for kind, make in (("int", int), ("float", float)):
         if kind in kinds:
@@ -133,21 +164,25 @@ def convert(parameter: Parameter, text: str) -> Any:
                 return make(text)
             except ValueError:
                 if "str" not in kinds:
+                    whole = " whole" if kind == "int" else ""
                     raise ParameterError(
-                        f"--{parameter.name.replace('_', '-')} must be a{' whole' * (kind == 'int')} number. "
-                        f"Got {text!r} instead."
+                        f"{parameter.option} must be a{whole} number. Got {text!r} instead."
                     ) from None
     return text
 
 
-def _call(option: str, text: str) -> Any:
-    """`name(key=value, …)` with literal values, as an instance from the table of that parameter."""
+def _named(parameter: Parameter, text: str) -> Any:
+    """A name, or `name(key=value, …)` with literal values, of the table of that parameter."""
     from codeword.networks import ARCHITECTURES
     from codeword.objectives import OBJECTIVES
 
-    table: dict[str, Any] = {"network": ARCHITECTURES, "objective": OBJECTIVES}[option]
+    table: dict[str, Any] = {"network": ARCHITECTURES, "objective": OBJECTIVES}[parameter.name]
+    if text == parameter.default or text in table:
+        return text
     try:
         call = ast.parse(text.strip(), mode="eval").body
+        if isinstance(call, ast.Name):
+            raise ValueError(f"{call.id!r} is not one of {', '.join(table)}")
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args):
             raise ValueError("it is not of this form")
         if call.func.id not in table:
@@ -155,7 +190,58 @@ def _call(option: str, text: str) -> Any:
         return table[call.func.id](**{str(k.arg): ast.literal_eval(k.value) for k in call.keywords})
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         reason = str(error).splitlines()[0]
-        example = "mlp(hidden=(512, 256))" if option == "network" else "reconstruction()"
+        example = "mlp(hidden=(512, 256))" if parameter.name == "network" else f"{next(iter(table))}()"
         raise ParameterError(
-            f"--{option} takes a name, or name(key=value) such as '{example}': {reason}"
+            f"{parameter.option} takes a name, or name(key=value) such as '{example}'. Got {text!r}: {reason}"
         ) from None
+
+
+# -- other texts on the command line ------------------------------------------------------------------------
+
+
+def in_options(text: str) -> str:
+    """A message about parameters in the words of the command line."""
+    names = {p.name: p.option for p in parameters()}
+    text = re.sub(r"The '(\w+)' parameter of AutoEncoder", lambda m: str(names.get(m[1], m[0])), text)
+    return re.sub(r"\b(\w+)='(\w+)'", lambda m: f"{names[m[1]]} {m[2]}" if m[1] in names else m[0], text)
+
+
+def size_of(text: str | None) -> int | tuple[int, int] | None:
+    """`32` or `32x48`, height by width.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither.
+    """
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(
+        part.isascii() and part.isdigit() and 0 < int(part) < 10**5 for part in parts
+    ):
+        raise ParameterError(
+            f"--size must be a number of pixels, or height x width such as 32x48. Got {text!r} instead."
+        )
+    height, width = (int(part) for part in (parts * 2)[:2])
+    return height if len(parts) == 1 else (height, width)
+
+
+def indices(text: str, n: int) -> list[int]:
+    """Row numbers with commas between, each below `n`.
+
+    Raises
+    ------
+    ParameterError
+        If one is not a number or there is no such row.
+    """
+    try:
+        rows = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ParameterError(
+            f"--samples must be whole numbers with commas between. Got {text!r} instead."
+        ) from None
+    bad = [row for row in rows if not 0 <= row < n]
+    if bad:
+        raise ParameterError(f"--samples: there is no sample {bad[0]}; the source has {n:,}, counted from 0")
+    return rows

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from codeword.data.blocks import blocks
+from codeword.data.readers import Data
+from codeword.data.scaling import check_finite
 from codeword.errors import InputError
 from codeword.files import check_free, writing
+from codeword.progress import Progress
 
-__all__ = ["FORMATS", "check_output", "row_writer"]
+__all__ = ["FORMATS", "check_output", "row_writer", "write_rows"]
 
 FORMATS = (".npy", ".npz", ".csv", ".parquet")
 
@@ -36,6 +41,8 @@ def check_output(path: Path, *, overwrite: bool, formats: Sequence[str] = FORMAT
         raise InputError(
             f"{path}: cannot tell the format from the ending {path.suffix!r}; use {', '.join(formats)}"
         )
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give the name of a file in it, such as {path / path.name}")
     return check_free(path, overwrite=overwrite)
 
 
@@ -62,6 +69,27 @@ def row_writer(
         else:
             with _table_writer(new, list(names)) as write:
                 yield write
+
+
+def write_rows(
+    function: Callable[[Data], Any],
+    data: Data,
+    path: Path,
+    shape: tuple[int, ...],
+    names: Sequence[str],
+    *,
+    overwrite: bool,
+    verbose: bool,
+) -> None:
+    """Write `function` of the rows of `data`, each of which becomes one of `shape`, a block at a time."""
+    with (
+        row_writer(path, len(data), shape, names, overwrite=overwrite) as write,
+        Progress(len(data), path.name, verbose=verbose) as progress,
+    ):
+        for start, block in blocks(data.x):
+            check_finite(block, start)  # here, where the number of the row in the whole is known
+            write(function(replace(data, x=block, y=None)))
+            progress.rows(len(block))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,13 +29,12 @@ def choose(n: int, most: int, seed: int) -> list[int]:
 
 def picture_reconstructions(ae: AutoEncoder, data: Data, rows: Sequence[int]) -> Figure:
     """Samples `rows` over their reconstructions, each with its number and its error."""
-    x = np.stack([np.asarray(data.x[i]) for i in rows]).reshape(len(rows), *ae.sample_shape_)
-    errors = -ae.score_samples(x)
+    chosen = replace(data, x=np.stack([np.asarray(data.x[i]) for i in rows]), y=None)
+    errors = -ae.score_samples(chosen)
     titles = [f"{row}\n{error:.4f}" for row, error in zip(rows, errors, strict=True)]
-    names = data.names
-    return reconstruction_figure(
-        x, ae.reconstruct(x), titles=titles, sample_shape=ae.sample_shape_, names=names
-    )
+    shape = ae.sample_shape_
+    x = chosen.x.reshape(len(rows), *shape)
+    return reconstruction_figure(x, ae.reconstruct(x), titles=titles, sample_shape=shape, names=data.names)
 
 
 def map_of(
@@ -47,7 +47,7 @@ def map_of(
     verbose: bool = False,
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The codes of some rows on a plane, of shape (n, 2)."""
-    codes = ae.transform(np.asarray(data.x[np.asarray(rows)]))
+    codes = ae.transform(replace(data, x=np.asarray(data.x[np.asarray(rows)]), y=None))
     with Progress(0, "map", verbose=verbose) as progress:
         return map_codes(codes, method=method, random_state=seed, progress=progress.upto)
 

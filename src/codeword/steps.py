@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codeword.distributed import World
 from codeword.networks import Network
 from codeword.objectives import Objective, Reconstruction
 
@@ -24,11 +25,14 @@ __all__ = ["AutogradStep", "DenseStep", "FlatAdam", "GraphStep", "Step", "make_s
 class FlatAdam:
     """Adam (Kingma & Ba 2014) over all parameters of a network as one flat tensor.
 
+    On several processes the gradients of all of them are added up first, in one reduction.
+
     Every parameter becomes a view of `weights`, and its gradient a view of `gradients`: one fused update, one
     tensor to keep or copy back, and one to average over processes, however many layers there are.
     """
 
-    def __init__(self, network: nn.Module, learning_rate: float) -> None:
+    def __init__(self, network: nn.Module, learning_rate: float, world: World | None = None) -> None:
+        self.world = world or World()
         parameters = [p for p in network.parameters() if p.requires_grad]
         # Each view starts on a 64-byte boundary, as the matrix products' vector loads like it.
         sizes = [-(-p.numel() // 16) * 16 for p in parameters]
@@ -56,7 +60,8 @@ class FlatAdam:
             group["lr"] = rate
 
     def update(self) -> None:
-        """Average the gradients over the processes, if there are several, and apply them."""
+        """Add up the gradients over the processes, if there are several, and apply them."""
+        self.world.sum(self.gradients)
         self.adam.step()
 
     def state(self) -> dict[str, Tensor]:
@@ -77,14 +82,19 @@ class FlatAdam:
 
 
 class Step(Protocol):
-    """One update from a batch; `totals` adds up each named loss times the batch's rows, on the device."""
+    """One update from a batch, of whose gradient this process's `share` is its part of the step's rows.
+
+    `totals` adds up each named loss times the batch's rows, on the device.
+    """
 
     @property
     def names(self) -> list[str]: ...
     @property
     def totals(self) -> Tensor: ...
 
-    def __call__(self, x: Tensor) -> None: ...
+    def __call__(self, x: Tensor, share: float = 1.0) -> None: ...
+    def begin(self, names: list[str], totals: Tensor) -> None:
+        """Go on within an epoch, with the totals that a checkpoint kept."""
 
 
 class AutogradStep:
@@ -97,21 +107,26 @@ class AutogradStep:
         self.names: list[str] = []
         self.totals = torch.zeros(0)
 
+    def begin(self, names: list[str], totals: Tensor) -> None:
+        """See `Step.begin`."""
+        self.names, self.totals = names, totals.clone()
+
     def losses(self, x: Tensor) -> Tensor:
         """The named losses of a batch as one vector."""
         with autocast(self.device, self.precision):
             losses = self.objective.losses(self.network, x)
         if not self.names:
-            self.names = list(losses)
-            self.totals = torch.zeros(len(losses), device=x.device)
+            self.begin(list(losses), torch.zeros(len(losses), device=x.device))
         return torch.stack([loss.float() for loss in losses.values()])
 
-    def __call__(self, x: Tensor) -> None:
+    def __call__(self, x: Tensor, share: float = 1.0) -> None:
         self.optimiser.gradients.zero_()
-        losses = self.losses(x)
-        losses.sum().backward()  # type: ignore[no-untyped-call]
-        self.totals += losses.detach() * len(x)
+        if share:
+            losses = self.losses(x)
+            (losses.sum() * share).backward()  # type: ignore[no-untyped-call]
+            self.totals += losses.detach() * len(x)
         self.optimiser.update()
+        self.optimiser.world.average_buffers(self.network)
 
 
 class GraphStep:
@@ -131,11 +146,16 @@ class GraphStep:
     def totals(self) -> Tensor:
         return self.eager.totals
 
-    def __call__(self, x: Tensor) -> None:
+    def begin(self, names: list[str], totals: Tensor) -> None:
+        """See `Step.begin`."""
+        self.eager.begin(names, totals)
+
+    def __call__(self, x: Tensor, share: float = 1.0) -> None:
         if self.input is None:
             self.input = x.clone()
-        if x.shape != self.input.shape:  # the short last batch
-            self.eager(x)
+        # A short last batch, or a reduction over processes, is no part of the graph.
+        if x.shape != self.input.shape or self.eager.optimiser.world.size > 1:
+            self.eager(x, share)
         elif self.graph is not None:
             self.input.copy_(x)
             self.graph.replay()
@@ -193,6 +213,10 @@ class DenseStep:
         trained = all(p.requires_grad for p in network.parameters())
         return chain if alternates and known and distinct and trained else None
 
+    def begin(self, names: list[str], totals: Tensor) -> None:
+        """See `Step.begin`."""
+        self.names, self.totals = names, totals.clone()
+
     def _allocate(self, n: int) -> list[tuple[Tensor, Tensor, Tensor]]:
         """For each layer, room for its linear output, its activation, and the gradient of the first."""
         room = []
@@ -204,7 +228,11 @@ class DenseStep:
         return room
 
     @torch.no_grad()
-    def __call__(self, x: Tensor) -> None:
+    def __call__(self, x: Tensor, share: float = 1.0) -> None:
+        if not share:
+            self.optimiser.gradients.zero_()
+            self.optimiser.update()
+            return
         room = self.buffers.get(len(x))
         if room is None:
             room = self.buffers[len(x)] = self._allocate(len(x))
@@ -219,7 +247,7 @@ class DenseStep:
         torch.sub(output, x, out=gradient)
         flat = gradient.view(-1)
         self.totals += torch.dot(flat, flat) / x.shape[1]
-        gradient.mul_(2.0 / gradient.numel())
+        gradient.mul_(2.0 * share / gradient.numel())
         for i in range(len(self.layers) - 1, -1, -1):
             (linear, activation), (before, after, gradient) = self.layers[i], room[i]
             if activation is not None:

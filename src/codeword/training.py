@@ -1,4 +1,12 @@
-"""The fit loop."""
+"""The fit loop.
+
+One loop trains every network and objective. To launch it from the command line::
+
+    codeword train rows.npy -o model.ae                                         # one CPU or one GPU
+    torchrun --nproc-per-node 8 -m codeword.cli train rows.npy -o model.ae      # eight GPUs of one machine
+    torchrun --nnodes 4 --nproc-per-node 8 --rdzv-backend c10d \\
+        --rdzv-endpoint host0:29500 -m codeword.cli train rows.npy -o model.ae  # on each of four machines
+"""
 
 from __future__ import annotations
 
@@ -12,12 +20,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from codeword.batches import Batches
+from codeword.batches import Batches, ResidentBatches
+from codeword.checkpoint import Checkpoint
+from codeword.distributed import World
 from codeword.errors import TrainingError
 from codeword.networks import Network
 from codeword.objectives import Objective
 from codeword.progress import Progress
-from codeword.steps import FlatAdam, Step, make_step
+from codeword.steps import FlatAdam, Step, make_step, mean_squared_error
 
 __all__ = ["SCHEDULES", "Plan", "Run", "fit", "seeded"]
 
@@ -25,6 +35,9 @@ SCHEDULES = ("constant", "cosine")
 
 SMALL_STEP = 1 << 26
 """Multiplications in a forward pass, below which one thread trains faster than several: see `benchmarks/`."""
+
+CLEARLY = 2.0
+"""By how many standard errors, over the held-out rows, a network must beat its start to be kept."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +55,16 @@ class Plan:
 
 @dataclass
 class Run:
-    """Where a run stands between two epochs: what a checkpoint keeps."""
+    """Where a run stands: epochs done, batches done of the epoch under way, and the best weights so far."""
 
     epoch: int = 0
+    batch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
-    best_error: float = math.inf
+    best_loss: float = math.inf
     best: dict[str, Tensor] | None = None
+    start: dict[str, Tensor] | None = None
+    start_errors: Tensor | None = None
     interrupted: bool = False
 
 
@@ -56,66 +72,91 @@ def fit(
     network: Network,
     objective: Objective,
     train: Batches,
-    validation: Batches | None,
+    validation: ResidentBatches | None,
     plan: Plan,
     *,
+    run: Run,
+    starts_solved: bool,
     progress: Progress,
+    world: World,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
-) -> Run:
-    """Train `network` in place; the run that is returned holds one row of history for each epoch.
+    checkpoint: Checkpoint | None = None,
+    resume: bool = False,
+) -> None:
+    """Train `network` in place; `run` gets one row of history for each epoch.
 
     A row holds `epoch`, `train_loss` (the mean over the epoch's rows while they were trained on),
-    `validation_loss` (None without held-out rows), `seconds`; and each named loss, where
-    the objective has several. With held-out rows the weights of the best epoch are kept.
+    `validation_loss` (None without held-out rows) and `seconds`; and each named loss, where the objective has
+    several. With held-out rows the weights of the best epoch are kept; or, where the network starts as a
+    solution (`starts_solved`, as PCA), the start's, unless what was learnt is clearly better. Ctrl-C ends the
+    loop with `run.interrupted` set.
 
     Raises
     ------
     TrainingError
         If a loss is not finite; the network then has the weights of the last epoch in which all were.
     """
-    run = Run()
-    optimiser = FlatAdam(network, plan.learning_rate)
-    with _threads(network, plan), seeded(plan.seed, optimiser.weights.device):
+    optimiser = FlatAdam(network, plan.learning_rate, world)
+    with _threads(network, plan), seeded(plan.seed, optimiser.weights.device), _interruptible(run):
         step = make_step(network, objective, optimiser, plan.precision)
-        while run.epoch < plan.epochs:
-            before = _copy(network)
+        if validation is not None and starts_solved:
+            run.start, run.start_errors = _copy(network), _errors(network, objective, validation)
+        if checkpoint is not None and resume:
+            _restore(checkpoint, run, network, optimiser, step)
+            progress.rows(run.epoch * train.n)
+        good = _copy(network)
+        while run.epoch < plan.epochs and not _out_of_patience(run, plan):
             started = time.perf_counter()
-            try:
-                losses = _epoch(step, optimiser, train, plan, run.epoch, progress)
-            except KeyboardInterrupt:
-                run.interrupted = True
-                break
-            row = _row(run.epoch + 1, losses, plan, time.perf_counter() - started)
-            if not math.isfinite(row["train_loss"]):
-                network.load_state_dict(before)
+            losses = _epoch(step, optimiser, train, plan, run, progress, network, checkpoint)
+            row = _row(run.epoch + 1, losses, time.perf_counter() - started)
+            if not all(math.isfinite(loss) for loss in losses.values()):
+                network.load_state_dict(good)
                 raise _diverged(row, plan)
+            good = _copy(network)
             row["validation_loss"] = _validate(network, objective, validation, plan)
             run.history.append(row)
-            run.epoch += 1
-            stop = _keep_best(run, network, row, plan)
+            run.epoch, run.batch = run.epoch + 1, 0
+            _keep_best(run, network, row["validation_loss"])
+            last = run.epoch == plan.epochs or _out_of_patience(run, plan)
+            if checkpoint is not None and (last or checkpoint.due(within_epoch=False)):
+                _save(checkpoint, run, network, optimiser, step)
             progress.epoch(row, plan.epochs)
             if on_epoch is not None:
                 on_epoch(row)
-            if stop:
-                break
-    if run.best is not None:
-        network.load_state_dict(run.best)
-    return run
+    _take_best(run, network, objective, validation)
 
 
 def _epoch(
-    step: Step, optimiser: FlatAdam, train: Batches, plan: Plan, epoch: int, progress: Progress
+    step: Step,
+    optimiser: FlatAdam,
+    train: Batches,
+    plan: Plan,
+    run: Run,
+    progress: Progress,
+    network: Network,
+    checkpoint: Checkpoint | None,
 ) -> dict[str, float]:
-    """One pass over the rows; the mean of each named loss. Nothing waits on the device until its end."""
-    per_epoch = -(-train.n // plan.batch_size)
-    number, total = epoch * per_epoch, plan.epochs * per_epoch
-    step.totals.zero_()
-    for x in train.epoch(_epoch_seed(plan.seed, epoch), plan.batch_size):
-        optimiser.set_rate(plan.learning_rate * rate(number, total, plan.schedule))
-        step(x)
-        number += 1
+    """The rest of one pass over the rows; the mean of each named loss.
+
+    Nothing waits on the device until its end, unless a checkpoint is due.
+    """
+    per_epoch = train.steps(plan.batch_size)
+    total = plan.epochs * per_epoch
+    if not run.batch:
+        step.totals.zero_()
+        torch.manual_seed(_epoch_seed(plan.seed + 1 + optimiser.world.rank, run.epoch))
+    for x, share in train.epoch(_epoch_seed(plan.seed, run.epoch), plan.batch_size, run.batch):
+        optimiser.set_rate(plan.learning_rate * rate(run.epoch * per_epoch + run.batch, total, plan.schedule))
+        step(x, share)
+        run.batch += 1
         progress.rows(len(x))
-    return dict(zip(step.names, (step.totals / train.n).tolist(), strict=True))
+        # The other processes' random numbers are not kept, so that only one alone can stop within an epoch.
+        within = optimiser.world.size == 1 and run.batch < per_epoch
+        if checkpoint is not None and within and checkpoint.due(within_epoch=True):
+            _save(checkpoint, run, network, optimiser, step)
+    totals = step.totals.clone()
+    optimiser.world.sum(totals)
+    return dict(zip(step.names, (totals / train.n).tolist(), strict=True))
 
 
 def rate(number: int, total: int, schedule: str) -> float:
@@ -132,19 +173,17 @@ def rate(number: int, total: int, schedule: str) -> float:
     return 0.5 * (1 + math.cos(math.pi * (number - warm) / max(1, total - warm)))
 
 
-def _row(epoch: int, losses: dict[str, float], plan: Plan, seconds: float) -> dict[str, Any]:
-    row: dict[str, Any] = {"epoch": epoch, "train_loss": sum(losses.values()), "validation_loss": None}
-    if len(losses) > 1:
-        row.update(losses)
-    return row | {"seconds": round(seconds, 3)}
+# -- the best weights ---------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
-def _validate(network: Network, objective: Objective, rows: Batches | None, plan: Plan) -> float | None:
+def _validate(
+    network: Network, objective: Objective, rows: ResidentBatches | None, plan: Plan
+) -> float | None:
     """The objective's loss on the held-out rows, with the same noise, if it has any, each time."""
     if rows is None:
         return None
-    device = next(network.parameters()).device
+    device = rows.rows.device
     network.eval()
     total = torch.zeros((), device=device)
     with seeded(plan.seed, device):
@@ -154,24 +193,113 @@ def _validate(network: Network, objective: Objective, rows: Batches | None, plan
     return float(total) / rows.n
 
 
-def _keep_best(run: Run, network: Network, row: dict[str, Any], plan: Plan) -> bool:
-    """Remember the best weights so far; say whether patience has run out."""
-    error = row["validation_loss"]
-    if error is None:
-        return False
-    if error < run.best_error:
-        run.best_epoch, run.best_error, run.best = run.epoch, error, _copy(network)
+@torch.no_grad()
+def _errors(network: Network, objective: Objective, rows: ResidentBatches) -> Tensor:
+    """The squared error of each held-out row, of shape (n,)."""
+    network.eval()
+    errors = [
+        mean_squared_error(objective.decode(network, objective.encode(network, x)), x)
+        for x in rows.in_order(4096)
+    ]
+    network.train()
+    return torch.cat(errors)
+
+
+def _keep_best(run: Run, network: Network, loss: float | None) -> None:
+    if loss is not None and loss < run.best_loss:
+        run.best_epoch, run.best_loss, run.best = run.epoch, loss, _copy(network)
+
+
+def _out_of_patience(run: Run, plan: Plan) -> bool:
     return plan.patience is not None and run.epoch - run.best_epoch >= plan.patience
+
+
+def _take_best(run: Run, network: Network, objective: Objective, validation: ResidentBatches | None) -> None:
+    """Leave the network with the best weights.
+
+    Where the start is a solution of its own, PCA, what was learnt has to be better by more than the chance
+    with which few held-out rows would say so.
+    """
+    if run.best is None or validation is None:
+        return
+    network.load_state_dict(run.best)
+    if run.start_errors is None or run.start is None:
+        return
+    gain = run.start_errors - _errors(network, objective, validation)
+    doubt = float(gain.std(unbiased=True)) / math.sqrt(len(gain)) if len(gain) > 1 else math.inf
+    if not float(gain.mean()) > CLEARLY * doubt:
+        run.best_epoch = 0
+        network.load_state_dict(run.start)
 
 
 def _copy(network: Network) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
+# -- checkpoints --------------------------------------------------------------------------------------------
+
+
+def _save(checkpoint: Checkpoint, run: Run, network: Network, optimiser: FlatAdam, step: Step) -> None:
+    """Keep everything that the updates to come depend on."""
+    tensors = {f"optimiser.{name}": tensor for name, tensor in optimiser.state().items()}
+    tensors |= {f"buffer.{name}": tensor for name, tensor in network.named_buffers()}
+    tensors |= {f"best.{name}": tensor for name, tensor in (run.best or {}).items()}
+    tensors["random"] = torch.get_rng_state()
+    if optimiser.weights.device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(optimiser.weights.device)
+    if run.batch:
+        tensors["totals"] = step.totals
+    state = {
+        "epoch": run.epoch,
+        "batch": run.batch,
+        "best_epoch": run.best_epoch,
+        "best_loss": run.best_loss if math.isfinite(run.best_loss) else None,
+        "history": run.history,
+        "names": step.names,
+    }
+    checkpoint.save(state, tensors)
+
+
+def _restore(checkpoint: Checkpoint, run: Run, network: Network, optimiser: FlatAdam, step: Step) -> None:
+    """Stand where the checkpoint stood."""
+    kept = checkpoint.load()
+    if kept is None:
+        return
+    state, tensors = kept
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+    optimiser.restore(part("optimiser."))
+    buffers = dict(network.named_buffers())
+    for name, tensor in part("buffer.").items():
+        buffers[name].copy_(tensor)
+    torch.set_rng_state(tensors["random"])
+    if "random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random.cuda"], optimiser.weights.device)
+    device = optimiser.weights.device
+    run.best = {name: tensor.to(device) for name, tensor in part("best.").items()} or None
+    run.epoch, run.batch, run.best_epoch = state["epoch"], state["batch"], state["best_epoch"]
+    run.best_loss = math.inf if state["best_loss"] is None else state["best_loss"]
+    run.history[:] = state["history"]
+    if "totals" in tensors:
+        step.begin(state["names"], tensors["totals"].to(device))
+
+
+# -- the rest -----------------------------------------------------------------------------------------------
+
+
+def _row(epoch: int, losses: dict[str, float], seconds: float) -> dict[str, Any]:
+    row: dict[str, Any] = {"epoch": epoch, "train_loss": sum(losses.values()), "validation_loss": None}
+    if len(losses) > 1:
+        row.update(losses)
+    return row | {"seconds": round(seconds, 3)}
+
+
 def _diverged(row: dict[str, Any], plan: Plan) -> TrainingError:
     return TrainingError(
-        f"the loss became {row['train_loss']} in epoch {row['epoch']}: training diverged; try a learning rate "
-        f"below {plan.learning_rate:g}, or scaling='standard'. The weights before that epoch are kept"
+        f"the loss became {row['train_loss']} in epoch {row['epoch']}: training diverged; try a learning "
+        f"rate below {plan.learning_rate:g}, or scaling='standard'. The weights of the epoch before are kept"
     )
 
 
@@ -186,6 +314,15 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+@contextlib.contextmanager
+def _interruptible(run: Run) -> Iterator[None]:
+    """Take Ctrl-C for the end of training."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        run.interrupted = True
 
 
 @contextlib.contextmanager

@@ -1,0 +1,66 @@
+"""The examples run as they are, and what they print is worth printing."""
+
+from __future__ import annotations
+
+import ast
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+SCRIPTS = sorted(EXAMPLES.glob("*.py"))
+LONGEST = 40
+
+
+@pytest.fixture()
+def example(tmp_path, monkeypatch):
+    """Run an example in an empty folder; the names it leaves."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name: str) -> dict[str, Any]:
+        return runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+    return run
+
+
+def test_compress_digits(example, tmp_path, capsys):
+    left = example("compress_digits.py")
+    assert left["codes"].shape == (359, 16)
+    assert left["figures"]["mse"] < 0.6 * left["figures"]["pca_mse"]
+    assert left["same"]
+    assert (tmp_path / "digits.ae" / "weights.safetensors").is_file()
+    assert "auto-encoder 0.00" in capsys.readouterr().out
+
+
+def test_own_modules(example, capsys):
+    left = example("own_modules.py")
+    assert left["figures"]["mse"] < 0.6 * left["figures"]["pca_mse"]
+    assert "the score is the same: True" in capsys.readouterr().out
+
+
+def test_pipeline(example):
+    """Eight numbers tell digits apart nearly as well as all pixels do, and no worse than PCA's eight."""
+    pixels, pca, codes = example("pipeline.py")["accuracy"].values()
+    assert codes > pixels - 0.04
+    assert codes > pca - 0.005
+
+
+def test_table(example, capsys):
+    """Rows that reconstruct badly are malignant more often than rows are on the whole, unasked."""
+    left = example("table.py")
+    table, x_hat = left["table"], left["x_hat"]
+    assert list(x_hat.columns) == list(table.columns)
+    assert ((x_hat - table) ** 2 / table.var()).to_numpy().mean() < 0.2  # in the columns' own units
+    assert left["share"] > 1.25 * left["malignant"].mean()
+    assert str(left["order"][0]) in capsys.readouterr().out
+
+
+def test_every_example_is_short_and_tested():
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    for script in SCRIPTS:
+        text = script.read_text("utf-8")
+        assert script.stem in tested, f"{script.name} has no test here"
+        assert ast.get_docstring(ast.parse(text)), f"{script.name} does not say what it shows"
+        assert len(text.splitlines()) < LONGEST, f"{script.name} is longer than an example should be"

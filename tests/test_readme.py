@@ -1,0 +1,102 @@
+"""What README.md says is so: its code runs, its tables are whole, its links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codeword.cli import app, run
+from codeword.data.named import NAMES
+from codeword.modelfolder import read_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")
+TEXT = (ROOT / "README.md").read_text("utf-8")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+KINDS = {"python", "sh", "text"}
+
+
+def blocks(kind: str) -> list[str]:
+    return [code for language, code in FENCE.findall(TEXT) if language == kind]
+
+
+def section(title: str) -> str:
+    return TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_every_block_is_of_a_kind_that_runs():
+    """A block in a language that no test runs would be a claim that nobody holds."""
+    assert {language for language, _ in FENCE.findall(TEXT)} <= KINDS
+    assert blocks("python")
+    assert blocks("sh")
+
+
+def test_python_blocks_run(tmp_path, monkeypatch):
+    """In one session, as a reader types them; `# (1438, 8) float32` behind a name is held to."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    promised = 0
+    for code in blocks("python"):
+        exec(compile(code, "README.md", "exec"), names)
+        for name, shape, dtype in re.findall(r"^(\w+) = .*# (\([\d, ]+\)) (\w+)", code, re.MULTILINE):
+            assert (str(names[name].shape), str(names[name].dtype)) == (shape, dtype), name
+            promised += 1
+    assert promised == 3
+    assert names["figures"]["mse"] < 0.6 * names["figures"]["pca_mse"]
+    assert (names["again"].transform(names["digits"].x) == names["own"].transform(names["digits"].x)).all()
+
+
+def test_shell_blocks_run(tmp_path, monkeypatch, capsys):
+    """`codeword` in this process, in an empty folder; of `scripts/` that they are there to be run."""
+    monkeypatch.chdir(tmp_path)
+    commands = [line for code in blocks("sh") for line in code.splitlines()]
+    for line in commands:
+        program, *arguments = shlex.split(line, comments=True)
+        if program == "codeword":
+            assert run([*arguments]) == 0, f"{line}\n{capsys.readouterr().err}"
+        else:
+            assert program.startswith("scripts/"), f"{line}: this test does not know how to try it"
+            assert os.access(ROOT / program, os.X_OK), f"{line}: no such script"
+    assert "PCA with 8 components" in capsys.readouterr().out
+    assert len((tmp_path / "codes.csv").read_text("utf-8").splitlines()) == 1 + 1438
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_table_of_commands_is_whole():
+    rows = re.findall(r"^\| `codeword (\w+)[^`]*` \| (.+) \|$", section("The commands"), re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(
+        command.name or command.callback.__name__.rstrip("_") for command in app.registered_commands
+    )
+
+
+def test_data_section_names_every_set():
+    assert set(NAMES) <= set(re.findall(r"`([\w-]+)`", section("Data")))
+
+
+def test_model_folder_section_names_every_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "digits", "-o", "m.ae", "-k", "2", "--epochs", "1", "--quiet"]) == 0
+    named = set(re.findall(r"`([\w.]+\.\w+)`", section("The model folder")))
+    assert named == {path.name for path in Path("m.ae").iterdir()}
+    assert read_folder("m.ae").config["data"]["sample_shape"] == [8, 8]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    """Those within the project; a stranger's address is not ours to keep alive."""
+    text = (ROOT / page).read_text("utf-8")
+    targets = re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", text)
+    for target in (a or b for a, b in targets):
+        if "://" not in target:
+            assert ((ROOT / page).parent / target).exists(), f"{page}: nothing at {target}"
+
+
+def test_pictures_are_light():
+    """They are in every clone."""
+    for picture in re.findall(r"docs/images/[\w.-]+", TEXT):
+        assert (ROOT / picture).stat().st_size < 150_000, picture
