@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from machine import describe_machine
 
 REFERENCE = (0.0238, 0.0138, 0.0123, 0.0115, 0.0110)
 """Mean training loss of each epoch, of the tutorial's own code on the same data."""
@@ -44,7 +43,7 @@ def main() -> int:
     print("|---|---|---|---|")
     for name, target, reached, good in rows:
         print(f"| {name} | {target} | {reached} | {'' if good is None else 'yes' if good else '**no**'} |")
-    print(f"\nseed {seed}; {machine()}; {versions()}")
+    print(f"\nseed {seed}; {describe_machine()}")
     return int(any(good is False for *_, good in rows))
 
 
@@ -91,26 +90,6 @@ def best_of_five(command: list[str]) -> float:
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         seconds.append(time.perf_counter() - started)
     return min(seconds)
-
-
-def machine() -> str:
-    """The processor's name and how many cores of it this process may use."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {usable} cores, {platform.system()}"
-
-
-def versions() -> str:
-    """What the figures were made with."""
-    packages = ("codeword", "torch", "numpy", "scikit-learn")
-    return ", ".join(
-        [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
-    )
 
 
 if __name__ == "__main__":

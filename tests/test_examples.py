@@ -14,7 +14,7 @@ SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 LONGEST = 40
 
 
-@pytest.fixture()
+@pytest.fixture
 def example(tmp_path, monkeypatch):
     """Run an example in an empty folder; the names it leaves."""
     monkeypatch.chdir(tmp_path)

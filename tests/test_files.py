@@ -88,7 +88,7 @@ def test_what_exists_is_not_overwritten_unasked(tmp_path, kind):
 
 
 def test_a_missing_folder_is_said_before_any_work(tmp_path):
-    with pytest.raises(InputError, match="there is no folder .*missing; create it first"):
+    with pytest.raises(InputError, match=r"there is no folder .*missing; create it first"):
         check_free(tmp_path / "missing" / "made.txt")
     assert inside(tmp_path) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
@@ -72,6 +73,12 @@ def test_table_of_commands_is_whole():
     assert sorted(name for name, _ in rows) == sorted(
         command.name or command.callback.__name__.rstrip("_") for command in app.registered_commands
     )
+
+
+def test_every_command_has_an_example_and_json():
+    for command in app.registered_commands:
+        assert (command.epilog or "").startswith("Example: codeword "), command.callback
+        assert "json_" in inspect.signature(command.callback).parameters, command.callback
 
 
 def test_data_section_names_every_set():

@@ -30,10 +30,15 @@ class PrincipalComponents:
     components : Tensor of shape (k, d), float32, orthonormal rows, largest variance first
     deviations : Tensor of shape (k,), float32
         The standard deviation of the training rows along each component, scaled units.
+    residual : float, default=0
+        The variance of a value that the components leave, averaged over features; known while fitting.
     """
 
-    def __init__(self, scaling: Scaling, mean: Tensor, components: Tensor, deviations: Tensor) -> None:
+    def __init__(
+        self, scaling: Scaling, mean: Tensor, components: Tensor, deviations: Tensor, residual: float = 0.0
+    ) -> None:
         self.scaling, self.mean, self.components, self.deviations = scaling, mean, components, deviations
+        self.residual = residual
 
     @classmethod
     def fit(
@@ -48,16 +53,19 @@ class PrincipalComponents:
         rows = min(len(x), MOST_ROWS)
         if d <= min(rows, MOST_FEATURES):
             values, vectors = _from_covariance(x, scaling, centre)
+            total = float(values.sum())
         else:
             kept = min(rows, MOST_FEATURES)
             sample = torch.cat([scaling.forward(block) - centre for block in _sample(x, kept)])[:kept]
             values, vectors = _from_rows(sample, k, seed)
+            total = float(sample.square().sum()) / len(sample)
         k = min(k, d, len(x))
         # The sign of a component is arbitrary: make its largest entry positive, as scikit-learn does.
         components = vectors[:, :k].T
         largest = components.gather(1, components.abs().argmax(dim=1, keepdim=True))
         components = (components * torch.where(largest < 0, -1.0, 1.0)).float().contiguous()
-        return cls(scaling, centre, components, values[:k].clamp_min(0).sqrt().float())
+        residual = max(0.0, total - float(values[:k].sum())) / d
+        return cls(scaling, centre, components, values[:k].clamp_min(0).sqrt().float(), residual)
 
     def transform(self, x: Rows) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Rows (n, ...) in the units of x to their first k principal components (n, k)."""

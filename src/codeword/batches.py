@@ -196,12 +196,11 @@ class StreamedBatches:
 
 
 def make_batches(
-    x: Rows, scaling: Scaling, fraction: float, seed: int, device: torch.device, world: World
+    x: Rows, scaling: Scaling, held_out: int, seed: int, device: torch.device, world: World
 ) -> tuple[Batches, ResidentBatches | None]:
-    """Rows to train on and, where `fraction` is not 0, rows held out."""
+    """Rows to train on and, where `held_out` is not 0, about so many held out."""
     if fits(x, device):
         rows = torch.cat([_resident(block, scaling) for _, block in blocks(x)])
-        held_out = min(int(len(rows) * fraction), len(rows) - 1)
         if not held_out:
             return ResidentBatches(rows.to(device), scaling, world), None
         order = _shuffled(len(rows), seed)
@@ -210,7 +209,7 @@ def make_batches(
             ResidentBatches(rows[kept].to(device), scaling, world),
             ResidentBatches(rows[out].to(device), scaling),
         )
-    runs = min(int(len(x) * fraction), HELD_OUT_ROWS) // HELD_OUT_RUN
+    runs = min(held_out, HELD_OUT_ROWS) // HELD_OUT_RUN
     starts = [int(s) for s in np.linspace(0, len(x) - HELD_OUT_RUN, runs)] if runs else []
     edges = [0, *itertools.chain.from_iterable((s, s + HELD_OUT_RUN) for s in starts), len(x)]
     ranges = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]

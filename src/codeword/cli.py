@@ -7,8 +7,8 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,21 @@ import typer
 
 from codeword.errors import CodewordError, DataError, InputError, ParameterError
 from codeword.files import check_free, check_own, remove
-from codeword.options import in_options, indices, size_of, with_parameters
+from codeword.options import (
+    Device,
+    Json,
+    LabelColumn,
+    Model,
+    Overwrite,
+    Quiet,
+    Size,
+    Source,
+    Split,
+    in_options,
+    indices,
+    size_of,
+    with_parameters,
+)
 
 if TYPE_CHECKING:
     from codeword.data import Data
@@ -38,32 +52,6 @@ app = typer.Typer(
 PICTURES = (".png", ".svg", ".pdf")
 
 MODEL_FILES = ("config.json", "weights.safetensors", "history.jsonl", "README.md")
-
-Model = Annotated[
-    Path,
-    typer.Argument(help="A model folder, as `codeword train` makes it.", metavar="MODEL", show_default=False),
-]
-Source = Annotated[
-    str,
-    typer.Argument(
-        help="mnist, fashion-mnist, mnist-5k, digits; or a .npy, .npz, IDX, CSV or Parquet file; "
-        "or a folder of images or IDX files.",
-        metavar="SOURCE",
-        show_default=False,
-    ),
-]
-Split = Annotated[str, typer.Option(help="Which part of a source that has two: train or test.")]
-LabelColumn = Annotated[
-    str | None, typer.Option(help="The column of a table that holds labels: it is left out of the rows.")
-]
-Size = Annotated[
-    str | None,
-    typer.Option(help="Bring a folder's images to this size: 32, or 32x48 (height x width)."),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but errors and results.")]
-Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 
 
 class Interrupted(Exception):
@@ -191,7 +179,7 @@ def train(
     ae = AutoEncoder(**({**PRESETS[preset]} if preset else {}) | parameters, verbose=not quiet)
     data = _load(source, split, label_column, size)
     started = time.perf_counter()
-    with _lines_to_stderr(json_), warnings.catch_warnings():
+    with redirect_stdout(sys.stderr if json_ else sys.stdout), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what it would say of an interruption is said below
         ae.fit(data, checkpoint=checkpoint, resume=resume)
     seconds = time.perf_counter() - started
@@ -452,18 +440,6 @@ def _say(figures: dict[str, Any], json_: bool, quiet: bool) -> None:
         print(json.dumps(figures))
     elif not quiet:
         print(f"wrote {figures['output']}")
-
-
-@contextmanager
-def _lines_to_stderr(wanted: bool) -> Iterator[None]:
-    """Keep standard output for the JSON line alone."""
-    if not wanted:
-        yield
-        return
-    from contextlib import redirect_stdout
-
-    with redirect_stdout(sys.stderr):
-        yield
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from codeword.baseline import PrincipalComponents
 from codeword.batches import Batches, make_batches
 from codeword.checkpoint import Checkpoint, digest
 from codeword.data.blocks import Rows, blocks
+from codeword.data.parts import PartFolder
 from codeword.data.readers import Data
 from codeword.data.scaling import KINDS, Scaling, Statistics, check_finite, describe
 from codeword.distributed import World
@@ -80,9 +81,10 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Adam's, at its peak.
     schedule : {"cosine", "constant"}, default="cosine"
         `cosine` rises over the first tenth of the updates, then falls to zero.
-    validation_fraction : float in [0, 1), default=0.1
-        Rows held out from training. The weights of the epoch with the least loss on them are kept; where
-        that is not clearly below the start's, as on few rows, the start's, which is PCA.
+    validation_fraction : float in [0, 1) or "auto", default="auto"
+        Rows held out from training; `auto` is a tenth, but at most 5,000 rows. The weights of the epoch with
+        the least loss on them are kept; where that is not clearly below the start's, as on few rows, the
+        start's, which is PCA.
     patience : int or None, default=None
         Stop after so many epochs without a better held-out loss.
     precision : {"float32", "bfloat16"}, default="float32"
@@ -130,7 +132,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         batch_size: int | str = "auto",
         learning_rate: float = 0.004,
         schedule: str = "cosine",
-        validation_fraction: float = 0.1,
+        validation_fraction: float | str = "auto",
         patience: int | None = None,
         precision: str = "float32",
         device: str = "auto",
@@ -203,7 +205,8 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         with seeded(seed, torch.device("cpu")):
             self.network_ = self._build(self.baseline_).to(device)
         world.share(self.network_)
-        train, validation = make_batches(x, self.scaling_, self.validation_fraction, seed, device, world)
+        held_out = self._held_out(len(x))
+        train, validation = make_batches(x, self.scaling_, held_out, seed, device, world)
         plan = self._plan(train, seed, world)
         run = Run()
         self.history_ = run.history
@@ -351,16 +354,18 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _build(self, baseline: PrincipalComponents | None) -> Network:
         objective = self._objective()
         k = self.n_components
-        spec = Spec(self.sample_shape_, k, objective.width(k), self.scaling_.bounded)
-        network = build_network(self.network, spec, objective.extra(k, spec.d))
+        spec = Spec(self.sample_shape_, k, objective.width(k), self.scaling_.bounded, objective.logits)
+        network = build_network(self.network, spec, objective.extra(spec))
         architecture = resolve_architecture(self.network)
-        if baseline is not None and architecture is not None:
-            architecture.start(network, baseline)
+        if baseline is not None:
+            if architecture is not None:
+                architecture.start(network, baseline)
+            objective.start(network, baseline)
         return network
 
     def _starts_solved(self) -> bool:
         """Whether the network starts as PCA, and PCA is a solution of what is minimised."""
-        plain = type(self._objective()) is Reconstruction
+        plain = type(self._objective()) is Reconstruction and self._objective().loss == "mse"
         return plain and isinstance(self.network_.encoder, Skip)
 
     def _checkpoint(
@@ -377,6 +382,12 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             "the data's digest": digest(seen.mean, seen.variance),
         }
         return Checkpoint(path, settings, self._to_folder, world.first)
+
+    def _held_out(self, n: int) -> int:
+        """How many rows to hold out; at least one is left to train on."""
+        if self.validation_fraction == "auto":
+            return min(n // 10, 5_000)
+        return min(int(n * float(self.validation_fraction)), n - 1)
 
     def _plan(self, train: Batches, seed: int, world: World) -> Plan:
         """The training's settings, with "auto" made into numbers."""
@@ -419,7 +430,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if self.device != "auto":
             try:
                 return torch.empty(0, device=self.device).device
-            except (RuntimeError, AssertionError, NotImplementedError) as error:
+            except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
                 reason = str(error).splitlines()[0]
                 raise ParameterError(
                     f"The 'device' parameter of AutoEncoder is {self.device!r}: {reason}"
@@ -465,10 +476,19 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         must("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
         must(
             "validation_fraction",
-            real(self.validation_fraction) and 0 <= self.validation_fraction < 1,
-            "a number from 0 up to, not including, 1",
+            self.validation_fraction == "auto"
+            or (real(self.validation_fraction) and 0 <= float(self.validation_fraction) < 1),
+            "a number from 0 up to, not including, 1, or 'auto'",
         )
         must("patience", self.patience is None or whole(self.patience), "a positive integer or None")
+        seed = self.random_state
+        must(
+            "random_state",
+            seed is None
+            or isinstance(seed, np.random.RandomState)
+            or (isinstance(seed, numbers.Integral) and 0 <= int(seed) < 1 << 63),
+            "an integer from 0 up to, not including, 2**63, a RandomState or None",
+        )
         resolve_objective(self.objective)
         resolve_architecture(self.network)
 
@@ -482,7 +502,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             X, names = X.x, X.names
         if isinstance(X, Tensor):
             X = X.detach().cpu().numpy()
-        if not isinstance(X, np.memmap):
+        if not isinstance(X, (np.memmap, PartFolder)):
             frame = X
             try:
                 X = check_array(X, dtype="numeric", allow_nd=True, ensure_all_finite=False)

@@ -1,4 +1,4 @@
-"""Command-line options made from the constructor of `AutoEncoder`, its one schema.
+"""The command line's options: those that commands share, and those made from `AutoEncoder`'s constructor.
 
 The signature and its docstring are read from the source, not imported: the estimator needs torch, which takes
 seconds to load, and `--help` should not wait for it.
@@ -20,7 +20,54 @@ import typer
 
 from codeword.errors import ParameterError
 
-__all__ = ["Parameter", "convert", "in_options", "indices", "parameters", "size_of", "with_parameters"]
+__all__ = [
+    "Device",
+    "Json",
+    "LabelColumn",
+    "Model",
+    "Overwrite",
+    "Parameter",
+    "Quiet",
+    "Size",
+    "Source",
+    "Split",
+    "convert",
+    "in_options",
+    "indices",
+    "parameters",
+    "size_of",
+    "with_parameters",
+]
+
+# -- what several commands share ----------------------------------------------------------------------------
+
+Model = Annotated[
+    Path,
+    typer.Argument(help="A model folder, as `codeword train` makes it.", metavar="MODEL", show_default=False),
+]
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="mnist, fashion-mnist, mnist-5k, digits; or a .npy, .npz, IDX, CSV or Parquet file; "
+        "or a folder of images or IDX files.",
+        metavar="SOURCE",
+        show_default=False,
+    ),
+]
+Split = Annotated[str, typer.Option(help="Which part of a source that has two: train or test.")]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="The column of a table that holds labels: it is left out of the rows.")
+]
+Size = Annotated[
+    str | None,
+    typer.Option(help="Bring a folder's images to this size: 32, or 32x48 (height x width)."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but errors and results.")]
+Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+
+# -- the constructor's parameters ---------------------------------------------------------------------------
 
 NOT_OPTIONS = {"verbose"}
 """What the command line says otherwise: it is verbose unless `--quiet`."""

@@ -200,7 +200,8 @@ class DenseStep:
     @staticmethod
     def chain_of(network: Network, objective: Objective) -> list[nn.Module] | None:
         """The layers of a network that this step can train, in order; None if it is anything else."""
-        plain = type(objective) is Reconstruction and isinstance(network.extra, nn.Identity)
+        plain = type(objective) is Reconstruction and objective.loss == "mse"
+        plain = plain and isinstance(network.extra, nn.Identity)
         if not plain or not (type(network.encoder) is type(network.decoder) is nn.Sequential):
             return None
         chain = [
@@ -211,7 +212,8 @@ class DenseStep:
         known = all(type(m) in _BACKWARD or (type(m) is nn.Linear and m.bias is not None) for m in chain)
         distinct = len({id(p) for m in chain for p in m.parameters()}) == 2 * sum(follows)
         trained = all(p.requires_grad for p in network.parameters())
-        return chain if alternates and known and distinct and trained else None
+        hooked = any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in network.modules())
+        return chain if alternates and known and distinct and trained and not hooked else None
 
     def begin(self, names: list[str], totals: Tensor) -> None:
         """See `Step.begin`."""

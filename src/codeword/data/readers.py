@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from codeword.data.common import listed, reading
 from codeword.data.idx import find_images, is_idx, read_images
 from codeword.data.named import NAMES, load_named
+from codeword.data.parts import SUFFIXES as PART_SUFFIXES
+from codeword.data.parts import PartFolder, open_parts
 from codeword.errors import DataError, ParameterError
 
 __all__ = ["Data", "load"]
@@ -34,7 +36,7 @@ class Data:
 
     Parameters
     ----------
-    x : ndarray or memmap of shape (n, *sample_shape)
+    x : ndarray, memmap or PartFolder of shape (n, *sample_shape)
         The samples, as they came: any real dtype.
     y : ndarray of shape (n,), optional
         The labels. Nothing learns from them; they colour maps and judge codes.
@@ -44,7 +46,7 @@ class Data:
         A short name of where the samples came from, such as "mnist", "a.csv" or "array".
     """
 
-    x: NDArray[Any]
+    x: Any
     y: NDArray[Any] | None = None
     names: tuple[str, ...] | None = None
     source: str = "array"
@@ -86,6 +88,8 @@ def load(
         - a table, ``.csv``, ``.tsv`` (``.gz`` too) or ``.parquet``: a first line of nothing but numbers is
           taken as data, and the columns are then called ``column_0``, ``column_1``, …;
         - a folder of IDX files under their usual names, where `split` chooses;
+        - a folder of ``.npy`` or of ``.parquet`` files, the parts of one set in the order of their names;
+          together they may be larger than memory, as may one ``.parquet`` file;
         - a folder of pictures. Sub-folders are labels. Transparent parts are laid on white;
         - a folder with folders ``train`` and ``test`` in it, of which `split` chooses one.
     split : {"train", "test"}
@@ -129,8 +133,7 @@ def load(
     _check_exists(path, str(source))
     name = path.name or path.resolve().name or str(path)
     if path.is_dir():
-        _refuse(label_column is not None, "label_column", "a table", str(path))
-        return _data(*_folder(path, split, size), name)
+        return _data(*_folder(path, split, size, label_column), name)
     _refuse(size is not None, "size", "a folder of pictures", str(path))
     return _data(*_file(path, split, label_column), name)
 
@@ -169,8 +172,10 @@ def _data(x: Any, y: Any, names: tuple[str, ...] | None, source: str) -> Data:
     return Data(x, None if y is None else _labels(y, len(x), source), names, source)
 
 
-def _rows(x: NDArray[Any], source: str) -> NDArray[Any]:
+def _rows(x: Any, source: str) -> Any:
     """Check that x is numeric rows, and return it in a dtype that every later step knows."""
+    if isinstance(x, PartFolder) and x.dtype.kind in "iuf" and x.dtype.isnative and x.ndim > 1 and len(x):
+        return x
     if x.dtype.kind not in "biuf":
         raise DataError(
             f"{source} holds values of type {x.dtype}: expected real numbers (integers or floats)"
@@ -252,9 +257,9 @@ def _file(path: Path, split: str, label_column: str | None) -> Parts:
             pass
     name = path.name.lower()
     if name.endswith(_TABLES) and not is_idx(path):
-        from codeword.data.tables import read_table
+        from codeword.data.tables import is_large_parquet, read_table
 
-        return read_table(path, label_column)
+        return open_parts([path], label_column) if is_large_parquet(path) else read_table(path, label_column)
     _refuse(label_column is not None, "label_column", "a table", str(path))
     if is_idx(path) or "-ubyte" in name:
         return *read_images(path), None
@@ -307,11 +312,24 @@ def _npz_keys(path: Path, keys: list[str], split: str) -> tuple[str, str | None]
     return plain[0], y_key
 
 
-def _folder(path: Path, split: str, size: int | tuple[int, int] | None) -> Parts:
+def _parts(path: Path, parts: list[Path], label_column: str | None) -> Parts:
+    """A folder of arrays or tables that are parts of one."""
+    if len({part.suffix.lower() for part in parts}) > 1:
+        raise DataError(
+            f"{path} holds parts of two kinds, {listed(part.name for part in parts)}: keep one kind"
+        )
+    return open_parts(parts, label_column)
+
+
+def _folder(path: Path, split: str, size: int | tuple[int, int] | None, label_column: str | None) -> Parts:
     with reading(path, "a folder"):
         inside = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
         if (path / "train").is_dir() and (path / "test").is_dir():
-            return _folder(path / split, split, size)
+            return _folder(path / split, split, size, label_column)
+    parts = [path / name for name in inside if name.lower().endswith(PART_SUFFIXES)]
+    if parts:
+        return _parts(path, parts, label_column)
+    _refuse(label_column is not None, "label_column", "a table", str(path))
     images = find_images(path, split)
     if images is not None:
         _refuse(size is not None, "size", "a folder of pictures", str(path))

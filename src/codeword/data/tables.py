@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from codeword.data.common import listed, reading, shortened
 from codeword.errors import DataError
 
-__all__ = ["from_frame", "read_pixels", "read_table"]
+__all__ = ["from_frame", "is_large_parquet", "read_pixels", "read_table"]
 
 Parts = tuple[NDArray[Any], NDArray[Any] | None, tuple[str, ...] | None]
 
@@ -21,6 +21,7 @@ _NUMBER = r"(?i)^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$|^\s*[+-]?(inf|infinit
 _RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
 _ROWS_AT_ONCE = 4096
 _BLOCK = 1 << 20
+LARGE_BYTES = 1 << 30
 _LONGEST_LINE = 1 << 26
 _FLOAT32_INTEGERS = 1 << 24  # up to here float32 holds every integer
 
@@ -67,6 +68,17 @@ def read_pixels(path: Path) -> NDArray[np.uint8]:
             convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.uint8())),
         )
         return _matrix(table.columns)
+
+
+def is_large_parquet(path: Path) -> bool:
+    """Whether a Parquet file is better read a row group at a time."""
+    from pyarrow import parquet
+
+    if not path.name.lower().endswith((".parquet", ".pq")):
+        return False
+    with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
+        groups = range(file.metadata.num_row_groups)
+        return bool(sum(file.metadata.row_group(i).total_byte_size for i in groups) > LARGE_BYTES)
 
 
 def _read_parquet(path: Path) -> Any:

@@ -1,0 +1,172 @@
+"""Convolutions, for images and for signals."""
+
+from __future__ import annotations
+
+import math
+from collections import abc
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor, nn
+
+from codeword.errors import ParameterError
+from codeword.networks.base import (
+    ACTIVATIONS,
+    Architecture,
+    ChannelsFirst,
+    ChannelsLast,
+    Reshape,
+    Skip,
+    Spec,
+    close,
+    whole,
+    widths,
+)
+
+__all__ = ["Conv", "Residual", "Sequence"]
+
+_CONV: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d}
+_TRANSPOSE: dict[int, Any] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}
+
+
+class Conv(Architecture):
+    """Strided convolutions for images of any height and width, of shape (h, w) or (h, w, channels).
+
+    Each stage halves height and width, rounding up, and a dense layer ends in the code; the decoder is the
+    mirror image, with transposed convolutions (after Radford et al. 2016, without batch normalisation).
+
+    Parameters
+    ----------
+    channels : sequence of int, default=(32, 64)
+        The channels of each stage of the encoder; the decoder has them in reverse.
+    activation : {"silu", "gelu", "relu", "leaky_relu", "tanh"}, default="silu"
+    linear_skip : bool, default=True
+        As for `MLP`: a linear map beside the convolutions, which starts as PCA.
+    """
+
+    _dims = 2
+
+    def __init__(
+        self, channels: abc.Sequence[int] = (32, 64), activation: str = "silu", linear_skip: bool = True
+    ) -> None:
+        self.channels = channels
+        self.activation = activation
+        self.linear_skip = linear_skip
+
+    def build(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Architecture.build`."""
+        self._check_activation()
+        good = widths(self.channels) and len(self.channels) > 0
+        self.must("channels", good, "a sequence of at least one positive integer")
+        grid, first = self._grid(spec.sample_shape)
+        sizes = [grid]
+        for _ in self.channels:
+            sizes.append(tuple(-(-s // 2) for s in sizes[-1]))
+        last = (self.channels[-1], *sizes[-1])
+        down: list[nn.Module] = []
+        for a, b in pairwise([first, *self.channels]):
+            down += [_CONV[self._dims](a, b, 3, stride=2, padding=1), self._activation(), *self._stage(b)]
+        up: list[nn.Module] = []
+        for (a, b), size in zip(pairwise([*self.channels[::-1], first]), sizes[-2::-1], strict=True):
+            up += [self._activation(), *self._stage(a), _double(self._dims, a, b, size)]
+        values = math.prod(last)
+        encoder = nn.Sequential(
+            ChannelsFirst(grid, first), *down, nn.Flatten(1), nn.Linear(values, spec.width)
+        )
+        decoder = nn.Sequential(nn.Linear(spec.n_components, values), Reshape(last), *up, ChannelsLast())
+        if not self.linear_skip:
+            return encoder, close(decoder, spec, linear_skip=False)
+        skip = Skip(nn.Linear(spec.n_components, spec.d), decoder)
+        return Skip(nn.Linear(spec.d, spec.width), encoder), close(skip, spec, linear_skip=True)
+
+    def _activation(self) -> nn.Module:
+        return ACTIVATIONS[self.activation]()
+
+    def _stage(self, channels: int) -> list[nn.Module]:
+        """What else a stage has at its own resolution."""
+        return []
+
+    def _grid(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+        """The samples' height and width (or length), and their channels."""
+        if len(shape) == self._dims:
+            return shape, 1
+        if len(shape) == self._dims + 1:
+            return shape[:-1], shape[-1]
+        wanted = "(height, width) or (height, width, channels)" if self._dims == 2 else "(length, channels)"
+        raise ParameterError(
+            f"{type(self).__name__} takes samples of shape {wanted}, and these have shape {shape}: "
+            "give x in that shape, or use MLP()"
+        )
+
+
+class Residual(Conv):
+    """`Conv` with residual blocks in each stage (He et al. 2016, eq. 1, in the order of their second paper).
+
+    Parameters
+    ----------
+    channels : sequence of int, default=(32, 64)
+    blocks : int, default=1
+        Residual blocks in a stage.
+    activation : {"silu", "gelu", "relu", "leaky_relu", "tanh"}, default="silu"
+    linear_skip : bool, default=True
+    """
+
+    def __init__(
+        self,
+        channels: abc.Sequence[int] = (32, 64),
+        blocks: int = 1,
+        activation: str = "silu",
+        linear_skip: bool = True,
+    ) -> None:
+        super().__init__(channels, activation, linear_skip)
+        self.blocks = blocks
+
+    def build(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Architecture.build`."""
+        self.must("blocks", whole(self.blocks), "a positive integer")
+        return super().build(spec)
+
+    def _stage(self, channels: int) -> list[nn.Module]:
+        return [Block(self._dims, channels, ACTIVATIONS[self.activation]) for _ in range(self.blocks)]
+
+
+class Sequence(Conv):
+    """Strided 1-D convolutions for signals of one length, of shape (length,) or (length, channels).
+
+    Parameters
+    ----------
+    channels : sequence of int, default=(32, 64)
+        The channels of each stage, which halves the length, rounding up.
+    activation : {"silu", "gelu", "relu", "leaky_relu", "tanh"}, default="silu"
+    linear_skip : bool, default=True
+        As for `MLP`: a linear map beside the convolutions, which starts as PCA.
+    """
+
+    _dims = 1
+
+
+class Block(nn.Module):
+    """x + conv(activation(conv(activation(x)))); the second convolution starts at zero."""
+
+    def __init__(self, dims: int, channels: int, activation: Any) -> None:
+        super().__init__()
+        last = _CONV[dims](channels, channels, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        first = _CONV[dims](channels, channels, 3, padding=1)
+        self.branch = nn.Sequential(activation(), first, activation(), last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.branch(x)
+        return y
+
+
+def _double(dims: int, a: int, b: int, size: tuple[int, ...]) -> nn.Module:
+    """A transposed convolution to `size`, of which its input has half, rounded up.
+
+    Its output has 2h + 2 - 2 padding + output_padding values: 2h for an even size, 2h - 1 for an odd one.
+    """
+    odd = tuple(s % 2 for s in size)
+    padding = tuple(1 + o for o in odd)
+    layer: nn.Module = _TRANSPOSE[dims](a, b, 4, stride=2, padding=padding, output_padding=odd)
+    return layer

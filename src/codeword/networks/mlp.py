@@ -1,0 +1,101 @@
+"""Dense layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from codeword.networks.base import ACTIVATIONS, Architecture, Skip, Spec, Transposed, close, real, widths
+
+__all__ = ["MLP", "BatchNorm"]
+
+
+class MLP(Architecture):
+    """Dense layers: d → hidden → k → hidden reversed → d, an activation after each hidden layer.
+
+    Parameters
+    ----------
+    hidden : sequence of int, default=(512, 256)
+        Widths of the encoder's hidden layers; the decoder has them in reverse. `()` is a linear auto-encoder.
+    activation : {"silu", "gelu", "relu", "leaky_relu", "tanh"}, default="silu"
+    linear_skip : bool, default=True
+        Add a linear map from rows to codes, and one from codes to rows, to the dense layers, and start
+        with PCA in the first and zero in the second: training begins at PCA's error and goes down from there.
+        Outputs that must lie in [0, 1] are clipped to it. Without it the layers start at random, and such
+        outputs end in a sigmoid.
+    norm : {"batch", "layer"} or None, default=None
+        Normalise the inputs of each activation (Ioffe & Szegedy 2015; Ba et al. 2016).
+    dropout : float in [0, 1), default=0
+        The share of each hidden layer's outputs that are set to zero while training.
+    tied : bool, default=False
+        The decoder's weights are the encoder's, transposed; its biases are its own.
+    """
+
+    def __init__(
+        self,
+        hidden: Sequence[int] = (512, 256),
+        activation: str = "silu",
+        linear_skip: bool = True,
+        norm: str | None = None,
+        dropout: float = 0.0,
+        tied: bool = False,
+    ) -> None:
+        self.hidden = hidden
+        self.activation = activation
+        self.linear_skip = linear_skip
+        self.norm = norm
+        self.dropout = dropout
+        self.tied = tied
+
+    def build(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
+        """See `Architecture.build`."""
+        self._check_activation()
+        self.must("hidden", widths(self.hidden), "a sequence of positive integers")
+        self.must("norm", self.norm in (None, *_NORMS), f"one of {', '.join(_NORMS)}, or None")
+        self.must("dropout", real(self.dropout) and 0 <= self.dropout < 1, "a number from 0 to below 1")
+        into = [nn.Linear(a, b) for a, b in pairwise([spec.d, *self.hidden, spec.width])]
+        back: list[nn.Module] = [
+            nn.Linear(a, b) for a, b in pairwise([spec.n_components, *self.hidden[::-1], spec.d])
+        ]
+        if self.tied:
+            rows = [*self.hidden, spec.n_components]
+            back = [Transposed(layer, n) for layer, n in zip(into[::-1], rows[::-1], strict=True)]
+        encoder, decoder = self._chain(into), self._chain(back)
+        if not self.linear_skip:
+            return encoder, close(decoder, spec, linear_skip=False)
+        linear = nn.Linear(spec.d, spec.width)
+        reverse = Transposed(linear, spec.n_components) if self.tied else nn.Linear(spec.n_components, spec.d)
+        skip = Skip(reverse, decoder, gated=self.tied)
+        return Skip(linear, encoder, gated=self.tied), close(skip, spec, linear_skip=True)
+
+    def _chain(self, layers: Sequence[nn.Module]) -> nn.Sequential:
+        """The layers, with what belongs between them."""
+        chain: list[nn.Module] = []
+        for layer, width in zip(layers[:-1], self._between(layers), strict=True):
+            chain.append(layer)
+            if self.norm is not None:
+                chain.append(_NORMS[self.norm](width))
+            chain.append(ACTIVATIONS[self.activation]())
+            if self.dropout:
+                chain.append(nn.Dropout(self.dropout))
+        return nn.Sequential(*chain, layers[-1])
+
+    @staticmethod
+    def _between(layers: Sequence[nn.Module]) -> list[int]:
+        return [len(bias) for layer in layers[:-1] if isinstance(bias := layer.bias, Tensor)]
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation that takes a batch of one row, whose variance is not known, by the running one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows (n, width), normalised."""
+        if self.training and len(x) == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
+
+
+_NORMS: dict[str, type[nn.Module]] = {"batch": BatchNorm, "layer": nn.LayerNorm}

@@ -1,0 +1,193 @@
+"""What all objectives share: what the fit loop and the estimator know of one, and plain reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from codeword.errors import ParameterError
+from codeword.networks import Configurable, Network, Spec, code_size, real, start_linear
+
+if TYPE_CHECKING:
+    from codeword.baseline import PrincipalComponents
+
+__all__ = [
+    "LOSSES",
+    "Objective",
+    "Reconstruction",
+    "logit_start",
+    "squared_jacobian",
+    "start_logits",
+    "start_white",
+    "white",
+]
+
+
+class Objective(Configurable):
+    """Base of the objectives: a subclass writes `losses`, and what else differs from a plain auto-encoder."""
+
+    ordered = False
+    """Whether the first numbers of a code are a code of their own, so that `transform` can cut it."""
+
+    @property
+    def logits(self) -> bool:
+        """Whether the decoder gives logits, of which `decode` takes the sigmoid."""
+        return False
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether x may hold NaN."""
+        return False
+
+    def check(self) -> None:
+        """Raise a ParameterError if a parameter has a value it cannot have."""
+
+    def width(self, n_components: int) -> int:
+        """How many numbers the encoder puts out for a code of `n_components`."""
+        return n_components
+
+    def extra(self, spec: Spec) -> nn.Module | None:
+        """Modules and buffers of the objective's own, trained and saved with the network.
+
+        Raises
+        ------
+        ParameterError
+            If the parameters do not fit the data or the length of the code.
+        """
+        if self.logits and not spec.bounded:
+            raise ParameterError(
+                f"{self} takes values in [0, 1], and these are not scaled to it: "
+                "use scaling='pixels' or 'unit', or a loss for any values"
+            )
+        return None
+
+    def start(self, network: Network, baseline: PrincipalComponents) -> None:
+        """Bring a new network, after its architecture has, to where training should begin."""
+        if self.logits:
+            start_logits(network, baseline)
+
+    def encode(self, network: Network, x: Tensor) -> Tensor:
+        """Rows (n, d) in scaled units to codes (n, k)."""
+        code: Tensor = network.encoder(x)
+        return code
+
+    def decode(self, network: Network, z: Tensor) -> Tensor:
+        """Codes (n, k) to rows (n, d) in scaled units."""
+        x_hat: Tensor = network.decoder(z)
+        return x_hat.sigmoid() if self.logits else x_hat
+
+    def indices(self, network: Network, x: Tensor) -> Tensor:
+        """Rows (n, d) to the indices of their discrete codes, (n, number of indices), int64."""
+        raise ParameterError(f"{type(self).__name__} has no indices: its codes are not discrete")
+
+    def lookup(self, network: Network, indices: Tensor) -> Tensor:
+        """Indices that `indices` gave to codes (n, k)."""
+        raise ParameterError(f"{type(self).__name__} has no indices: its codes are not discrete")
+
+    def figures(self, network: Network) -> dict[str, float]:
+        """What else is worth a column in the history: numbers that are shown, and not minimised."""
+        return {}
+
+    def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
+        """Named scalar losses of a batch (n, d), each averaged over its rows; their sum is minimised."""
+        raise NotImplementedError
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "mse": lambda out, x, delta: F.mse_loss(out, x, reduction="none"),
+    "bce": lambda out, x, delta: F.binary_cross_entropy_with_logits(out, x, reduction="none"),
+    "l1": lambda out, x, delta: F.l1_loss(out, x, reduction="none"),
+    "huber": lambda out, x, delta: F.huber_loss(out, x, reduction="none", delta=delta),
+}
+"""Losses of each value, by name: of the decoder's output, the data, and the Huber loss's bend."""
+
+
+class Reconstruction(Objective):
+    """Plain reconstruction: the loss of g(f(x)), averaged over rows and features.
+
+    Parameters
+    ----------
+    loss : {"mse", "bce", "l1", "huber"}, default="mse"
+        The squared error; the Bernoulli cross-entropy, for values in [0, 1], with the decoder's output taken
+        as logits; the absolute error; or Huber's (1964), squared up to `delta` and linear beyond.
+    delta : float, default=1
+        In scaled units; for `huber` alone.
+    """
+
+    loss: str
+    delta: float = 1.0
+
+    def __init__(self, loss: str = "mse", delta: float = 1.0) -> None:
+        self.loss = loss
+        self.delta = delta
+
+    @property
+    def logits(self) -> bool:
+        """See `Objective.logits`."""
+        return self.loss == "bce"
+
+    def check(self) -> None:
+        """See `Objective.check`."""
+        self.must("loss", isinstance(self.loss, str) and self.loss in LOSSES, f"one of {', '.join(LOSSES)}")
+        self.must("delta", real(self.delta) and self.delta > 0, "a positive number")
+
+    def errors(self, network: Network, z: Tensor, x: Tensor) -> Tensor:
+        """The loss of each value of x when it is decoded from codes z: shape (n, d)."""
+        return LOSSES[self.loss](network.decoder(z), x, self.delta)
+
+    def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
+        """See `Objective.losses`."""
+        return {"error": self.errors(network, self.encode(network, x), x).mean()}
+
+
+def squared_jacobian(y: Tensor, x: Tensor, directions: int | None) -> Tensor:
+    """The squared Frobenius norm of dy/dx, averaged over rows, of y (n, k) that was computed from x (n, d).
+
+    With `directions` it is estimated without bias from so many vector-Jacobian products, as E‖vᵀJ‖² over v of
+    random signs (Hutchinson 1990); with None it is exact and takes k of them.
+    """
+    if directions is None:
+        sums = y.sum(dim=0).unbind()
+    else:
+        signs = torch.empty(directions, *y.shape, device=y.device).bernoulli_(0.5).mul_(2).sub_(1)
+        sums = (signs * y).sum(dim=(1, 2)).unbind()
+    norms = [torch.autograd.grad(s, x, create_graph=True)[0].square().sum() for s in sums]
+    return torch.stack(norms).sum() / len(x) / (1 if directions is None else directions)
+
+
+# -- where training begins ----------------------------------------------------------------------------------
+
+
+def white(baseline: PrincipalComponents) -> Tensor:
+    """The deviations of the components, (k,), none of them so small that to divide by it would hurt."""
+    deviations = baseline.deviations
+    if not len(deviations) or not float(deviations.max()):
+        return torch.ones_like(deviations)
+    return deviations.clamp_min(1e-3 * float(deviations.max()))
+
+
+def start_white(network: Network, baseline: PrincipalComponents) -> None:
+    """Start with codes that have mean 0 and the identity for covariance, as a standard normal prior has."""
+    deviations = white(baseline)
+    start_linear(network, baseline, encode=1 / deviations, decode=deviations)
+
+
+def logit_start(baseline: PrincipalComponents) -> tuple[Tensor, Tensor]:
+    """The slope of the sigmoid, and the logits, at the data's mean: each of shape (d,).
+
+    The slope keeps away from zero, where the mean is near 0 or 1 and a line says nothing of a sigmoid.
+    """
+    p = baseline.mean.clamp(0.005, 0.995)
+    return (p * (1 - p)).clamp_min(0.05), p.logit()
+
+
+def start_logits(network: Network, baseline: PrincipalComponents) -> None:
+    """Start as PCA behind a sigmoid, to first order at the data's mean."""
+    slope, bias = logit_start(baseline)
+    size = code_size(baseline)
+    flat = torch.full_like(baseline.deviations, size)
+    start_linear(network, baseline, encode=1 / flat, decode=flat, slope=slope, bias=bias)

@@ -1,0 +1,331 @@
+"""Reconstruction with something done to the input, or asked of the code."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from codeword.errors import ParameterError
+from codeword.networks import Network, Spec, code_size, real, start_linear, whole
+from codeword.objectives.base import LOSSES, Reconstruction, logit_start, squared_jacobian
+
+if TYPE_CHECKING:
+    from codeword.baseline import PrincipalComponents
+
+__all__ = ["Contractive", "Denoising", "Masked", "Sparse"]
+
+
+class Denoising(Reconstruction):
+    """Reconstruct rows from what noise has left of them (Vincent et al. 2008, section 2.3; 2010, section 3.3).
+
+    Noise is for the input of training alone: codes are those of the rows as they are.
+
+    Parameters
+    ----------
+    noise : {"gaussian", "masking", "salt_and_pepper"}, default="gaussian"
+        Add normal noise of deviation `level`; or set a share `level` of the values to zero, which is the mean
+        of standardised features; or set that share, by the toss of a coin, to the least or the largest value
+        that the feature has in the batch.
+    level : float, default=0.3
+        In scaled units, or a share.
+    loss : {"mse", "bce", "l1", "huber"}, default="mse"
+        See `Reconstruction`.
+    """
+
+    def __init__(self, noise: str = "gaussian", level: float = 0.3, loss: str = "mse") -> None:
+        self.noise = noise
+        self.level = level
+        self.loss = loss
+
+    def check(self) -> None:
+        """See `Objective.check`."""
+        super().check()
+        kinds = ("gaussian", "masking", "salt_and_pepper")
+        self.must("noise", self.noise in kinds, f"one of {', '.join(kinds)}")
+        share = self.noise == "gaussian" or (real(self.level) and self.level <= 1)
+        self.must("level", real(self.level) and self.level >= 0 and share, "a positive number, or a share")
+
+    def corrupt(self, x: Tensor) -> Tensor:
+        """Rows (n, d) with noise."""
+        if self.noise == "gaussian":
+            return x + self.level * torch.randn_like(x)
+        hit = torch.rand_like(x) < self.level
+        if self.noise == "masking":
+            return x.masked_fill(hit, 0.0)
+        extremes = torch.where(torch.rand_like(x) < 0.5, x.amin(dim=0), x.amax(dim=0))
+        return torch.where(hit, extremes, x)
+
+    def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
+        """See `Objective.losses`."""
+        return {"error": self.errors(network, self.encode(network, self.corrupt(x)), x).mean()}
+
+
+class Contractive(Reconstruction):
+    """Reconstruction with codes that change little when x does (Rifai et al. 2011, eq. 7).
+
+    The penalty is the squared Frobenius norm of the encoder's Jacobian, by automatic differentiation, so that
+    it holds for any encoder. A decoder that grows while the encoder shrinks would lower it for nothing; the
+    paper's weights are tied, as those of `MLP(tied=True)`.
+
+    Parameters
+    ----------
+    weight : float, default=1e-3
+        λ, what the penalty is multiplied by.
+    directions : int or None, default=1
+        Random directions from which the norm is estimated, without bias; None takes all k, and is exact.
+    loss : {"mse", "bce", "l1", "huber"}, default="mse"
+        See `Reconstruction`.
+    """
+
+    def __init__(self, weight: float = 1e-3, directions: int | None = 1, loss: str = "mse") -> None:
+        self.weight = weight
+        self.directions = directions
+        self.loss = loss
+
+    def check(self) -> None:
+        """See `Objective.check`."""
+        super().check()
+        self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
+        good = self.directions is None or whole(self.directions)
+        self.must("directions", good, "a positive integer or None")
+
+    def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
+        """See `Objective.losses`."""
+        with (
+            torch.enable_grad()
+        ):  # held-out rows are judged without gradients, and the penalty is made of them
+            varied = x.detach().requires_grad_()
+            z = self.encode(network, varied)
+            penalty = squared_jacobian(z, varied, self.directions)
+        return {"error": self.errors(network, z, x).mean(), "contraction": self.weight * penalty}
+
+
+class Sparse(Reconstruction):
+    """Codes most of whose numbers are zero, or nearly.
+
+    Parameters
+    ----------
+    penalty : {"topk", "l1", "kl"}, default="topk"
+        `topk` keeps the largest `active` numbers of each code and sets the others to zero (Makhzani & Frey
+        2013, section 2). `l1` takes codes through a ReLU and adds `weight` times their mean size, divided by
+        the batch's root mean square, or else a decoder that grows would make the penalty vanish. `kl` takes
+        codes through a sigmoid and adds `weight` times Σ_j KL(target ‖ mean of z_j over the batch) (Ng 2011,
+        section 3).
+    active : int or None, default=None
+        Numbers kept by `topk`; None keeps a quarter.
+    weight : float, default=0.01
+        Of the penalty.
+    target : float in (0, 1), default=0.05
+        ρ of `kl`.
+    revive : float, default=1/32
+        α of `topk`: what the auxiliary loss is multiplied by, which lets codes that have not been used for
+        `dead_after` rows explain what the others leave (Gao et al. 2024, section 2.4 and appendix A.2); here
+        through the decoder's difference from a code of zeros, as it need not be linear. 0 is none.
+    dead_after : int, default=10000
+        Rows.
+    loss : {"mse", "bce", "l1", "huber"}, default="mse"
+        See `Reconstruction`.
+    """
+
+    def __init__(
+        self,
+        penalty: str = "topk",
+        active: int | None = None,
+        weight: float = 0.01,
+        target: float = 0.05,
+        revive: float = 1 / 32,
+        dead_after: int = 10000,
+        loss: str = "mse",
+    ) -> None:
+        self.penalty = penalty
+        self.active = active
+        self.weight = weight
+        self.target = target
+        self.revive = revive
+        self.dead_after = dead_after
+        self.loss = loss
+
+    def check(self) -> None:
+        """See `Objective.check`."""
+        super().check()
+        kinds = ("topk", "l1", "kl")
+        self.must("penalty", self.penalty in kinds, f"one of {', '.join(kinds)}")
+        self.must("active", self.active is None or whole(self.active), "a positive integer or None")
+        self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
+        self.must("target", real(self.target) and 0 < self.target < 1, "a number between 0 and 1")
+        self.must("revive", real(self.revive) and self.revive >= 0, "a number, zero or above")
+        self.must("dead_after", whole(self.dead_after), "a positive integer")
+
+    def extra(self, spec: Spec) -> nn.Module | None:
+        """See `Objective.extra`: rows since each number of the code was last used."""
+        super().extra(spec)
+        k = spec.n_components
+        if self.active is not None and self.active > k:
+            raise ParameterError(
+                f"The 'active' parameter of Sparse must be at most n_components, {k}. Got {self.active}."
+            )
+        if self.penalty != "topk":
+            return None
+        extra = nn.Module()
+        extra.register_buffer("idle", torch.zeros(k))
+        return extra
+
+    @torch.no_grad()
+    def start(self, network: Network, baseline: PrincipalComponents) -> None:
+        """Encoder rows in random directions of the components' space, and the decoder their transpose.
+
+        Gao et al. 2024, appendix A.1; the components themselves would leave no choice of which to use.
+        """
+        k = network.encoder.linear.out_features if hasattr(network.encoder, "linear") else 0
+        directions = F.normalize(torch.randn(k, len(baseline.components)), dim=1)
+        frame = copy.copy(baseline)
+        frame.components = directions @ baseline.components
+        size = code_size(baseline)
+        decode = size * min(1.0, 2 * len(baseline.components) / max(k, 1))
+        slope, bias = logit_start(baseline) if self.logits else (None, None)
+        start_linear(
+            network,
+            frame,
+            encode=torch.full((k,), 1 / size),
+            decode=torch.full((k,), decode),
+            slope=slope,
+            bias=bias,
+        )
+        if self.penalty == "kl" and k:
+            network.encoder.linear.bias += math.log(self.target / (1 - self.target))  # type: ignore[union-attr,operator]
+
+    def encode(self, network: Network, x: Tensor) -> Tensor:
+        """See `Objective.encode`."""
+        return self._sparse(network.encoder(x))
+
+    def _sparse(self, u: Tensor) -> Tensor:
+        if self.penalty == "topk":
+            return largest(u, max(1, u.shape[1] // 4) if self.active is None else self.active)
+        return u.relu() if self.penalty == "l1" else u.sigmoid()
+
+    def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
+        """See `Objective.losses`."""
+        u = network.encoder(x)
+        z = self._sparse(u)
+        error = self.errors(network, z, x).mean()
+        if self.penalty == "l1":
+            size = z.square().mean().add(1e-12).sqrt()
+            return {"error": error, "sparsity": self.weight * z.abs().mean() / size}
+        if self.penalty == "kl":
+            used, target = z.float().mean(dim=0).clamp(1e-6, 1 - 1e-6), self.target
+            divergence = target * (target / used).log() + (1 - target) * ((1 - target) / (1 - used)).log()
+            return {"error": error, "sparsity": self.weight * divergence.sum()}
+        if not (network.training and self.revive):
+            return {"error": error}
+        return {"error": error, "revival": self.revive * self._revival(network, x, u, z)}
+
+    def _revival(self, network: Network, x: Tensor, u: Tensor, z: Tensor) -> Tensor:
+        """How badly the dead numbers of the code explain what the others leave of x; 0 if none is dead."""
+        idle: Tensor = network.extra.idle  # type: ignore[assignment]
+        with torch.no_grad():
+            idle.copy_(torch.where((z != 0).any(dim=0), 0.0, idle + len(x)))
+            dead = idle > self.dead_after
+            left = x - self.decode(network, z)
+        chosen = largest(u.masked_fill(~dead, -torch.inf), max(1, u.shape[1] // 2))
+        chosen = torch.where(dead, chosen, 0.0)
+        explained = network.decoder(chosen) - network.decoder(torch.zeros_like(z))
+        return F.mse_loss(explained, left) * dead.any()
+
+
+def largest(u: Tensor, count: int) -> Tensor:
+    """The `count` largest numbers of each row of u, and zeros."""
+    values, places = u.topk(count, dim=1)
+    return torch.zeros_like(u).scatter(1, places, values)
+
+
+class Masked(Reconstruction):
+    """Reconstruct whole rows from a part of their values (in the spirit of He et al. 2022, section 3).
+
+    What is hidden is replaced by a learned value of each feature, the mask token, which starts at its mean.
+
+    Parameters
+    ----------
+    ratio : float in [0, 1), default=0.5
+        The share of the values, or patches, that are hidden from the encoder while training.
+    patch : int, default=1
+        Values are hidden in squares of so many pixels, or stretches of a signal; 1 for tables.
+    missing : {"error", "mask"}, default="error"
+        `mask` lets NaN in x: missing values are hidden, count in no error, and are filled in by
+        `reconstruct`.
+    on : {"all", "hidden"}, default="all"
+        Whether the loss is of all values that are known, or of the hidden ones among them, as in the paper.
+    loss : {"mse", "bce", "l1", "huber"}, default="mse"
+        See `Reconstruction`.
+    """
+
+    def __init__(
+        self, ratio: float = 0.5, patch: int = 1, missing: str = "error", on: str = "all", loss: str = "mse"
+    ) -> None:
+        self.ratio = ratio
+        self.patch = patch
+        self.missing = missing
+        self.on = on
+        self.loss = loss
+
+    @property
+    def takes_missing(self) -> bool:
+        """See `Objective.takes_missing`."""
+        return self.missing == "mask"
+
+    def check(self) -> None:
+        """See `Objective.check`."""
+        super().check()
+        self.must(
+            "ratio", real(self.ratio) and 0 <= self.ratio < 1, "a number from 0 up to, not including, 1"
+        )
+        self.must("patch", whole(self.patch), "a positive integer")
+        self.must("missing", self.missing in ("error", "mask"), "error or mask")
+        self.must("on", self.on in ("all", "hidden"), "all or hidden")
+
+    def extra(self, spec: Spec) -> nn.Module | None:
+        """See `Objective.extra`: the mask token, and the patch that each value belongs to."""
+        super().extra(spec)
+        shape = spec.sample_shape
+        grid = shape[:2]
+        patches = torch.zeros(grid, dtype=torch.long)
+        for axis, size in enumerate(grid):
+            number = torch.arange(size) // self.patch
+            view = [1] * len(grid)
+            view[axis] = size
+            patches = patches * (int(number[-1]) + 1) + number.reshape(view)
+        channels = spec.d // math.prod(grid)
+        extra = nn.Module()
+        extra.token = nn.Parameter(torch.zeros(spec.d))
+        extra.register_buffer("patches", patches.flatten().repeat_interleave(channels))
+        extra.n_patches = int(patches.max()) + 1
+        return extra
+
+    @torch.no_grad()
+    def start(self, network: Network, baseline: PrincipalComponents) -> None:
+        """See `Objective.start`."""
+        super().start(network, baseline)
+        network.extra.token.copy_(baseline.mean)  # type: ignore[operator]
+
+    def encode(self, network: Network, x: Tensor) -> Tensor:
+        """See `Objective.encode`."""
+        if self.takes_missing:
+            x = torch.where(x.isnan(), network.extra.token, x)  # type: ignore[arg-type]
+        return super().encode(network, x)
+
+    def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
+        """See `Objective.losses`."""
+        token: Tensor = network.extra.token  # type: ignore[assignment]
+        patches: Tensor = network.extra.patches  # type: ignore[assignment]
+        number: int = network.extra.n_patches  # type: ignore[assignment]
+        known = ~x.isnan()
+        hidden = (torch.rand(len(x), number, device=x.device) < self.ratio).index_select(1, patches)
+        z = network.encoder(torch.where(hidden | ~known, token, x))
+        target = torch.where(known, x, 0.0)  # before the loss: NaN times zero is NaN
+        counted = (known & hidden if self.on == "hidden" else known).to(x.dtype)
+        errors = LOSSES[self.loss](network.decoder(z), target, self.delta)
+        return {"error": (errors * counted).sum() / counted.sum().clamp_min(1)}

@@ -1,0 +1,238 @@
+"""Discrete codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from codeword.errors import ParameterError
+from codeword.networks import Network, Spec, code_size, real, whole, widths
+from codeword.objectives.base import Reconstruction, start_white
+
+if TYPE_CHECKING:
+    from codeword.baseline import PrincipalComponents
+
+__all__ = ["VectorQuantized"]
+
+
+class VectorQuantized(Reconstruction):
+    """Codes from a finite set, which can be kept as a few integers.
+
+    The gradient of a quantised code goes to what the encoder gave, unchanged (van den Oord et al. 2017, section
+    3.2). `transform` gives quantised codes, or with `indices=True` the integers. `decode` takes a code as it
+    is: what `transform` gave is on the grid already, and one of your own need not be.
+
+    Parameters
+    ----------
+    method : {"ema", "residual", "finite"}, default="ema"
+        `ema` cuts the code into `groups` and takes the nearest entry of a codebook for each, van den Oord et
+        al. 2017, eq. 1 to 3; codebooks follow the codes by exponential moving averages, their appendix A.1.
+        `residual` takes the sum of `groups` entries of the length of the code, each the nearest to what
+        those before it leave (Zeghidour et al. 2021, algorithm 1). `finite` rounds each number to one of
+        `levels`, without a codebook (Mentzer et al. 2023, section 3.1).
+    codebook_size : int, default=256
+        Entries of each codebook.
+    groups : int, default=4
+        Codebooks, and integers to a code.
+    levels : int or sequence of int, default=8
+        For `finite`: how many values each number of the code can have.
+    commitment : float, default=0.25
+        β of van den Oord et al. 2017, eq. 3.
+    decay : float in (0, 1), default=0.99
+        Of the moving averages.
+    revive : float, default=0.05
+        An entry used less than this share of the usual is put where a random code of the batch is (after
+        Dhariwal et al. 2020); 0 leaves entries dead.
+    loss : {"mse", "bce", "l1", "huber"}, default="mse"
+        See `Reconstruction`.
+    """
+
+    def __init__(
+        self,
+        method: str = "ema",
+        codebook_size: int = 256,
+        groups: int = 4,
+        levels: int | Sequence[int] = 8,
+        commitment: float = 0.25,
+        decay: float = 0.99,
+        revive: float = 0.05,
+        loss: str = "mse",
+    ) -> None:
+        self.method = method
+        self.codebook_size = codebook_size
+        self.groups = groups
+        self.levels = levels
+        self.commitment = commitment
+        self.decay = decay
+        self.revive = revive
+        self.loss = loss
+
+    def check(self) -> None:
+        """See `Objective.check`."""
+        super().check()
+        methods = ("ema", "residual", "finite")
+        self.must("method", self.method in methods, f"one of {', '.join(methods)}")
+        self.must("codebook_size", whole(self.codebook_size, 2), "an integer above 1")
+        self.must("groups", whole(self.groups), "a positive integer")
+        several = widths(self.levels) and min(self.levels, default=0) > 1  # type: ignore[type-var,arg-type]
+        self.must("levels", whole(self.levels, 2) or several, "an integer above 1, or a sequence of them")
+        self.must("commitment", real(self.commitment) and self.commitment >= 0, "a number, zero or above")
+        self.must("decay", real(self.decay) and 0 < self.decay < 1, "a number between 0 and 1")
+        self.must("revive", real(self.revive) and 0 <= self.revive < 1, "a number from 0 to below 1")
+
+    def extra(self, spec: Spec) -> nn.Module | None:
+        """See `Objective.extra`: how often each entry is used, and the sum of the codes that used it.
+
+        Their ratio is the codebook. Kept apart, averages over several processes are what one would have.
+        """
+        super().extra(spec)
+        k = spec.n_components
+        if self.method == "finite":
+            if not isinstance(self.levels, int) and len(self.levels) != k:
+                raise ParameterError(
+                    f"The 'levels' parameter of VectorQuantized must have n_components, {k}, numbers. "
+                    f"Got {self.levels!r} instead."
+                )
+            return None
+        if self.method == "ema" and k % self.groups:
+            raise ParameterError(
+                f"The 'groups' parameter of VectorQuantized must divide n_components, {k}. "
+                f"Got {self.groups} instead."
+            )
+        length = k // self.groups if self.method == "ema" else k
+        extra = nn.Module()
+        extra.register_buffer("counts", torch.ones(self.groups, self.codebook_size))
+        extra.register_buffer("sums", torch.randn(self.groups, self.codebook_size, length))
+        return extra
+
+    @torch.no_grad()
+    def start(self, network: Network, baseline: PrincipalComponents) -> None:
+        """See `Objective.start`: entries lie as the codes of PCA do."""
+        if self.method == "finite":
+            if self.logits:
+                super().start(network, baseline)
+            else:
+                start_white(network, baseline)
+            return
+        super().start(network, baseline)
+        _, sums = _buffers(network)
+        k = sums.shape[2] * (len(sums) if self.method == "ema" else 1)
+        spread = F.pad(baseline.deviations / code_size(baseline), (0, k - len(baseline.deviations)))
+        if self.method == "ema":
+            sums *= spread.view(len(sums), 1, -1)
+        else:  # each book has what the books before it leave, about half
+            sums *= spread * 0.5 ** torch.arange(len(sums))[:, None, None]
+
+    # -- quantisation ---------------------------------------------------------------------------------------
+
+    def quantise(self, network: Network, z: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """What the encoder gave, (n, k), to codes (n, k), indices (n, m), and what each book was asked for."""
+        z = z.float()
+        if self.method == "finite":
+            steps = self._rounded(z)
+            return steps / self._half_width(z), (steps + self._half_width(z)).long(), []
+        asked, chosen, taken = [], [], []
+        parts = z.chunk(self.groups, dim=1) if self.method == "ema" else [z] * self.groups
+        for part, book in zip(parts, codebooks(network), strict=True):
+            if self.method == "residual":
+                part = part - sum(taken)
+            index = nearest(part.detach(), book)
+            asked.append(part.detach())
+            chosen.append(index)
+            taken.append(book[index])
+        code = torch.cat(taken, dim=1) if self.method == "ema" else torch.stack(taken).sum(dim=0)
+        return code, torch.stack(chosen, dim=1), asked
+
+    def _half_width(self, z: Tensor) -> Tensor:
+        return torch.div(self._levels(z), 2, rounding_mode="floor")
+
+    def _levels(self, z: Tensor) -> Tensor:
+        if isinstance(self.levels, int):
+            return torch.full((z.shape[1],), float(self.levels), device=z.device)
+        return torch.cat([torch.full((1,), float(n), device=z.device) for n in self.levels])
+
+    def _rounded(self, z: Tensor) -> Tensor:
+        """Mentzer et al. 2023, appendix A.1: integers, symmetric about 0 or, of an even number, about -½."""
+        levels = self._levels(z)
+        half = (levels - 1) * (1 + 1e-3) / 2
+        offset = 0.5 * (1 - levels % 2)
+        bounded = (z + (offset / half).atanh()).tanh() * half - offset
+        return bounded + (bounded.round() - bounded).detach()
+
+    def encode(self, network: Network, x: Tensor) -> Tensor:
+        """See `Objective.encode`: the quantised codes."""
+        return self.quantise(network, network.encoder(x))[0]
+
+    def indices(self, network: Network, x: Tensor) -> Tensor:
+        """See `Objective.indices`: of the entry in each codebook, or of each number's level."""
+        return self.quantise(network, network.encoder(x))[1]
+
+    def lookup(self, network: Network, indices: Tensor) -> Tensor:
+        """See `Objective.lookup`."""
+        if self.method == "finite":
+            half = self._half_width(indices)
+            return (indices - half) / half
+        taken = [book[i] for book, i in zip(codebooks(network), indices.unbind(dim=1), strict=True)]
+        return torch.cat(taken, dim=1) if self.method == "ema" else torch.stack(taken).sum(dim=0)
+
+    def figures(self, network: Network) -> dict[str, float]:
+        """See `Objective.figures`: the perplexity, of how many entries as many would be used alike."""
+        if self.method == "finite":
+            return {}
+        return {"perplexity": float(perplexity(_buffers(network)[0]).mean())}
+
+    # -- losses ---------------------------------------------------------------------------------------------
+
+    def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
+        """See `Objective.losses`."""
+        z = network.encoder(x).float()
+        code, indices, asked = self.quantise(network, z)
+        if self.method == "finite":
+            return {"error": self.errors(network, code, x).mean()}
+        error = self.errors(network, z + (code - z).detach(), x).mean()
+        if network.training:
+            self._follow(network, indices, asked)
+        return {"error": error, "commitment": self.commitment * F.mse_loss(z, code.detach())}
+
+    @torch.no_grad()
+    def _follow(self, network: Network, indices: Tensor, asked: list[Tensor]) -> None:
+        """Move each codebook towards the codes of the batch that used it; revive its dead entries."""
+        entries = torch.arange(self.codebook_size, device=indices.device)
+        for counts, sums, index, part in zip(*_buffers(network), indices.unbind(dim=1), asked, strict=True):
+            usual = counts.mean()
+            dead = counts < self.revive * usual
+            used = (index[:, None] == entries).float()
+            with torch.autocast(part.device.type, enabled=False):
+                reached = used.T @ part
+            counts.lerp_(used.sum(dim=0), 1 - self.decay)
+            sums.lerp_(reached, 1 - self.decay)
+            if self.revive:
+                chosen = part[torch.randint(len(part), (self.codebook_size,), device=part.device)]
+                counts.copy_(torch.where(dead, usual, counts))
+                sums.copy_(torch.where(dead[:, None], chosen * usual, sums))
+
+
+def _buffers(network: Network) -> tuple[Tensor, Tensor]:
+    return network.extra.counts, network.extra.sums  # type: ignore[return-value]
+
+
+def codebooks(network: Network) -> Tensor:
+    """The entries, (books, codebook_size, length)."""
+    counts, sums = _buffers(network)
+    return sums / counts.clamp_min(1e-12)[..., None]
+
+
+def nearest(z: Tensor, book: Tensor) -> Tensor:
+    """The index of the entry of `book` (entries, length) nearest to each row of z (n, length): shape (n,)."""
+    with torch.autocast(z.device.type, enabled=False):
+        return (book.square().sum(dim=1) - 2 * z @ book.T).argmin(dim=1)
+
+
+def perplexity(counts: Tensor) -> Tensor:
+    """exp of the entropy of the shares that `counts`, along its last dimension, stand for."""
+    shares = counts / counts.sum(dim=-1, keepdim=True)
+    return torch.special.entr(shares).sum(dim=-1).exp()
