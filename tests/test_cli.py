@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -105,9 +106,9 @@ def test_quiet_is_quiet(do, saved_model):
 
 def test_train_takes_every_parameter(do, tmp_path):
     given = {
-        "n-components": 3, "network": "mlp", "objective": "reconstruction", "scaling": "standard", "epochs": 1,
-        "batch-size": 64, "learning-rate": 1e-3, "schedule": "constant", "validation-fraction": 0.2,
-        "patience": 2, "precision": "float32", "device": "cpu", "random-state": 7,
+        "n-components": 3, "network": "mlp", "objective": "reconstruction", "scaling": "standard",
+        "epochs": 1, "batch-size": 64, "learning-rate": 1e-3, "schedule": "constant",
+        "validation-fraction": 0.2, "patience": 2, "precision": "float32", "device": "cpu", "random-state": 7,
     }  # fmt: skip
     assert {f"--{name}" for name in given} == {p.option for p in parameters()}
     do(
@@ -174,7 +175,7 @@ def test_reconstruct_pictures_the_samples_that_were_asked_for(do, saved_model):
         assert image.width > image.height > 100
         assert np.asarray(image.convert("L")).std() > 20
     do("reconstruct", saved_model, "digits", "-o", "p.svg", "-q")
-    assert open("p.svg").read().count("<image") == 20 or "<svg" in open("p.svg").read()
+    assert Path("p.svg").read_text().count("<image") == 20
 
 
 def test_reconstruct_writes_every_row_where_the_output_is_an_array(do, saved_model, model, digits):
@@ -255,9 +256,9 @@ def test_an_output_is_replaced_only_with_overwrite(do, refused, saved_model):
 
 def test_overwrite_spares_what_is_no_model(refused):
     os.mkdir("thesis")
-    open("thesis/chapter.txt", "w").write("one")
-    open("thesis/config.json", "w").write("{}")
-    open("letter.txt", "w").write("dear")
+    Path("thesis/chapter.txt").write_text("one")
+    Path("thesis/config.json").write_text("{}")
+    Path("letter.txt").write_text("dear")
     assert "'chapter.txt', which is no part of a model folder" in refused(
         "train", "digits", "-o", "thesis", *TINY, "--overwrite"
     )
@@ -358,7 +359,7 @@ def test_a_bad_source_is_named(name, refused):
         if callable(make):
             make(name)
         elif make is not None:
-            open(name, "wb").write(make)
+            Path(name).write_bytes(make)
     assert words in refused("train", name, "-o", "m.ae", *TINY)
 
 
@@ -384,7 +385,7 @@ def test_a_bad_source_is_named(name, refused):
         ("--random-state", "x", "--random-state must be a whole number"),
         ("--device", "gpu", "--device is 'gpu'"),
         ("--network", "mpl", "'mpl' is not one of mlp"),
-        ("--network", "mlp(width=3)", "--network takes a name, or name(key=value) such as 'mlp(hidden=(512, 256))'"),
+        ("--network", "mlp(width=3)", "--network takes a name, or name(key=value) such as 'mlp(hidden=(5"),
         ("--network", "mlp(hidden=(0,))", "must be a sequence of positive integers"),
         ("--network", "mlp(hidden=", "--network takes a name"),
         ("--network", "mlp((3,))", "--network takes a name"),
@@ -536,7 +537,7 @@ def test_a_diverging_run_says_what_to_try_and_leaves_no_model(capsys, rows):
 
 
 def test_ctrl_c_is_no_traceback(capsys, rows, monkeypatch):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     np.save("x.npy", rows)
@@ -571,14 +572,15 @@ def test_help_lists_every_command(words, do):
     out = do(*words)
     for command in COMMANDS:
         assert f"\n  {command} " in out
-    assert "..." not in out
+    assert "..." not in out.split("Commands:")[1]
+    assert out.startswith("Usage: codeword [")
 
 
 def test_codeword_alone_prints_its_help(capsys):
     assert run([]) == 2
     out, err = capsys.readouterr()
-    assert "Usage: codeword" in out + err
-    assert "error" not in err
+    assert out.startswith("Usage: codeword")
+    assert err == ""
 
 
 def test_version(do):

@@ -35,7 +35,7 @@ class PrincipalComponents:
     """
 
     def __init__(
-        self, scaling: Scaling, mean: Tensor, components: Tensor, deviations: Tensor, residual: float = 0.0
+        self, scaling: Scaling, mean: Tensor, components: Tensor, deviations: Tensor, *, residual: float = 0.0
     ) -> None:
         self.scaling, self.mean, self.components, self.deviations = scaling, mean, components, deviations
         self.residual = residual
@@ -56,7 +56,7 @@ class PrincipalComponents:
             total = float(values.sum())
         else:
             kept = min(rows, MOST_FEATURES)
-            sample = torch.cat([scaling.forward(block) - centre for block in _sample(x, kept)])[:kept]
+            sample = torch.cat([_centred(block, scaling, centre) for block in _sample(x, kept)])[:kept]
             values, vectors = _from_rows(sample, k, seed)
             total = float(sample.square().sum()) / len(sample)
         k = min(k, d, len(x))
@@ -65,17 +65,23 @@ class PrincipalComponents:
         largest = components.gather(1, components.abs().argmax(dim=1, keepdim=True))
         components = (components * torch.where(largest < 0, -1.0, 1.0)).float().contiguous()
         residual = max(0.0, total - float(values[:k].sum())) / d
-        return cls(scaling, centre, components, values[:k].clamp_min(0).sqrt().float(), residual)
+        return cls(scaling, centre, components, values[:k].clamp_min(0).sqrt().float(), residual=residual)
 
     def transform(self, x: Rows) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Rows (n, ...) in the units of x to their first k principal components (n, k)."""
-        codes = (self.scaling.forward(np.asarray(x)) - self.mean) @ self.components.T
+        codes = _centred(np.asarray(x), self.scaling, self.mean) @ self.components.T
         return codes.numpy()
 
     def inverse_transform(self, codes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Components (n, k) to rows (n, ...) in the units of x."""
         z = torch.from_numpy(np.array(codes, dtype=np.float32))
         return self.scaling.inverse(z @ self.components + self.mean)
+
+
+def _centred(rows: np.ndarray[Any, Any], scaling: Scaling, centre: Tensor) -> Tensor:
+    """Scaled rows without their mean, which stands for missing values."""
+    centred = scaling.forward(rows) - centre
+    return centred.nan_to_num_(nan=0.0) if scaling.missing else centred
 
 
 def _sample(x: Rows, most: int) -> list[np.ndarray[Any, Any]]:
@@ -93,7 +99,7 @@ def _from_covariance(x: Rows, scaling: Scaling, centre: Tensor) -> tuple[Tensor,
     products, n = torch.zeros(d, d, dtype=torch.float64), 0
     for block in _sample(x, MOST_ROWS):
         for start in range(0, len(block), 16384):
-            rows = scaling.forward(block[start : start + 16384]) - centre
+            rows = _centred(block[start : start + 16384], scaling, centre)
             products += rows.T @ rows
             n += len(rows)
     values, vectors = torch.linalg.eigh(products / n)

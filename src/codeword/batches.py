@@ -190,7 +190,7 @@ class StreamedBatches:
         parts = []
         for start, stop in (self.blocks[i] for i in group):
             block = read(self.x, start, stop)
-            check_finite(block, start)
+            check_finite(block, start, missing=self.scaling.missing)
             parts.append(_resident(block, self.scaling))
         return torch.cat(parts).to(self.device)
 

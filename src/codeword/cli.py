@@ -42,7 +42,6 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="codeword",
     help="Learn compact codes for unlabelled data with auto-encoders, and see how much they keep.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -65,18 +64,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code. Whatever goes wrong is one line on standard error."""
+    # Threads of a matrix product that wait by spinning hold the core that the one they wait for needs: beside
+    # one busy process, epochs took fifteen times as long. Torch reads this as it is loaded, which is later.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # The base of what click raises, wherever this version of typer keeps it.
     usage_error: Any = typer.BadParameter.__mro__[2]
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="codeword", standalone_mode=False)
+        if code == 130:  # what typer makes of Ctrl-C, without a word
+            return _fail("interrupted", 130)
         return code if isinstance(code, int) else 0
     except usage_error as error:
         context = getattr(error, "ctx", None)
         name = context.command_path if context is not None else "codeword"
-        text = error.format_message()
-        if not text:  # a bare `codeword`: its help has been shown
-            return 2
-        return _fail(f"{text}; see `{name} --help`", 2)
+        return _fail(f"{error.format_message().rstrip('.')}; see `{name} --help`", 2)
     except InputError as error:
         return _fail(in_options(str(error)), 2)
     except CodewordError as error:
@@ -123,7 +124,7 @@ def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")] = Path(
         "codeword-demo"
     ),
-    seed: Annotated[int, typer.Option(help="Seed of the weights, of the batches and of the map.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the weights, of the batches and of the map.", min=0)] = 0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     json_: Json = False,
@@ -291,7 +292,7 @@ def reconstruct(
         str | None,
         typer.Option(help="Which samples to picture, counted from 0, with commas; else ten at random."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of samples.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of samples.", min=0)] = 0,
     split: Split = "train",
     label_column: LabelColumn = None,
     size: Size = None,
@@ -333,7 +334,7 @@ def map_(
     ] = Path("map.png"),
     points: Annotated[int, typer.Option(help="How many samples, chosen at random; 0 for all.", min=0)] = 2000,
     method: Annotated[str, typer.Option(help="auto, tsne, umap or pca.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the choice of samples and of the map.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of samples and of the map.", min=0)] = 0,
     split: Split = "train",
     label_column: LabelColumn = None,
     size: Size = None,

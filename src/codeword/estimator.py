@@ -118,7 +118,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     >>> digits = load("digits")
     >>> ae = AutoEncoder(n_components=8, epochs=5, random_state=0)
     >>> ae.fit_transform(digits.x).shape
-    (1437, 8)
+    (1438, 8)
     """
 
     def __init__(
@@ -196,7 +196,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         device = self._device()
         world = World.join(device)
         self.seed_ = seed = self._seed(checkpoint, resume, world)
-        seen = describe(x)
+        seen = describe(x, missing=self._objective().takes_missing)
         self.scaling_ = Scaling.choose(self.scaling, x.dtype, self.sample_shape_, seen)
         mean = self.scaling_.scaled_mean(seen)
         self.baseline_ = PrincipalComponents.fit(x, self.scaling_, mean, self.n_components, seed)
@@ -240,17 +240,47 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             )
         return self
 
-    def transform(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Encode rows (n, ...) to codes, ndarray of shape (n, n_components), float32."""
-        check_is_fitted(self)
-        x = self._check_rows(X)
-        return self._collect(self._each(x, self._encode), len(x), (self.n_components,))
+    def transform(self, X: Any, *, k: int | None = None, indices: bool = False) -> np.ndarray[Any, Any]:
+        """Encode rows (n, ...) to codes, ndarray of shape (n, n_components), float32.
 
-    def inverse_transform(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Decode codes (n, n_components) to rows (n, ...), float32, in the units and the shape of x."""
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+        k : int, optional
+            The first so many numbers of each code, (n, k); for an objective that orders them, as `nested`.
+        indices : bool, default=False
+            The integers that stand for each code, (n, ...) int64; for an objective with discrete codes.
+        """
         check_is_fitted(self)
+        x, objective = self._check_rows(X), self._objective()
+        if indices:
+            with torch.inference_mode():
+                return np.concatenate(
+                    [t.cpu().numpy() for t in self._each(x, lambda t: objective.indices(self.network_, t))]
+                )
+        if k is not None and not (objective.ordered and 0 < k <= self.n_components):
+            raise ParameterError(
+                f"k={k!r}: codes can be cut only to between 1 and n_components numbers, and only where the "
+                "objective orders them, as objective='nested' does"
+            )
+        codes = self._each(x, lambda scaled: self._encode(scaled)[:, :k])
+        return self._collect(codes, len(x), (k or self.n_components,))
+
+    def inverse_transform(self, X: Any, *, indices: bool = False) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Decode codes (n, n_components) to rows (n, ...), float32, in the units and the shape of x.
+
+        With `indices`, X is the integers that `transform(..., indices=True)` gave. Codes of an objective that
+        orders them may be cut to their first columns.
+        """
+        check_is_fitted(self)
+        objective = self._objective()
+        if indices:
+            chosen = torch.from_numpy(np.array(X, dtype=np.int64)).to(self._place())
+            X = objective.lookup(self.network_, chosen).detach().cpu().numpy()
         z = check_array(X, dtype=np.float32, ensure_all_finite=False)
         check_finite(z)
+        if objective.ordered and z.shape[1] < self.n_components:
+            z = np.pad(z, ((0, 0), (0, self.n_components - z.shape[1])))
         if z.shape[1] != self.n_components:
             raise DataError(
                 f"the codes have {z.shape[1]} columns, and this model's have {self.n_components}: "
@@ -326,7 +356,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _each(self, x: Rows, function: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
         """`function` of rows, a bounded number at a time; every pass cuts its rows alike."""
         for start, block in blocks(x):
-            check_finite(block, start)
+            check_finite(block, start, missing=self.scaling_.missing)
             for first in range(0, len(block), self._chunk):
                 scaled = self.scaling_.forward(block[first : first + self._chunk])
                 yield function(scaled.to(self._place()))
@@ -584,7 +614,8 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if data["names"] is not None:
             ae.feature_names_in_ = np.array(data["names"], dtype=object)
         offset, scale = (tensors.pop(f"scaling.{part}").numpy() for part in ("offset", "scale"))
-        ae.scaling_ = Scaling(folder.config["scaling"], offset, scale, ae.sample_shape_)
+        missing = ae._objective().takes_missing
+        ae.scaling_ = Scaling(folder.config["scaling"], offset, scale, ae.sample_shape_, missing)
         parts = (tensors.pop(f"baseline.{part}") for part in ("mean", "components", "deviations"))
         ae.baseline_ = PrincipalComponents(ae.scaling_, *parts)
         with seeded(0, torch.device("cpu")):

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.adam import adam
 
 from codeword.distributed import World
 from codeword.networks import Network
@@ -37,48 +38,63 @@ class FlatAdam:
         # Each view starts on a 64-byte boundary, as the matrix products' vector loads like it.
         sizes = [-(-p.numel() // 16) * 16 for p in parameters]
         like = parameters[0]
-        self.weights = nn.Parameter(torch.zeros(sum(sizes), device=like.device))
-        self.gradients = torch.zeros_like(self.weights.data)
-        self.weights.grad = self.gradients
+        self.weights = torch.zeros(sum(sizes), device=like.device)
+        self.gradients = torch.zeros_like(self.weights)
         start = 0
         for p, size in zip(parameters, sizes, strict=True):
-            view = self.weights.data[start : start + p.numel()].view(p.shape)
+            view = self.weights[start : start + p.numel()].view(p.shape)
             view.copy_(p.data)
             p.data = view
             p.grad = self.gradients[start : start + p.numel()].view(p.shape)
             start += size
-        cuda = like.device.type == "cuda"
-        rate: Any = torch.tensor(learning_rate, device=like.device) if cuda else learning_rate
-        self.adam = torch.optim.Adam([self.weights], lr=rate, fused=True, capturable=cuda)
+        self.moments = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        self.count = torch.zeros((), device=like.device)
+        # In a CUDA graph the rate has to be read from the device, or each replay would use the first.
+        self.capturable = like.device.type == "cuda"
+        self.rate: Any = torch.tensor(learning_rate, device=like.device) if self.capturable else learning_rate
 
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the updates to come."""
-        group = self.adam.param_groups[0]
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
+        if self.capturable:
+            self.rate.fill_(rate)
         else:
-            group["lr"] = rate
+            self.rate = rate
 
     def update(self) -> None:
         """Add up the gradients over the processes, if there are several, and apply them."""
         self.world.sum(self.gradients)
-        self.adam.step()
+        # The function, not torch.optim.Adam, whose constructor loads torch's compiler: over a second.
+        adam(
+            [self.weights],
+            [self.gradients],
+            [self.moments[0]],
+            [self.moments[1]],
+            [],
+            [self.count],
+            fused=True,
+            capturable=self.capturable,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=self.rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
 
     def state(self) -> dict[str, Tensor]:
-        """Weights, both moments and the step count: everything that a resumed run needs."""
-        moments = self.adam.state.get(self.weights, {})
-        return {"weights": self.weights.data, **{k: v for k, v in moments.items() if isinstance(v, Tensor)}}
+        """Weights, both moments and the count of updates: everything that a resumed run needs."""
+        return {
+            "weights": self.weights,
+            "moment1": self.moments[0],
+            "moment2": self.moments[1],
+            "count": self.count,
+        }
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take `state` over, so that the next update is the one that would have followed it."""
-        with torch.no_grad():
-            self.weights.copy_(state["weights"])
-        names = [name for name in state if name != "weights"]
-        if names:
-            group = self.adam.state_dict()["param_groups"]
-            self.adam.load_state_dict(
-                {"state": {0: {name: state[name].clone() for name in names}}, "param_groups": group}
-            )
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
 
 
 class Step(Protocol):
@@ -310,5 +326,7 @@ def make_step(network: Network, objective: Objective, optimiser: FlatAdam, preci
 
 
 def mean_squared_error(x_hat: Tensor, x: Tensor) -> Tensor:
-    """Per row, over the features: shape (n,)."""
-    return F.mse_loss(x_hat.float(), x, reduction="none").mean(dim=1)
+    """Per row, over the features that are not missing: shape (n,)."""
+    known = ~x.isnan()
+    errors = F.mse_loss(x_hat.float(), x, reduction="none")
+    return torch.where(known, errors, 0.0).sum(dim=1) / known.sum(dim=1).clamp_min(1)

@@ -27,41 +27,60 @@ class Statistics:
     high: float
     mean: np.ndarray[Any, np.dtype[np.float64]]
     variance: np.ndarray[Any, np.dtype[np.float64]]
+    missing: bool = False
 
 
-def describe(x: Rows) -> Statistics:
+def describe(x: Rows, *, missing: bool = False) -> Statistics:
     """Mean and variance of each feature of `x`, of shape (n, ...), in one pass of bounded memory.
 
-    Blocks are merged by the pairwise formula of Chan, Golub & LeVeque (1979), which loses no digits.
+    Blocks are merged by the pairwise formula of Chan, Golub & LeVeque (1979), which loses no digits. With
+    `missing`, values that are NaN are left out.
 
     Raises
     ------
     DataError
-        If a value is NaN or infinite; the message names the first bad row and column.
+        If a value is infinite, or NaN without `missing`; the message names the first bad row and column.
     """
-    n, low, high = 0, np.inf, -np.inf
+    n: Any = 0
+    low, high = np.inf, -np.inf
     d = int(np.prod(x.shape[1:], dtype=np.int64))
     mean, squares = np.zeros(d), np.zeros(d)
     for start, block in blocks(x, 8 << 20):
         rows = block.reshape(len(block), d)
+        known: Any = len(rows)
+        if missing and rows.dtype.kind == "f":
+            check_finite(block, start, missing=True)
+            known = np.count_nonzero(~np.isnan(rows), axis=0)
+            # An unknown value stands at its feature's mean, which moves no moment.
+            there = np.nansum(rows, axis=0, dtype=np.float64) / np.maximum(known, 1)
+            low, high = np.fmin.reduce(rows, None, initial=low), np.fmax.reduce(rows, None, initial=high)
+            rows = np.where(np.isnan(rows), there, rows)
         least, most = float(rows.min()), float(rows.max())
         if not (np.isfinite(least) and np.isfinite(most)):
             _raise_first_bad(rows, start, x.shape[1:])
-        low, high = min(low, least), max(high, most)
-        wide = rows.astype(np.float64)
-        here = wide.mean(axis=0)
-        wide -= here
+        if isinstance(known, int):
+            low, high = min(low, least), max(high, most)
+        # Bytes are exact in single precision, and their squares add up well in blocks of this size.
+        wide: np.ndarray[Any, Any] = rows.astype(np.float32 if rows.dtype == np.uint8 else np.float64)
+        here = wide.mean(axis=0, dtype=np.float64)
+        wide -= here.astype(wide.dtype)
         delta = here - mean
-        total = n + len(rows)
-        mean += delta * (len(rows) / total)
-        squares += np.einsum("ij,ij->j", wide, wide) + delta**2 * (n * len(rows) / total)
+        total = n + known
+        share = known / np.maximum(total, 1)
+        mean += delta * share
+        squares += np.einsum("ij,ij->j", wide, wide) + delta**2 * (n * share)
         n = total
-    return Statistics(n, low, high, mean, squares / max(n, 1))
+    return Statistics(len(x), float(low), float(high), mean, squares / np.maximum(n, 1), missing)
 
 
-def check_finite(block: np.ndarray[Any, Any], start: int = 0) -> None:
-    """Raise a DataError that names the first row and column that is NaN or infinite."""
-    if block.dtype.kind == "f" and block.size and not np.isfinite(block.sum(dtype=np.float64)):
+def check_finite(block: np.ndarray[Any, Any], start: int = 0, *, missing: bool = False) -> None:
+    """Raise a DataError that names the first row and column that is infinite or, without `missing`, NaN."""
+    if missing:
+        if block.dtype.kind == "f" and np.isinf(block).any():
+            _raise_first_bad(
+                np.where(np.isinf(block), block, 0).reshape(len(block), -1), start, block.shape[1:]
+            )
+    elif block.dtype.kind == "f" and block.size and not np.isfinite(block.sum(dtype=np.float64)):
         rows = block.reshape(len(block), -1)
         if not np.isfinite(rows).all():  # the sum of finite values can itself overflow
             _raise_first_bad(rows, start, block.shape[1:])
@@ -91,12 +110,15 @@ class Scaling:
     offset, scale : ndarray of shape (1,) or (d,), float64
     sample_shape : tuple of int
         The shape of one sample in raw units; its product is d.
+    missing : bool
+        Whether rows may hold NaN, which stays NaN.
     """
 
     kind: str
     offset: np.ndarray[Any, np.dtype[np.float64]]
     scale: np.ndarray[Any, np.dtype[np.float64]]
     sample_shape: tuple[int, ...]
+    missing: bool = False
 
     @property
     def bounded(self) -> bool:
@@ -126,12 +148,12 @@ class Scaling:
                     f"scaling={kind!r} takes values from 0 to {top:g}, and x goes from {seen.low:g} to "
                     f"{seen.high:g}: use scaling='standard'"
                 )
-            return cls(kind, np.zeros(1), np.full(1, top), sample_shape)
+            return cls(kind, np.zeros(1), np.full(1, top), sample_shape, seen.missing)
         if kind == "none":
-            return cls(kind, np.zeros(1), np.ones(1), sample_shape)
+            return cls(kind, np.zeros(1), np.ones(1), sample_shape, seen.missing)
         deviation = np.sqrt(seen.variance)
         constant = deviation <= 1e-9 * np.maximum(1e-30, np.abs(seen.mean))
-        return cls(kind, seen.mean.copy(), np.where(constant, 1.0, deviation), sample_shape)
+        return cls(kind, seen.mean.copy(), np.where(constant, 1.0, deviation), sample_shape, seen.missing)
 
     def forward(self, rows: np.ndarray[Any, Any]) -> torch.Tensor:
         """Rows of shape (n, ...) in raw units to a float32 CPU tensor of shape (n, d) in scaled units."""

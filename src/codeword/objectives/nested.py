@@ -16,9 +16,9 @@ __all__ = ["Nested"]
 class Nested(Reconstruction):
     """Codes whose first numbers are a code of their own: one training for every k up to n_components.
 
-    Nested dropout (Rippel et al. 2014, section 2.1): while training, each row keeps the first b numbers of its
-    code, b drawn anew, and has zeros for the rest. As PCA does, so codes come ordered by how much they tell;
-    `transform(x, k=8)` gives the first eight, and `inverse_transform` takes them.
+    Nested dropout (Rippel et al. 2014, section 2.1): while training, each row keeps the first b numbers of
+    its code, b drawn anew, and has zeros for the rest, so that they come ordered by how much they tell, as
+    those of PCA do; `transform(x, k=8)` gives the first eight, and `inverse_transform` takes them.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codeword.errors import ParameterError
-from codeword.networks import Network, Spec, code_size, real, start_linear, whole
+from codeword.networks import Network, Spec, code_size, linear_maps, real, start_linear, whole
 from codeword.objectives.base import LOSSES, Reconstruction, logit_start, squared_jacobian
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["Contractive", "Denoising", "Masked", "Sparse"]
 
 
 class Denoising(Reconstruction):
-    """Reconstruct rows from what noise has left of them (Vincent et al. 2008, section 2.3; 2010, section 3.3).
+    """Reconstruct rows from what noise has left of them (Vincent et al. 2008, section 2; 2010, section 3).
 
     Noise is for the input of training alone: codes are those of the rows as they are.
 
@@ -181,12 +181,17 @@ class Sparse(Reconstruction):
 
         Gao et al. 2024, appendix A.1; the components themselves would leave no choice of which to use.
         """
-        k = network.encoder.linear.out_features if hasattr(network.encoder, "linear") else 0
+        skips = linear_maps(network)
+        if skips is None:
+            return
+        into = skips[0].linear
+        assert isinstance(into, nn.Linear)
+        k = into.out_features
         directions = F.normalize(torch.randn(k, len(baseline.components)), dim=1)
         frame = copy.copy(baseline)
         frame.components = directions @ baseline.components
         size = code_size(baseline)
-        decode = size * min(1.0, 2 * len(baseline.components) / max(k, 1))
+        decode = size * min(1.0, 2 * len(baseline.components) / k)
         slope, bias = logit_start(baseline) if self.logits else (None, None)
         start_linear(
             network,
@@ -196,8 +201,8 @@ class Sparse(Reconstruction):
             slope=slope,
             bias=bias,
         )
-        if self.penalty == "kl" and k:
-            network.encoder.linear.bias += math.log(self.target / (1 - self.target))  # type: ignore[union-attr,operator]
+        if self.penalty == "kl":
+            into.bias.add_(math.log(self.target / (1 - self.target)))
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
         """See `Objective.encode`."""
@@ -226,7 +231,7 @@ class Sparse(Reconstruction):
 
     def _revival(self, network: Network, x: Tensor, u: Tensor, z: Tensor) -> Tensor:
         """How badly the dead numbers of the code explain what the others leave of x; 0 if none is dead."""
-        idle: Tensor = network.extra.idle  # type: ignore[assignment]
+        idle = network.extra.get_buffer("idle")
         with torch.no_grad():
             idle.copy_(torch.where((z != 0).any(dim=0), 0.0, idle + len(x)))
             dead = idle > self.dead_after
@@ -302,28 +307,27 @@ class Masked(Reconstruction):
         extra = nn.Module()
         extra.token = nn.Parameter(torch.zeros(spec.d))
         extra.register_buffer("patches", patches.flatten().repeat_interleave(channels))
-        extra.n_patches = int(patches.max()) + 1
         return extra
 
     @torch.no_grad()
     def start(self, network: Network, baseline: PrincipalComponents) -> None:
         """See `Objective.start`."""
         super().start(network, baseline)
-        network.extra.token.copy_(baseline.mean)  # type: ignore[operator]
+        network.extra.get_parameter("token").copy_(baseline.mean)
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
         """See `Objective.encode`."""
         if self.takes_missing:
-            x = torch.where(x.isnan(), network.extra.token, x)  # type: ignore[arg-type]
+            x = torch.where(x.isnan(), network.extra.get_parameter("token"), x)
         return super().encode(network, x)
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         """See `Objective.losses`."""
-        token: Tensor = network.extra.token  # type: ignore[assignment]
-        patches: Tensor = network.extra.patches  # type: ignore[assignment]
-        number: int = network.extra.n_patches  # type: ignore[assignment]
+        token = network.extra.get_parameter("token")
         known = ~x.isnan()
-        hidden = (torch.rand(len(x), number, device=x.device) < self.ratio).index_select(1, patches)
+        # As many draws as values, of which each patch uses one.
+        draws = torch.rand_like(x).index_select(1, network.extra.get_buffer("patches"))
+        hidden = draws < self.ratio
         z = network.encoder(torch.where(hidden | ~known, token, x))
         target = torch.where(known, x, 0.0)  # before the loss: NaN times zero is NaN
         counted = (known & hidden if self.on == "hidden" else known).to(x.dtype)

@@ -75,7 +75,7 @@ def mmd(a: Tensor, b: Tensor, *, unbiased: bool = True) -> Tensor:
 
 
 def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Between all rows of a and of b; by differences where k is small, as the gradient at zero is then 0."""
+    """Between all rows of a and of b, of shape (len(a), len(b))."""
     products = a @ b.T
     squares = a.square().sum(1)[:, None] + b.square().sum(1)[None]
     return (squares - 2 * products).clamp_min(0)
@@ -85,9 +85,9 @@ class Adversarial(Objective):
     """Codes whose distribution is the standard normal, as far as a second network can tell.
 
     Makhzani et al. 2015, section 2; the minimax game of Goodfellow et al. 2014, eq. 1, is played in one
-    backward pass, through the reversal of the gradient (Ganin et al. 2016, eq. 18) between the encoder and the
-    discriminator. On held-out rows the discriminator's loss counts as the encoder sees it, with the
-    opposite sign, so that the weights that are kept are not those of the blindest discriminator's foe.
+    backward pass, through the reversal of the gradient (Ganin et al. 2016, section 4.2) between the encoder
+    and the discriminator. On held-out rows the discriminator's loss counts as the encoder sees it, with the
+    opposite sign: the weights that are kept are those that deceive it well, not those it sees through.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class _Reverse(torch.autograd.Function):
 
 
 def reverse(x: Tensor, weight: float = 1.0) -> Tensor:
-    """x itself; but its gradient is `-weight` times what comes back (Ganin et al. 2016, eq. 18)."""
+    """x itself; but its gradient is `-weight` times what comes back (Ganin et al. 2016, section 4.2)."""
     y: Tensor = _Reverse.apply(x, weight)  # type: ignore[no-untyped-call]
     return y
 

@@ -22,9 +22,10 @@ __all__ = ["VectorQuantized"]
 class VectorQuantized(Reconstruction):
     """Codes from a finite set, which can be kept as a few integers.
 
-    The gradient of a quantised code goes to what the encoder gave, unchanged (van den Oord et al. 2017, section
-    3.2). `transform` gives quantised codes, or with `indices=True` the integers. `decode` takes a code as it
-    is: what `transform` gave is on the grid already, and one of your own need not be.
+    The gradient of a quantised code goes to what the encoder gave, unchanged (van den Oord et al. 2017,
+    section 3.2). `transform` gives quantised codes, or with `indices=True` the integers, which
+    `inverse_transform` takes too. It takes a code as it is: what `transform` gave is on the grid already, and
+    one of your own need not be.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ class VectorQuantized(Reconstruction):
         self.must("method", self.method in methods, f"one of {', '.join(methods)}")
         self.must("codebook_size", whole(self.codebook_size, 2), "an integer above 1")
         self.must("groups", whole(self.groups), "a positive integer")
-        several = widths(self.levels) and min(self.levels, default=0) > 1  # type: ignore[type-var,arg-type]
+        several = widths(self.levels) and 1 not in self.levels  # type: ignore[operator]
         self.must("levels", whole(self.levels, 2) or several, "an integer above 1, or a sequence of them")
         self.must("commitment", real(self.commitment) and self.commitment >= 0, "a number, zero or above")
         self.must("decay", real(self.decay) and 0 < self.decay < 1, "a number between 0 and 1")
@@ -130,12 +131,14 @@ class VectorQuantized(Reconstruction):
     # -- quantisation ---------------------------------------------------------------------------------------
 
     def quantise(self, network: Network, z: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """What the encoder gave, (n, k), to codes (n, k), indices (n, m), and what each book was asked for."""
+        """What the encoder gave, (n, k), to codes (n, k), indices (n, m), and what each book was asked."""
         z = z.float()
         if self.method == "finite":
             steps = self._rounded(z)
             return steps / self._half_width(z), (steps + self._half_width(z)).long(), []
-        asked, chosen, taken = [], [], []
+        asked: list[Tensor] = []
+        chosen: list[Tensor] = []
+        taken: list[Tensor] = []
         parts = z.chunk(self.groups, dim=1) if self.method == "ema" else [z] * self.groups
         for part, book in zip(parts, codebooks(network), strict=True):
             if self.method == "residual":
@@ -217,7 +220,7 @@ class VectorQuantized(Reconstruction):
 
 
 def _buffers(network: Network) -> tuple[Tensor, Tensor]:
-    return network.extra.counts, network.extra.sums  # type: ignore[return-value]
+    return network.extra.get_buffer("counts"), network.extra.get_buffer("sums")
 
 
 def codebooks(network: Network) -> Tensor:
@@ -235,4 +238,5 @@ def nearest(z: Tensor, book: Tensor) -> Tensor:
 def perplexity(counts: Tensor) -> Tensor:
     """exp of the entropy of the shares that `counts`, along its last dimension, stand for."""
     shares = counts / counts.sum(dim=-1, keepdim=True)
-    return torch.special.entr(shares).sum(dim=-1).exp()
+    entropy: Tensor = torch.special.entr(shares).sum(dim=-1)
+    return entropy.exp()

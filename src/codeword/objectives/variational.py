@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,8 +40,9 @@ class Variational(Objective):
         What the KL divergence is multiplied by (Higgins et al. 2017, eq. 4), or, with `decomposition`, the
         total correlation in it.
     decomposition : {"tc"} or None, default=None
-        `tc` takes the KL divergence apart and weighs the total correlation alone (Chen et al. 2018, eq. 4), by
-        their minibatch-weighted sampling, with the batch for the data set: what that leaves out is constant.
+        `tc` takes the KL divergence apart and weighs the total correlation alone (Chen et al. 2018, eq. 4),
+        by their minibatch-weighted sampling, with the batch for the data set: what that leaves out is
+        constant.
     free_bits : float, default=0
         Nats of each code dimension's KL divergence, averaged over the batch, that cost nothing (Kingma et al.
         2016, appendix C.8).
@@ -124,7 +125,7 @@ class Variational(Objective):
         deviations = white(baseline)
         slope, bias = None, None
         if self.likelihood == "gaussian":
-            log_variance: Tensor = network.extra.log_variance  # type: ignore[assignment]
+            log_variance = _log_variance(network)
             if isinstance(self.variance, str):
                 log_variance.fill_(math.log(max(baseline.residual, LEAST_VARIANCE)))
             variance = log_variance.exp().mean()
@@ -161,9 +162,10 @@ class Variational(Objective):
         out = network.decoder(z).float()
         if self.likelihood == "bernoulli":
             return -F.binary_cross_entropy_with_logits(out, x, reduction="none").sum(dim=1)
-        log_variance: Tensor = network.extra.log_variance  # type: ignore[assignment]
+        log_variance = _log_variance(network)
         variance = log_variance.exp() + LEAST_VARIANCE
-        return -0.5 * (LOG_2PI + variance.log() + (x - out).square() / variance).sum(dim=1)
+        density: Tensor = -0.5 * (LOG_2PI + variance.log() + (x - out).square() / variance).sum(dim=1)
+        return density
 
     # -- losses ---------------------------------------------------------------------------------------------
 
@@ -198,7 +200,7 @@ class Variational(Objective):
     def log_likelihood(
         self, network: Network, x: Tensor, n_samples: int = 100, batch_size: int = 1 << 14
     ) -> Tensor:
-        """A lower bound of log p(x) of each row (Burda et al. 2015, eq. 8), that rises to it with `n_samples`.
+        """A lower bound of log p(x) of each row, reached with many samples (Burda et al. 2015, eq. 8).
 
         Parameters
         ----------
@@ -215,7 +217,7 @@ class Variational(Objective):
         Tensor of shape (n,), in nats, for values in scaled units.
         """
         parts = []
-        for rows in x.split(max(1, batch_size // n_samples)):
+        for rows in torch.split(x, max(1, batch_size // n_samples)):
             at_once = max(1, min(n_samples, batch_size // len(rows)))
             total = torch.full((len(rows),), -torch.inf, device=x.device)
             for first in range(0, n_samples, at_once):
@@ -225,13 +227,18 @@ class Variational(Objective):
         return torch.cat(parts)
 
 
+def _log_variance(network: Network) -> Tensor:
+    """A parameter or, where it is given, a buffer."""
+    return cast(Tensor, network.extra.log_variance)
+
+
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, variance) ‖ N(0, 1)) of each number (Kingma & Welling 2013, appendix B): same shape."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
 def total_correlation(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(q(z) ‖ Π_j q(z_j)), estimated with the batch's mixture of posteriors for q (Chen et al. 2018, eq. 5).
+    """KL(q(z) ‖ Π_j q(z_j)), with the batch's mixture of posteriors for q (Chen et al. 2018, section 4.1).
 
     All three of shape (n, k); z drawn from the posteriors.
     """
