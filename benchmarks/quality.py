@@ -107,12 +107,16 @@ def judge(x: np.ndarray, k: int, seed: int, settings: dict) -> tuple[float, floa
     seconds = time.perf_counter() - started
     scaled_train, scaled_test = (ae.scaling_.forward(part).numpy() for part in (train, test))
     pca = PCA(min(k, *scaled_train.shape), random_state=0).fit(scaled_train)
-    pca_error = np.square(pca.inverse_transform(pca.transform(scaled_test)) - scaled_test, dtype=np.float64).mean()
+    pca_error = np.square(
+        pca.inverse_transform(pca.transform(scaled_test)) - scaled_test, dtype=np.float64
+    ).mean()
     return -ae.score(test), float(pca_error), seconds, ae.best_epoch_
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", help="names with commas")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     arguments = parser.parse_args()
@@ -141,11 +145,13 @@ def main() -> None:
         ratio = (errors / pcas).max()
         worse += [name] * bool(ratio > 1 + SAME)
         print(
-            f"| {name} | {len(x):,} × {int(np.prod(x.shape[1:]))} | {k} | {errors.mean():.5g} ± {errors.std():.1g} "
-            f"| {pcas.mean():.5g} ± {pcas.std():.1g} | {ratio:.4f} | {seconds.mean():.1f} |",
+            f"| {name} | {len(x):,} × {int(np.prod(x.shape[1:]))} | {k} "
+            f"| {errors.mean():.5g} ± {errors.std():.1g} | {pcas.mean():.5g} ± {pcas.std():.1g} | {ratio:.4f} | {seconds.mean():.1f} |",
             flush=True,
         )
-        print(name, "epochs kept", epochs.tolist(), "ratios", (errors / pcas).round(4).tolist(), file=sys.stderr)
+        print(
+            name, "epochs kept", epochs.tolist(), "ratios", (errors / pcas).round(4).tolist(), file=sys.stderr
+        )
     print(f"\nworse than PCA on some seed: {', '.join(worse) or 'none'}")
 
 

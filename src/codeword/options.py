@@ -250,6 +250,7 @@ def in_options(text: str) -> str:
     """A message about parameters in the words of the command line."""
     names = {p.name: p.option for p in parameters()}
     text = re.sub(r"The '(\w+)' parameter of AutoEncoder", lambda m: str(names.get(m[1], m[0])), text)
+    text = text.replace("The 'method' parameter of map_codes", "--method")
     return re.sub(r"\b(\w+)='(\w+)'", lambda m: f"{names[m[1]]} {m[2]}" if m[1] in names else m[0], text)
 
 

@@ -60,17 +60,28 @@ def describe(x: Rows, *, missing: bool = False) -> Statistics:
             _raise_first_bad(rows, start, x.shape[1:])
         if isinstance(known, int):
             low, high = min(low, least), max(high, most)
-        # Bytes are exact in single precision, and their squares add up well in blocks of this size.
-        wide: np.ndarray[Any, Any] = rows.astype(np.float32 if rows.dtype == np.uint8 else np.float64)
-        here = wide.mean(axis=0, dtype=np.float64)
-        wide -= here.astype(wide.dtype)
+        here, around = _moments(rows)
         delta = here - mean
         total = n + known
         share = known / np.maximum(total, 1)
         mean += delta * share
-        squares += np.einsum("ij,ij->j", wide, wide) + delta**2 * (n * share)
+        squares += around + delta**2 * (n * share)
         n = total
     return Statistics(len(x), float(low), float(high), mean, squares / np.maximum(n, 1), missing)
+
+
+def _moments(rows: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The mean of each column, and the sum of squared distances to it."""
+    if rows.dtype == np.uint8:  # exact in single precision, so that there is no need to centre first
+        import torch
+
+        x = torch.from_numpy(rows if rows.flags.writeable else rows.copy()).float()
+        centre = x.mean(dim=0).double().numpy()
+        return centre, np.maximum(x.square_().sum(dim=0).double().numpy() - len(rows) * centre**2, 0)
+    wide = rows.astype(np.float64)
+    mean = wide.mean(axis=0)
+    wide -= mean
+    return mean, np.einsum("ij,ij->j", wide, wide)
 
 
 def check_finite(block: np.ndarray[Any, Any], start: int = 0, *, missing: bool = False) -> None:
