@@ -146,7 +146,8 @@ def main() -> None:
         worse += [name] * bool(ratio > 1 + SAME)
         print(
             f"| {name} | {len(x):,} × {int(np.prod(x.shape[1:]))} | {k} "
-            f"| {errors.mean():.5g} ± {errors.std():.1g} | {pcas.mean():.5g} ± {pcas.std():.1g} | {ratio:.4f} | {seconds.mean():.1f} |",
+            f"| {errors.mean():.5g} ± {errors.std():.1g} | {pcas.mean():.5g} ± {pcas.std():.1g} "
+            f"| {ratio:.4f} | {seconds.mean():.1f} |",
             flush=True,
         )
         print(

@@ -39,6 +39,8 @@ LAYERS = """
     modelfolder parameters modelcard outputs
     checkpoint
     training
+    settings rows
+    saving
     estimator
     options mapping evaluation plots
     showing
@@ -52,12 +54,25 @@ SHOWS_OR_JUDGES = ("mapping", "evaluation", "plots")
 OURS = ("networks", "objectives", "steps", "training", "modelfolder", "estimator")
 
 PUBLIC = [
+    "Adversarial",
     "AutoEncoder",
     "CodewordError",
+    "Contractive",
+    "Conv",
     "Data",
+    "Denoising",
     "MLP",
+    "Masked",
+    "Nested",
     "PRESETS",
     "Reconstruction",
+    "Regularized",
+    "Residual",
+    "Sequence",
+    "Sparse",
+    "Variational",
+    "VectorQuantized",
+    "Wasserstein",
     "evaluate",
     "load",
     "map_codes",
@@ -65,7 +80,7 @@ PUBLIC = [
 
 MOST_LINES = 450
 # Above the limit today, and no longer than this; a file that has come below it leaves the table.
-TOO_LONG = {"plots": 710, "estimator": 650}
+TOO_LONG = {"plots": 710}
 
 RUNS_CODE = {"eval", "exec", "compile", "__import__"}
 RUNS_WHAT_IT_READS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.special
 import torch
+from sklearn.decomposition import PCA
 from sklearn.metrics import log_loss
 from torch import nn
 from torch.distributions import Independent, Normal, kl_divergence
@@ -214,8 +215,8 @@ def test_the_jacobian_is_that_of_finite_differences():
     exact = Contractive(weight=1.0, directions=None).losses(network, x)["contraction"]
     assert float(exact.detach()) == pytest.approx(total, rel=1e-6)
     torch.manual_seed(0)
-    varied = x.clone().requires_grad_()
-    estimate = squared_jacobian(network.encoder(varied), varied, 4000)
+    varied = x.repeat(4000, 1).requires_grad_()
+    estimate = squared_jacobian(network.encoder(varied), varied, 1)
     assert float(estimate.detach()) == pytest.approx(total, rel=0.05)
 
 
@@ -234,7 +235,6 @@ def test_top_k_leaves_exactly_k(active):
     network, x = network_for(objective, k=12), rows()
     u, z = network.encoder(x), objective.encode(network, x)
     assert ((z != 0).sum(dim=1) == active).all()
-    assert (z.sort(dim=1).values.sum(dim=1) == z.sum(dim=1)).all() or active < 12
     kept = u.topk(active, dim=1).values
     torch.testing.assert_close(largest(u, active).sum(dim=1), kept.sum(dim=1))
 
@@ -314,7 +314,7 @@ def test_the_divergence_has_a_gradient_at_the_start(likelihood, started):
 
 
 def test_the_start_is_the_optimum_of_the_linear_model():
-    """Lucas et al. 2019: probabilistic PCA, whose likelihood scipy can say, is what the bound reaches."""
+    """Lucas et al. 2019: probabilistic PCA, whose likelihood scikit-learn says; there the bound is tight."""
     x = rows(2000, d=6)
     x = (x - x.mean(0)) * 3
     seen = describe(x.numpy())
@@ -325,15 +325,10 @@ def test_the_start_is_the_optimum_of_the_linear_model():
     network = build_network(architecture, spec, objective.extra(spec))
     architecture.start(network, baseline)
     objective.start(network, baseline)
-    # The variance of a value given its code: what PCA leaves, over the dimensions that it leaves it in.
     with torch.no_grad():
         torch.manual_seed(0)
         losses = [float(sum(objective.losses(network, x).values())) for _ in range(20)]
-        from sklearn.decomposition import PCA
-
-        best = -PCA(3).fit(x.numpy()).score(x.numpy())
-    assert np.mean(losses) == pytest.approx(best, abs=0.35)
-    assert np.mean(losses) > best
+    assert np.mean(losses) == pytest.approx(-PCA(3).fit(x.numpy()).score(x.numpy()), abs=0.02)
 
 
 def test_learned_variance_comes_to_the_error():
@@ -347,14 +342,14 @@ def test_learned_variance_comes_to_the_error():
         mean, log_variance = objective.posterior(network, x)
         z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         error = float((network.decoder(z) - x).square().mean())
-    assert float(network.extra.log_variance.exp()) == pytest.approx(error, rel=0.25)
+    assert float(network.extra.log_variance.detach().exp()) == pytest.approx(error, rel=0.25)
 
 
 def test_free_bits_cost_no_more_than_they_say():
     network, x = network_for(Variational()), rows()
     torch.manual_seed(0)
     free = Variational(free_bits=50.0).losses(network, x)["kl"]
-    assert float(free) == pytest.approx(50.0 * K)
+    assert float(free.detach()) == pytest.approx(50.0 * K)
     assert Variational(free_bits=1e-9).losses(network, x)["kl"] == Variational().losses(network, x)["kl"]
 
 
@@ -540,7 +535,7 @@ def test_each_residual_book_leaves_less():
 
 
 def test_levels_of_finite_scalar_quantisation():
-    """All of them are reached, no others, at equal distances; 0 is a level, or halfway, as the number is odd."""
+    """All of them are reached, and no others, at equal distances; 0 is one of them."""
     objective = VectorQuantized("finite", levels=(2, 3, 4, 5, 8))
     z = torch.linspace(-9, 9, 4001)[:, None].expand(-1, 5)
     code, indices, _ = objective.quantise(None, z)
@@ -619,8 +614,7 @@ def nested(digits):
 
 def test_errors_fall_with_each_number_of_the_code(nested, digits):
     x = torch.from_numpy(digits.x.reshape(len(digits.x), -1))
-    curve = nested.objective_errors(x) if hasattr(nested, "objective_errors") else None
-    curve = Nested().errors_by_length(nested.network_, x).numpy() if curve is None else curve
+    curve = Nested().errors_by_length(nested.network_, x).numpy()
     assert (np.diff(curve) < 0).all()
     for k in (1, 3, 8):
         x_hat = nested.inverse_transform(nested.transform(digits.x, k=k))

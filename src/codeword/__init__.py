@@ -14,18 +14,43 @@ if TYPE_CHECKING:
     from codeword.estimator import PRESETS, AutoEncoder
     from codeword.evaluation import evaluate
     from codeword.mapping import map_codes
-    from codeword.networks import MLP
-    from codeword.objectives import Reconstruction
+    from codeword.networks import MLP, Conv, Residual, Sequence
+    from codeword.objectives import (
+        Adversarial,
+        Contractive,
+        Denoising,
+        Masked,
+        Nested,
+        Reconstruction,
+        Regularized,
+        Sparse,
+        Variational,
+        VectorQuantized,
+        Wasserstein,
+    )
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "MLP": "networks",
-    "PRESETS": "estimator",
+    "Adversarial": "objectives",
     "AutoEncoder": "estimator",
     "CodewordError": "errors",
+    "Contractive": "objectives",
+    "Conv": "networks",
     "Data": "data",
+    "Denoising": "objectives",
+    "MLP": "networks",
+    "Masked": "objectives",
+    "Nested": "objectives",
+    "PRESETS": "estimator",
     "Reconstruction": "objectives",
+    "Regularized": "objectives",
+    "Residual": "networks",
+    "Sequence": "networks",
+    "Sparse": "objectives",
+    "Variational": "objectives",
+    "VectorQuantized": "objectives",
+    "Wasserstein": "objectives",
     "evaluate": "evaluation",
     "load": "data",
     "map_codes": "mapping",
@@ -34,10 +59,23 @@ _HOME = {
 __all__ = [
     "MLP",
     "PRESETS",
+    "Adversarial",
     "AutoEncoder",
     "CodewordError",
+    "Contractive",
+    "Conv",
     "Data",
+    "Denoising",
+    "Masked",
+    "Nested",
     "Reconstruction",
+    "Regularized",
+    "Residual",
+    "Sequence",
+    "Sparse",
+    "Variational",
+    "VectorQuantized",
+    "Wasserstein",
     "evaluate",
     "load",
     "map_codes",

@@ -8,6 +8,7 @@ the size of the file.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -88,7 +89,7 @@ class ResidentBatches:
             for x in _gather(self.rows, mine, batch_size, self.scaling):
                 yield x, len(x) / len(step)
             if not len(mine):
-                yield _nothing(self.rows), 0.0
+                yield torch.empty(0, self.rows.shape[1], device=self.rows.device), 0.0
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
         """The same rows, unshuffled, on every process."""
@@ -140,14 +141,14 @@ class StreamedBatches:
         batches = self._batches(mine, seed, batch_size, first)
         for step in range(first, self.steps(batch_size)):
             rows = [min(batch_size, max(0, count - step * batch_size)) for count in counts]
-            x = next(batches) if rows[self.world.rank] else _nothing(torch.empty(0, device=self.device))
+            x = next(batches) if rows[self.world.rank] else self._no_rows()
             if not sum(rows):
                 return
             yield x, rows[self.world.rank] / sum(rows)
 
     def _batches(self, mine: list[int], seed: int, batch_size: int, first: int) -> Iterator[Tensor]:
         """This process's batches, cut across the windows' borders, from the one numbered `first` on."""
-        left = torch.empty(0, device=self.device)
+        left = self._no_rows()
         for number, rows, past in self._windows(mine, first * batch_size):
             order = _shuffled(len(rows), (seed + number) % (1 << 63)).to(self.device)[past:]
             # What the window before left over makes the first batch whole.
@@ -157,7 +158,7 @@ class StreamedBatches:
                 if len(left) < batch_size:
                     continue
                 yield left
-            left = torch.empty(0, device=self.device)
+            left = self._no_rows()
             for x in _gather(rows, order[head:], batch_size, self.scaling):
                 if len(x) == batch_size:
                     yield x
@@ -165,6 +166,9 @@ class StreamedBatches:
                     left = x.clone()
         if len(left):
             yield left
+
+    def _no_rows(self) -> Tensor:
+        return torch.empty(0, math.prod(self.x.shape[1:]), device=self.device)
 
     def _windows(self, mine: list[int], to_skip: int) -> Iterator[tuple[int, Tensor, int]]:
         """The number of each window, its rows on the device, and how many of them a resumed run is past.
@@ -258,7 +262,3 @@ def _gather(rows: Tensor, order: Tensor, batch_size: int, scaling: Scaling) -> I
 
 def _shuffled(n: int, seed: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-
-
-def _nothing(rows: Tensor) -> Tensor:
-    return torch.empty(0, *rows.shape[1:], device=rows.device)

@@ -172,7 +172,7 @@ def train(
     checkpoint = output.with_name(output.name + ".checkpoint")
     if overwrite and not resume and os.environ.get("RANK", "0") == "0":
         remove(checkpoint)
-    from codeword.distributed import World
+    from codeword.distributed import leave
     from codeword.estimator import PRESETS, AutoEncoder
 
     if preset is not None and preset not in PRESETS:
@@ -187,9 +187,12 @@ def train(
     if ae.interrupted_:
         kept = f"; go on with `codeword train {source} -o {output} … --resume`" if checkpoint.exists() else ""
         raise Interrupted(f"interrupted after {len(ae.history_)} epochs{kept}")
-    if not World.join(ae._place()).first:
+    first = ae._world.first
+    if first:
+        ae.save(output, overwrite=overwrite)
+    leave()
+    if not first:
         return
-    ae.save(output, overwrite=overwrite)
     history = ae.history_
     if json_:
         print(

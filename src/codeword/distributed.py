@@ -80,6 +80,7 @@ class World:
 
 
 def leave() -> None:
-    """Part from the other processes at the end of a command."""
+    """Part from the other processes, when all have come here: one that ends early takes the others down."""
     if dist.is_available() and dist.is_initialized():
+        dist.barrier()
         dist.destroy_process_group()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import numbers
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,32 +12,29 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_feature_names, check_array, check_is_fitted
+from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor
 
 from codeword.baseline import PrincipalComponents
-from codeword.batches import Batches, make_batches
+from codeword.batches import make_batches
 from codeword.checkpoint import Checkpoint, digest
 from codeword.data.blocks import Rows, blocks
-from codeword.data.parts import PartFolder
-from codeword.data.readers import Data
-from codeword.data.scaling import KINDS, Scaling, Statistics, check_finite, describe
+from codeword.data.scaling import Scaling, Statistics, check_finite, describe
 from codeword.distributed import World
-from codeword.errors import DataError, InputError, ModelError, ParameterError
-from codeword.files import recover, remove
-from codeword.modelcard import model_card
-from codeword.modelfolder import Folder, read_folder, write_folder
+from codeword.errors import DataError, ModelError, ParameterError
+from codeword.files import remove
+from codeword.modelfolder import read_folder, write_folder
 from codeword.networks import MLP, Network, Skip, Spec, build_network, resolve_architecture
 from codeword.objectives import Objective, Reconstruction, resolve_objective
-from codeword.parameters import from_json, to_json
+from codeword.parameters import to_json
 from codeword.progress import Progress
+from codeword.rows import check_rows
+from codeword.saving import from_folder, to_folder
+from codeword.settings import check_parameters, choose_device, choose_seed, held_out, make_plan
 from codeword.steps import mean_squared_error
-from codeword.training import SCHEDULES, Plan, Run, fit, seeded
+from codeword.training import Plan, Run, fit, seeded
 
 __all__ = ["PRESETS", "AutoEncoder"]
-
-PRECISIONS = ("float32", "bfloat16")
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tutorial": {
@@ -191,11 +186,11 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         TrainingError
             If training diverged; the estimator then has the weights from before.
         """
-        self._check_parameters()
-        x = self._check_rows(X, reset=True)
-        device = self._device()
-        world = World.join(device)
-        self.seed_ = seed = self._seed(checkpoint, resume, world)
+        check_parameters(self)
+        x = check_rows(self, X, reset=True)
+        device = choose_device(self.device)
+        self._world = world = World.join(device)
+        self.seed_ = seed = choose_seed(self, checkpoint, resume, world)
         seen = describe(x, missing=self._objective().takes_missing)
         self.scaling_ = Scaling.choose(self.scaling, x.dtype, self.sample_shape_, seen)
         mean = self.scaling_.scaled_mean(seen)
@@ -205,9 +200,8 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         with seeded(seed, torch.device("cpu")):
             self.network_ = self._build(self.baseline_).to(device)
         world.share(self.network_)
-        held_out = self._held_out(len(x))
-        train, validation = make_batches(x, self.scaling_, held_out, seed, device, world)
-        plan = self._plan(train, seed, world)
+        train, validation = make_batches(x, self.scaling_, held_out(self, len(x)), seed, device, world)
+        plan = make_plan(self, train, seed, world)
         run = Run()
         self.history_ = run.history
         try:
@@ -252,7 +246,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             The integers that stand for each code, (n, ...) int64; for an objective with discrete codes.
         """
         check_is_fitted(self)
-        x, objective = self._check_rows(X), self._objective()
+        x, objective = check_rows(self, X), self._objective()
         if indices:
             with torch.inference_mode():
                 return np.concatenate(
@@ -292,14 +286,14 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def reconstruct(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
         """The reconstruction of each row: `inverse_transform(transform(X))`, in one pass."""
         check_is_fitted(self)
-        x = self._check_rows(X)
+        x = check_rows(self, X)
         decoded = self._each(x, lambda scaled: self._decode(self._encode(scaled)))
         return self._collect((self.scaling_.inverse(t) for t in decoded), len(x), self.sample_shape_)
 
     def score_samples(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Minus the mean squared error of each row in scaled units, shape (n,): low is unusual."""
         check_is_fitted(self)
-        x = self._check_rows(X)
+        x = check_rows(self, X)
         errors = self._each(x, lambda scaled: -mean_squared_error(self._decode(self._encode(scaled)), scaled))
         return self._collect(errors, len(x), ())
 
@@ -315,7 +309,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         InputError
             If `path` exists and `overwrite` is false.
         """
-        write_folder(path, self._to_folder(), overwrite=overwrite)
+        write_folder(path, to_folder(self), overwrite=overwrite)
         checkpoint = getattr(self, "_checkpoint_path", None)
         if checkpoint is not None:
             remove(Path(checkpoint))
@@ -338,10 +332,11 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             If the folder is missing, damaged, or was written by a later version.
         """
         try:
-            return cls._from_folder(read_folder(path), network, device)
+            ae: AutoEncoder = from_folder(cls, read_folder(path), network, device)
         except (KeyError, TypeError, IndexError, AttributeError, RuntimeError, ParameterError) as error:
             reason = (str(error).splitlines() or [""])[0]
             raise ModelError(f"{path}: the parts of the model do not fit together ({reason})") from None
+        return ae
 
     # -- the two directions, on flat tensors in scaled units ------------------------------------------------
 
@@ -366,7 +361,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     @property
     def _chunk(self) -> int:
-        return max(1, min(4096, (1 << 23) // self.n_features_in_))
+        return max(1, min(4096, (1 << 23) // int(self.n_features_in_)))
 
     @staticmethod
     def _collect(
@@ -411,63 +406,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             "sample shape": list(self.sample_shape_),
             "the data's digest": digest(seen.mean, seen.variance),
         }
-        return Checkpoint(path, settings, self._to_folder, world.first)
-
-    def _held_out(self, n: int) -> int:
-        """How many rows to hold out; at least one is left to train on."""
-        if self.validation_fraction == "auto":
-            return min(n // 10, 5_000)
-        return min(int(n * float(self.validation_fraction)), n - 1)
-
-    def _plan(self, train: Batches, seed: int, world: World) -> Plan:
-        """The training's settings, with "auto" made into numbers."""
-        n = train.n // world.size
-        batch = (
-            self.batch_size
-            if self.batch_size != "auto"
-            else min(256, max(32, 1 << round(math.log2(n / 40 + 1))))
-        )
-        updates = train.steps(int(batch))
-        epochs = self.epochs if self.epochs != "auto" else max(10, min(500, -(-2000 // updates)))
-        return Plan(
-            int(epochs),
-            int(batch),
-            float(self.learning_rate),
-            self.schedule,
-            self.patience,
-            self.precision,
-            seed,
-        )
-
-    def _seed(self, checkpoint: str | os.PathLike[str] | None, resume: bool, world: World) -> int:
-        """An integer stands for itself, so that a drawn seed, once known, can be given again."""
-        if checkpoint is not None and world.first:
-            recover(Path(checkpoint))
-        world.wait()
-        kept = checkpoint is not None and Path(checkpoint).exists()
-        if kept and not resume:
-            raise InputError(
-                f"there is a checkpoint of a run that was stopped, {checkpoint}: go on with resume=True "
-                "(--resume), or delete it to train from the start"
-            )
-        if isinstance(self.random_state, numbers.Integral):
-            return int(self.random_state)
-        if kept:
-            return int(read_folder(str(checkpoint)).config["seed"])
-        return world.from_first(int(check_random_state(self.random_state).randint(2**31 - 1)))
-
-    def _device(self) -> torch.device:
-        if self.device != "auto":
-            try:
-                return torch.empty(0, device=self.device).device
-            except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-                reason = str(error).splitlines()[0]
-                raise ParameterError(
-                    f"The 'device' parameter of AutoEncoder is {self.device!r}: {reason}"
-                ) from None
-        if torch.cuda.is_available():
-            return torch.device("cuda", torch.cuda.current_device())
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return Checkpoint(path, settings, lambda: to_folder(self), world.first)
 
     def _objective(self) -> Objective:
         return resolve_objective(self.objective)
@@ -475,156 +414,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _place(self) -> torch.device:
         return next(self.network_.parameters()).device
 
-    # -- checks ---------------------------------------------------------------------------------------------
-
-    def _check_parameters(self) -> None:
-        def must(name: str, good: bool, what: str) -> None:
-            if not good:
-                value = getattr(self, name)
-                raise ParameterError(
-                    f"The {name!r} parameter of AutoEncoder must be {what}. Got {value!r} instead."
-                )
-
-        def whole(value: Any) -> bool:
-            return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value > 0)
-
-        def real(value: Any) -> bool:
-            return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-        must("n_components", whole(self.n_components), "a positive integer")
-        must("epochs", whole(self.epochs) or self.epochs == "auto", "a positive integer or 'auto'")
-        must(
-            "batch_size", whole(self.batch_size) or self.batch_size == "auto", "a positive integer or 'auto'"
-        )
-        must(
-            "learning_rate",
-            real(self.learning_rate) and 0 < self.learning_rate < math.inf,
-            "a positive number",
-        )
-        must("schedule", self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
-        must("scaling", self.scaling in KINDS, f"one of {', '.join(KINDS)}")
-        must("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
-        must(
-            "validation_fraction",
-            self.validation_fraction == "auto"
-            or (real(self.validation_fraction) and 0 <= float(self.validation_fraction) < 1),
-            "a number from 0 up to, not including, 1, or 'auto'",
-        )
-        must("patience", self.patience is None or whole(self.patience), "a positive integer or None")
-        seed = self.random_state
-        must(
-            "random_state",
-            seed is None
-            or isinstance(seed, np.random.RandomState)
-            or (isinstance(seed, numbers.Integral) and 0 <= int(seed) < 1 << 63),
-            "an integer from 0 up to, not including, 2**63, a RandomState or None",
-        )
-        resolve_objective(self.objective)
-        resolve_architecture(self.network)
-
-    def _check_rows(self, X: Any, *, reset: bool = False) -> Rows:
-        """Rows as something with shape and dtype that can be sliced; their shape and names are checked.
-
-        Values are looked at later, a block at a time, so that a memory map is not read here.
-        """
-        names = None
-        if isinstance(X, Data):
-            X, names = X.x, X.names
-        if isinstance(X, Tensor):
-            X = X.detach().cpu().numpy()
-        if not isinstance(X, (np.memmap, PartFolder)):
-            frame = X
-            try:
-                X = check_array(X, dtype="numeric", allow_nd=True, ensure_all_finite=False)
-            except ValueError as error:
-                raise DataError(" ".join(str(error).split())) from None
-            if names is None:
-                _check_feature_names(self, frame, reset=reset)
-        if X.ndim < 2 or X.dtype.kind not in "fiub" or 0 in X.shape:
-            raise DataError(
-                f"x must be numbers of shape (n, ...), none of them 0; it is {X.dtype} of shape {X.shape}"
-            )
-        if names is not None:
-            self._check_names(names, reset)
-        shape = X.shape[1:]
-        if reset:
-            self.sample_shape_ = tuple(int(s) for s in shape)
-            self.n_features_in_ = math.prod(self.sample_shape_)
-            self._n_features_out = self.n_components
-        elif shape not in (self.sample_shape_, (self.n_features_in_,)):
-            if len(shape) == len(self.sample_shape_) == 1:
-                raise DataError(
-                    f"X has {shape[0]} features, but {type(self).__name__} is expecting "
-                    f"{self.n_features_in_} features as input: give rows with the columns it was fitted on"
-                )
-            raise DataError(
-                f"samples have shape {shape}, and the model was fitted on shape {self.sample_shape_}: "
-                f"give rows of that shape, or flat rows of {self.n_features_in_} values"
-            )
-        return X  # type: ignore[no-any-return]
-
-    def _check_names(self, names: tuple[str, ...], reset: bool) -> None:
-        """Column names of a table that was read from a file."""
-        if reset:
-            self.feature_names_in_ = np.array(names, dtype=object)
-            return
-        known = getattr(self, "feature_names_in_", None)
-        if known is None or len(known) != len(names) or list(known) == list(names):
-            return
-        first = next((a, b) for a, b in zip(known, names, strict=True) if a != b)
-        raise DataError(
-            f"the columns are not those of training: {first[1]!r} stands where {first[0]!r} was; "
-            "give the same columns in the same order"
-        )
-
-    # -- saving ---------------------------------------------------------------------------------------------
-
-    def _to_folder(self) -> Folder:
-        check_is_fitted(self)
-        names = getattr(self, "feature_names_in_", None)
-        config = {
-            "parameters": to_json(self),
-            "data": {
-                "n": self.n_samples_,
-                "sample_shape": list(self.sample_shape_),
-                "dtype": self.dtype_,
-                "names": None if names is None else list(names),
-            },
-            "scaling": self.scaling_.kind,
-            "seed": self.seed_,
-        }
-        tensors = {f"network.{name}": tensor for name, tensor in self.network_.state_dict().items()}
-        tensors["scaling.offset"] = torch.from_numpy(self.scaling_.offset)
-        tensors["scaling.scale"] = torch.from_numpy(self.scaling_.scale)
-        for part in ("mean", "components", "deviations"):
-            tensors[f"baseline.{part}"] = getattr(self.baseline_, part)
-        return Folder(config, tensors, self.history_, model_card(config, self.history_))
-
-    @classmethod
-    def _from_folder(cls, folder: Folder, network: Any, device: str) -> AutoEncoder:
-        data, tensors = folder.config["data"], folder.tensors
-        ae: AutoEncoder = from_json(cls, folder.config["parameters"], network=network)
-        ae.device = device
-        ae._check_parameters()
-        ae.sample_shape_ = tuple(data["sample_shape"])
-        ae.n_features_in_ = math.prod(ae.sample_shape_)
-        ae._n_features_out = ae.n_components
-        ae.seed_ = folder.config["seed"]
-        ae.n_samples_, ae.dtype_ = data["n"], data["dtype"]
-        if data["names"] is not None:
-            ae.feature_names_in_ = np.array(data["names"], dtype=object)
-        offset, scale = (tensors.pop(f"scaling.{part}").numpy() for part in ("offset", "scale"))
-        missing = ae._objective().takes_missing
-        ae.scaling_ = Scaling(folder.config["scaling"], offset, scale, ae.sample_shape_, missing)
-        parts = (tensors.pop(f"baseline.{part}") for part in ("mean", "components", "deviations"))
-        ae.baseline_ = PrincipalComponents(ae.scaling_, *parts)
-        with seeded(0, torch.device("cpu")):
-            ae.network_ = ae._build(None)
-        weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
-        ae.network_.load_state_dict(weights)
-        ae.network_.to(ae._device()).eval()
-        ae.history_ = folder.history
-        return ae
+    # -- what scikit-learn and pickle ask --------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickled on one machine, opened on another: the network travels on the CPU."""
@@ -639,7 +429,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         super().__setstate__(state)
         if hasattr(self, "network_"):
             with contextlib.suppress(ParameterError):
-                self.network_.to(self._device())
+                self.network_.to(choose_device(self.device))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

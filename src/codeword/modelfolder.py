@@ -23,12 +23,19 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from codeword.errors import ModelError
-from codeword.files import writing
+from codeword.files import check_own, writing
 
 __all__ = ["FORMAT", "Folder", "read_folder", "write_folder"]
 
 FORMAT = 1
 """Raised when an older codeword could no longer read what is written."""
+
+FILES = ("config.json", "weights.safetensors", "history.jsonl", "README.md")
+CHECKPOINT_FILES = ("training.safetensors", "training.json")
+
+CONFIG: dict[str, type] = {"format": int, "parameters": dict, "data": dict, "scaling": str, "seed": int}
+DATA: dict[str, type] = {"n": int, "sample_shape": list, "dtype": str, "names": object}
+"""What config.json holds, and of what type."""
 
 
 @dataclass
@@ -56,10 +63,8 @@ def write_folder(
         If `path` exists and `overwrite` is false.
     """
     path = Path(path)
-    if overwrite and path.exists() and not (path / "config.json").is_file():
-        raise ModelError(
-            f"{path} exists and is not a model folder: it is not overwritten; choose another name"
-        )
+    if overwrite:
+        check_own(path, (*FILES, *CHECKPOINT_FILES), "a model folder")
     with writing(path, overwrite=overwrite) as new:
         new.mkdir()
         (new / "config.json").write_text(
@@ -96,6 +101,8 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
         raise ModelError(
             f"{path / 'config.json'}: the format is {found!r}, and this codeword reads {FORMAT}; upgrade it"
         )
+    _check_keys(path / "config.json", config, CONFIG)
+    _check_keys(path / "config.json", config["data"], DATA)
     weights = path / "weights.safetensors"
     try:
         tensors = load_file(weights)
@@ -107,7 +114,19 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
         raise ModelError(
             f"{weights} is damaged or cut short ({_line(error)}); train or copy it again"
         ) from None
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ModelError(f"{weights}: {name} holds values that are not finite; train or copy it again")
     return Folder(config, tensors, _read_history(path / "history.jsonl"))
+
+
+def _check_keys(path: Path, found: dict[str, Any], expected: dict[str, type]) -> None:
+    unknown, missing = sorted(set(found) - set(expected)), sorted(set(expected) - set(found))
+    if unknown or missing:
+        raise ModelError(f"{path}: {f'unknown {unknown}' if unknown else f'missing {missing}'}")
+    for key, kind in expected.items():
+        if not isinstance(found[key], kind):
+            raise ModelError(f"{path}: {key!r} must be of type {kind.__name__}. Got {found[key]!r} instead.")
 
 
 def _read_json(path: Path) -> Any:

@@ -37,7 +37,7 @@ def wrap_pair(pair: Sequence[nn.Module], spec: Spec) -> tuple[nn.Module, nn.Modu
         decoder = _without_sigmoid(decoder)
     shape = spec.sample_shape
     first = (shape[-1], *shape[:-1])
-    back = ChannelsLast() if size == first and (layout == first or size != shape) else nn.Flatten(1)
+    back = ChannelsLast() if size == first != shape else nn.Flatten(1)
     if layout == (spec.d,):
         return encoder, nn.Sequential(decoder, back)
     view = ChannelsFirst(shape[:-1], shape[-1]) if layout == first != shape else Reshape(layout)

@@ -33,6 +33,9 @@ class Objective(Configurable):
     ordered = False
     """Whether the first numbers of a code are a code of their own, so that `transform` can cut it."""
 
+    normal_prior = False
+    """Whether codes are made to be standard normal, so that new samples can be decoded from such numbers."""
+
     @property
     def logits(self) -> bool:
         """Whether the decoder gives logits, of which `decode` takes the sigmoid."""

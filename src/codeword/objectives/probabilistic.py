@@ -37,6 +37,8 @@ class Wasserstein(Objective):
         λ.
     """
 
+    normal_prior = True
+
     def __init__(self, weight: float = 10.0) -> None:
         self.weight = weight
 
@@ -91,13 +93,15 @@ class Adversarial(Objective):
 
     Parameters
     ----------
-    weight : float, default=1
+    weight : float, default=10
         What the reversed gradient is multiplied by; the error is summed over features.
     hidden : sequence of int, default=(128, 128)
         Widths of the discriminator's hidden layers.
     """
 
-    def __init__(self, weight: float = 1.0, hidden: Sequence[int] = (128, 128)) -> None:
+    normal_prior = True
+
+    def __init__(self, weight: float = 10.0, hidden: Sequence[int] = (128, 128)) -> None:
         self.weight = weight
         self.hidden = hidden
 

@@ -56,6 +56,8 @@ class Variational(Objective):
         one, the bound is taken as it is, without `beta`, `decomposition` or `free_bits`.
     """
 
+    normal_prior = True
+
     def __init__(
         self,
         beta: float = 1.0,
@@ -127,7 +129,9 @@ class Variational(Objective):
         if self.likelihood == "gaussian":
             log_variance = _log_variance(network)
             if isinstance(self.variance, str):
-                log_variance.fill_(math.log(max(baseline.residual, LEAST_VARIANCE)))
+                # What the components leave, over the dimensions that they leave: Tipping & Bishop, eq. 8.
+                d, k = len(baseline.mean), len(baseline.components)
+                log_variance.fill_(math.log(max(baseline.residual * d / max(d - k, 1), LEAST_VARIANCE)))
             variance = log_variance.exp().mean()
             decode = (deviations**2 - variance).clamp_min(0.01 * deviations**2).sqrt()
             information = decode**2 / variance

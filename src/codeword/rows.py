@@ -1,0 +1,75 @@
+"""What a user hands over as rows, checked."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_feature_names, check_array
+from torch import Tensor
+
+from codeword.data.blocks import Rows
+from codeword.data.parts import PartFolder
+from codeword.data.readers import Data
+from codeword.errors import DataError
+
+__all__ = ["check_rows"]
+
+
+def check_rows(ae: Any, X: Any, *, reset: bool = False) -> Rows:
+    """Rows as something with shape and dtype that can be sliced; their shape and names are checked.
+
+    With `reset` they are those to fit on, and the estimator `ae` takes their shape and names over. Values are
+    looked at later, a block at a time, so that a memory map is not read here.
+    """
+    names = None
+    if isinstance(X, Data):
+        X, names = X.x, X.names
+    if isinstance(X, Tensor):
+        X = X.detach().cpu().numpy()
+    if not isinstance(X, (np.memmap, PartFolder)):
+        frame = X
+        try:
+            X = check_array(X, dtype="numeric", allow_nd=True, ensure_all_finite=False)
+        except ValueError as error:
+            raise DataError(" ".join(str(error).split())) from None
+        if names is None:
+            _check_feature_names(ae, frame, reset=reset)
+    if X.ndim < 2 or X.dtype.kind not in "fiub" or 0 in X.shape:
+        raise DataError(
+            f"x must be numbers of shape (n, ...), none of them 0; it is {X.dtype} of shape {X.shape}"
+        )
+    if names is not None:
+        _check_names(ae, names, reset)
+    shape = X.shape[1:]
+    if reset:
+        ae.sample_shape_ = tuple(int(s) for s in shape)
+        ae.n_features_in_ = math.prod(ae.sample_shape_)
+        ae._n_features_out = ae.n_components
+    elif shape not in (ae.sample_shape_, (ae.n_features_in_,)):
+        if len(shape) == len(ae.sample_shape_) == 1:
+            raise DataError(
+                f"X has {shape[0]} features, but {type(ae).__name__} is expecting "
+                f"{ae.n_features_in_} features as input: give rows with the columns it was fitted on"
+            )
+        raise DataError(
+            f"samples have shape {shape}, and the model was fitted on shape {ae.sample_shape_}: "
+            f"give rows of that shape, or flat rows of {ae.n_features_in_} values"
+        )
+    return X  # type: ignore[no-any-return]
+
+
+def _check_names(ae: Any, names: tuple[str, ...], reset: bool) -> None:
+    """Column names of a table that was read from a file."""
+    if reset:
+        ae.feature_names_in_ = np.array(names, dtype=object)
+        return
+    known = getattr(ae, "feature_names_in_", None)
+    if known is None or len(known) != len(names) or list(known) == list(names):
+        return
+    first = next((a, b) for a, b in zip(known, names, strict=True) if a != b)
+    raise DataError(
+        f"the columns are not those of training: {first[1]!r} stands where {first[0]!r} was; "
+        "give the same columns in the same order"
+    )

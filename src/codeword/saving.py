@@ -1,0 +1,98 @@
+"""A fitted estimator to a model folder and back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from codeword.baseline import PrincipalComponents
+from codeword.data.scaling import Scaling
+from codeword.modelcard import model_card
+from codeword.modelfolder import Folder
+from codeword.parameters import from_json, to_json
+from codeword.settings import check_parameters, choose_device
+from codeword.training import seeded
+
+__all__ = ["from_folder", "to_folder"]
+
+
+def to_folder(ae: Any) -> Folder:
+    """A fitted AutoEncoder as a model folder."""
+    check_is_fitted(ae)
+    names = getattr(ae, "feature_names_in_", None)
+    config = {
+        "parameters": to_json(ae),
+        "data": {
+            "n": ae.n_samples_,
+            "sample_shape": list(ae.sample_shape_),
+            "dtype": ae.dtype_,
+            "names": None if names is None else list(names),
+        },
+        "scaling": ae.scaling_.kind,
+        "seed": ae.seed_,
+    }
+    tensors = {f"network.{name}": tensor for name, tensor in ae.network_.state_dict().items()}
+    tensors["scaling.offset"] = torch.from_numpy(ae.scaling_.offset)
+    tensors["scaling.scale"] = torch.from_numpy(ae.scaling_.scale)
+    for part in ("mean", "components", "deviations"):
+        tensors[f"baseline.{part}"] = getattr(ae.baseline_, part)
+    return Folder(config, tensors, ae.history_, model_card(config, ae.history_))
+
+
+def from_folder(cls: type, folder: Folder, network: Any, device: str) -> Any:
+    """The AutoEncoder that a model folder holds; `network` stands for modules whose code it cannot hold."""
+    data, tensors = folder.config["data"], folder.tensors
+    ae = from_json(cls, folder.config["parameters"], network=network)
+    ae.device = device
+    check_parameters(ae)
+    ae.sample_shape_ = tuple(data["sample_shape"])
+    ae.n_features_in_ = math.prod(ae.sample_shape_)
+    ae._n_features_out = ae.n_components
+    ae.seed_ = folder.config["seed"]
+    ae.n_samples_, ae.dtype_ = data["n"], data["dtype"]
+    if data["names"] is not None:
+        ae.feature_names_in_ = np.array(data["names"], dtype=object)
+    offset, scale = (tensors.pop(f"scaling.{part}").numpy() for part in ("offset", "scale"))
+    missing = ae._objective().takes_missing
+    ae.scaling_ = Scaling(folder.config["scaling"], offset, scale, ae.sample_shape_, missing)
+    parts = [tensors.pop(f"baseline.{part}") for part in ("mean", "components", "deviations")]
+    _check_parts(ae.sample_shape_, data["names"], offset, scale, *parts)
+    ae.baseline_ = PrincipalComponents(ae.scaling_, *parts)
+    with seeded(0, torch.device("cpu")):
+        ae.network_ = ae._build(None)
+    weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
+    ae.network_.load_state_dict(weights)
+    ae.network_.to(choose_device(ae.device)).eval()
+    ae.history_ = folder.history
+    return ae
+
+
+def _check_parts(
+    sample_shape: tuple[Any, ...],
+    names: Any,
+    offset: np.ndarray[Any, Any],
+    scale: np.ndarray[Any, Any],
+    mean: Tensor,
+    components: Tensor,
+    deviations: Tensor,
+) -> None:
+    """Raise a TypeError that names the first part of a loaded model that does not fit the others."""
+    d = math.prod(sample_shape)
+    named = isinstance(names, list) and len(names) == d and all(isinstance(name, str) for name in names)
+    sound = {
+        "sample_shape": bool(sample_shape) and all(type(size) is int and size > 0 for size in sample_shape),
+        "names": names is None or named,
+        "scaling.offset": offset.shape in ((1,), (d,)),
+        "scaling.scale": scale.shape == offset.shape and bool((scale > 0).all()),
+        "baseline.mean": mean.shape == (d,),
+        "baseline.components": components.shape == (len(deviations), d),
+        "baseline.deviations": deviations.ndim == 1,
+    }
+    for name, good in sound.items():
+        if not good:
+            raise TypeError(f"{name} has a shape or a value that it cannot have")

@@ -1,0 +1,128 @@
+"""What the constructor's parameters come to: checked, and with "auto" made into numbers."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+from codeword.batches import Batches
+from codeword.data.scaling import KINDS
+from codeword.distributed import World
+from codeword.errors import InputError, ParameterError
+from codeword.files import recover
+from codeword.modelfolder import read_folder
+from codeword.networks import resolve_architecture
+from codeword.objectives import resolve_objective
+from codeword.training import SCHEDULES, Plan
+
+__all__ = ["check_parameters", "choose_device", "choose_seed", "held_out", "make_plan"]
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+def check_parameters(ae: Any) -> None:
+    """Raise a ParameterError that names the first parameter of an AutoEncoder with a value it cannot have."""
+
+    def must(name: str, good: bool, what: str) -> None:
+        if not good:
+            value = getattr(ae, name)
+            raise ParameterError(
+                f"The {name!r} parameter of AutoEncoder must be {what}. Got {value!r} instead."
+            )
+
+    def whole(value: Any) -> bool:
+        return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value > 0)
+
+    def real(value: Any) -> bool:
+        return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+    must("n_components", whole(ae.n_components), "a positive integer")
+    must("epochs", whole(ae.epochs) or ae.epochs == "auto", "a positive integer or 'auto'")
+    must("batch_size", whole(ae.batch_size) or ae.batch_size == "auto", "a positive integer or 'auto'")
+    must(
+        "learning_rate",
+        real(ae.learning_rate) and 0 < ae.learning_rate < math.inf,
+        "a positive number",
+    )
+    must("schedule", ae.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
+    must("scaling", ae.scaling in KINDS, f"one of {', '.join(KINDS)}")
+    must("precision", ae.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
+    must(
+        "validation_fraction",
+        ae.validation_fraction == "auto"
+        or (real(ae.validation_fraction) and 0 <= float(ae.validation_fraction) < 1),
+        "a number from 0 up to, not including, 1, or 'auto'",
+    )
+    must("patience", ae.patience is None or whole(ae.patience), "a positive integer or None")
+    seed = ae.random_state
+    must(
+        "random_state",
+        seed is None
+        or isinstance(seed, np.random.RandomState)
+        or (isinstance(seed, numbers.Integral) and 0 <= int(seed) < 1 << 63),
+        "an integer from 0 up to, not including, 2**63, a RandomState or None",
+    )
+    resolve_objective(ae.objective)
+    resolve_architecture(ae.network)
+
+
+def held_out(ae: Any, n: int) -> int:
+    """How many of n rows to hold out; at least one is left to train on."""
+    if ae.validation_fraction == "auto":
+        return min(n // 10, 5_000)
+    return min(int(n * float(ae.validation_fraction)), n - 1)
+
+
+def make_plan(ae: Any, train: Batches, seed: int, world: World) -> Plan:
+    """The training's settings, with "auto" made into numbers."""
+    n = train.n // world.size
+    batch = ae.batch_size if ae.batch_size != "auto" else min(256, max(32, 1 << round(math.log2(n / 40 + 1))))
+    updates = train.steps(int(batch))
+    epochs = ae.epochs if ae.epochs != "auto" else max(10, min(500, -(-2000 // updates)))
+    return Plan(
+        int(epochs),
+        int(batch),
+        float(ae.learning_rate),
+        ae.schedule,
+        ae.patience,
+        ae.precision,
+        seed,
+    )
+
+
+def choose_seed(ae: Any, checkpoint: str | os.PathLike[str] | None, resume: bool, world: World) -> int:
+    """An integer stands for itself, so that a drawn seed, once known, can be given again."""
+    if checkpoint is not None and world.first:
+        recover(Path(checkpoint))
+    world.wait()
+    kept = checkpoint is not None and Path(checkpoint).exists()
+    if kept and not resume:
+        raise InputError(
+            f"there is a checkpoint of a run that was stopped, {checkpoint}: go on with resume=True "
+            "(--resume), or delete it to train from the start"
+        )
+    if isinstance(ae.random_state, numbers.Integral):
+        return int(ae.random_state)
+    if kept:
+        return int(read_folder(str(checkpoint)).config["seed"])
+    return world.from_first(int(check_random_state(ae.random_state).randint(2**31 - 1)))
+
+
+def choose_device(name: Any) -> torch.device:
+    """The torch device of that name; "auto" takes CUDA, then MPS, then the CPU."""
+    if name != "auto":
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ParameterError(f"The 'device' parameter of AutoEncoder is {name!r}: {reason}") from None
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

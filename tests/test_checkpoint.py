@@ -1,0 +1,217 @@
+"""A run that is stopped, at whatever moment and by whatever, ends with the bytes of one that was not."""
+
+import contextlib
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from codeword import MLP, AutoEncoder, checkpoint, cli
+from codeword.errors import InputError, ModelError, TrainingError
+
+SETTINGS = {"n_components": 3, "network": MLP(hidden=(8,)), "epochs": 8, "batch_size": 16, "random_state": 4}
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).normal(size=(300, 6)).cumsum(axis=1).astype(np.float32)
+
+
+class Killed(BaseException):
+    """Nothing catches it: what is on disk at that moment is all that is left."""
+
+
+def kill_after(epochs):
+    def on_epoch(row):
+        if row["epoch"] == epochs:
+            raise Killed
+
+    return on_epoch
+
+
+def weights(ae):
+    return {name: tensor.numpy().tobytes() for name, tensor in ae.network_.state_dict().items()}
+
+
+@pytest.mark.parametrize("after", [1, 4, 7, 8])
+@pytest.mark.parametrize(
+    "settings", [{}, {"patience": 3}, {"schedule": "constant", "validation_fraction": 0.0}]
+)
+def test_a_resumed_run_ends_with_the_same_bytes(x, tmp_path, monkeypatch, after, settings):
+    monkeypatch.setattr(checkpoint, "MOST_OF_THE_TIME", 1e9)
+    alone = AutoEncoder(**SETTINGS | settings).fit(x)
+    stopped = AutoEncoder(**SETTINGS | settings)
+    with contextlib.suppress(Killed):
+        stopped.fit(x, checkpoint=tmp_path / "run", on_epoch=kill_after(after))
+    resumed = AutoEncoder(**SETTINGS | settings).fit(x, checkpoint=tmp_path / "run", resume=True)
+    assert weights(resumed) == weights(alone)
+    drop = [{k: v for k, v in row.items() if k != "seconds"} for row in alone.history_]
+    assert [{k: v for k, v in row.items() if k != "seconds"} for row in resumed.history_] == drop
+    assert resumed.best_epoch_ == alone.best_epoch_
+
+
+def test_a_long_epoch_is_kept_in_its_middle(x, tmp_path, monkeypatch):
+    alone = AutoEncoder(**SETTINGS).fit(x)
+    monkeypatch.setattr(checkpoint, "MOST_OF_THE_TIME", 1e9)
+    monkeypatch.setattr(checkpoint, "EVERY_SECONDS", 0.0)
+    saves = []
+    save = checkpoint.Checkpoint.save
+
+    def save_and_die(self, state, tensors):
+        save(self, state, tensors)
+        saves.append((state["epoch"], state["batch"]))
+        if saves[-1] == (2, 5):
+            raise Killed
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", save_and_die)
+    with pytest.raises(Killed):
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run")
+    resumed = AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", resume=True)
+    assert weights(resumed) == weights(alone)
+    assert resumed.history_[2]["train_loss"] == alone.history_[2]["train_loss"]
+
+
+def test_a_checkpoint_is_a_model_that_opens(x, tmp_path):
+    with pytest.raises(Killed):
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", on_epoch=kill_after(1))
+    ae = AutoEncoder.load(tmp_path / "run")
+    assert len(ae.history_) == 1
+    assert ae.transform(x).shape == (300, 3)
+
+
+def test_a_drawn_seed_is_taken_up_again(x, tmp_path):
+    settings = SETTINGS | {"random_state": None}
+    with pytest.raises(Killed):
+        AutoEncoder(**settings).fit(x, checkpoint=tmp_path / "run", on_epoch=kill_after(1))
+    seed = json.loads((tmp_path / "run" / "config.json").read_text())["seed"]
+    resumed = AutoEncoder(**settings).fit(x, checkpoint=tmp_path / "run", resume=True)
+    assert resumed.seed_ == seed
+    assert weights(resumed) == weights(AutoEncoder(**settings | {"random_state": seed}).fit(x))
+
+
+def test_other_parameters_or_other_data_are_refused_by_name(x, tmp_path):
+    with pytest.raises(Killed):
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", on_epoch=kill_after(1))
+    with pytest.raises(InputError, match=r"learning_rate = 0.004, and this run has 0.01"):
+        AutoEncoder(**SETTINGS | {"learning_rate": 0.01}).fit(x, checkpoint=tmp_path / "run", resume=True)
+    with pytest.raises(InputError, match=r"random_state|seed = 4, and this run has 5"):
+        AutoEncoder(**SETTINGS | {"random_state": 5}).fit(x, checkpoint=tmp_path / "run", resume=True)
+    other = x.copy()
+    other[7, 2] += 1
+    with pytest.raises(InputError, match="data"):
+        AutoEncoder(**SETTINGS).fit(other, checkpoint=tmp_path / "run", resume=True)
+    with pytest.raises(InputError, match="resume=True"):
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["training.json", "training.safetensors"])
+@pytest.mark.parametrize("cut", [0, 1, 20])
+def test_a_checkpoint_that_was_cut_is_a_clear_error(x, tmp_path, name, cut):
+    with pytest.raises(Killed):
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", on_epoch=kill_after(1))
+    file = tmp_path / "run" / name
+    file.write_bytes(file.read_bytes()[: -cut or 0])
+    with pytest.raises(ModelError, match=r"damaged .*delete it and train from the start") as error:
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", resume=True)
+    assert "\n" not in str(error.value)
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(x, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "MOST_OF_THE_TIME", 1e9)
+    alone = AutoEncoder(**SETTINGS).fit(x)
+    write = checkpoint.write_folder
+
+    def full(path, folder, **more):
+        if len(folder.history) == 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, folder, **more)
+
+    monkeypatch.setattr(checkpoint, "write_folder", full)
+    with pytest.raises(TrainingError, match=r"No space left on device.*make room, then resume"):
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run")
+    monkeypatch.setattr(checkpoint, "write_folder", write)
+    assert len(AutoEncoder.load(tmp_path / "run").history_) == 3
+    resumed = AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", resume=True)
+    assert weights(resumed) == weights(alone)
+
+
+def test_a_kill_between_the_two_renames_loses_nothing(x, tmp_path):
+    with pytest.raises(Killed):
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", on_epoch=kill_after(1))
+    (tmp_path / "run").rename(tmp_path / ".run.0123abcd.old")
+    (tmp_path / ".run.99999999.part").mkdir()
+    resumed = AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", resume=True)
+    assert weights(resumed) == weights(AutoEncoder(**SETTINGS).fit(x))
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_save_takes_the_checkpoint_away(x, tmp_path):
+    ae = AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run")
+    assert (tmp_path / "run").exists()
+    ae.save(tmp_path / "model.ae")
+    assert [p.name for p in tmp_path.iterdir()] == ["model.ae"]
+
+
+def test_ctrl_c_in_python_gives_a_fitted_estimator_and_a_warning(x):
+    def on_epoch(row):
+        if row["epoch"] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted after 3 of 8 epochs"):
+        ae = AutoEncoder(**SETTINGS).fit(x, on_epoch=on_epoch)
+    assert len(ae.history_) == 3
+    assert ae.transform(x).shape == (300, 3)
+    assert torch.get_num_threads() >= 1
+
+
+def test_divergence_keeps_the_last_good_weights(x):
+    ae = AutoEncoder(**SETTINGS | {"learning_rate": 1e30, "schedule": "constant"})
+    with pytest.raises(TrainingError, match="diverged; try a learning rate below 1e"):
+        ae.fit(x)
+    assert np.isfinite(ae.transform(x)).all()
+
+
+def test_the_command_line_survives_a_real_kill_and_a_real_ctrl_c(tmp_path):
+    train = [
+        "train",
+        "mnist-5k",
+        "--network",
+        "mlp(hidden=(32,))",
+        "--epochs",
+        "40",
+        "--random-state",
+        "1",
+        "-q",
+    ]
+    assert cli.run([*train, "-o", str(tmp_path / "alone.ae")]) == 0
+    output = tmp_path / "stopped.ae"
+    kept = tmp_path / "stopped.ae.checkpoint" / "training.json"
+    for stop, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "codeword.cli", *train, "-o", str(output), "--resume"],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        before = kept.read_bytes() if kept.exists() else b""
+        for _ in range(3000):
+            time.sleep(0.02)
+            if process.poll() is not None or (kept.exists() and kept.read_bytes() != before):
+                break
+        process.send_signal(stop)
+        complaint = process.communicate()[1]
+        assert process.returncode == code, complaint
+        assert not output.exists()
+    assert "--resume" in complaint
+    assert complaint.count("\n") == 1
+    assert cli.run([*train, "-o", str(output)]) == 2
+    assert cli.run([*train, "-o", str(output), "--resume"]) == 0
+    alone, resumed = ((p / "weights.safetensors").read_bytes() for p in (tmp_path / "alone.ae", output))
+    assert resumed == alone
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["alone.ae", "stopped.ae"]
