@@ -37,7 +37,7 @@ def test_signals_of_any_length_and_channels(shape):
 
 
 def test_convolutions_see_neighbours():
-    """A shift of the image shifts what the first layer sees: height, width and channels are in their places."""
+    """A shift of the image shifts what the first layer sees: no axis stands in the place of another."""
     network = build_network(Conv((4,), linear_skip=False), spec((8, 6, 3)))
     first = nn.Sequential(*list(network.encoder)[:2])
     image = torch.zeros(1, 8, 6, 3)
