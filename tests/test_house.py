@@ -29,6 +29,8 @@ LAYERS = """
     data.readers
     data
     baseline
+    plots.style
+    plots.reconstructions plots.maps plots.history
     networks.base
     networks.mlp networks.conv networks.pairs
     networks
@@ -80,7 +82,7 @@ PUBLIC = [
 
 MOST_LINES = 450
 # Above the limit today, and no longer than this; a file that has come below it leaves the table.
-TOO_LONG = {"plots": 710}
+TOO_LONG: dict[str, int] = {}
 
 RUNS_CODE = {"eval", "exec", "compile", "__import__"}
 RUNS_WHAT_IT_READS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}

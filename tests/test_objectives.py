@@ -565,13 +565,28 @@ def test_codebooks_follow_codes_as_by_hand():
         objective.losses(network, x)
     for entry in range(3):
         mine = z[chosen == entry]
-        expected = 0.9 * counts[entry] + 0.1 * len(mine)
+        expected = 0.9 * counts[entry] + 0.1 * len(mine) / (10 / 3)
         torch.testing.assert_close(network.extra.counts[0, entry], expected)
-        torch.testing.assert_close(network.extra.sums[0, entry], 0.9 * sums[entry] + 0.1 * mine.sum(0))
+        torch.testing.assert_close(
+            network.extra.sums[0, entry], 0.9 * sums[entry] + 0.1 * mine.sum(0) / (10 / 3)
+        )
     frozen = network.extra.sums.clone()
     with torch.no_grad():
         objective.losses(network.eval(), x)
     assert torch.equal(frozen, network.extra.sums)
+
+
+def test_codebooks_of_two_processes_are_those_of_one():
+    """The processes' buffers are averaged after each step: see `World.average_buffers`."""
+    objective, x = VectorQuantized(codebook_size=4, groups=1, revive=0.0), rows(20)
+    one, *two = (network_for(objective, k=2).train() for _ in range(3))
+    with torch.no_grad():
+        objective.losses(one, x)
+        for network, half in zip(two, x.split(10), strict=True):
+            objective.losses(network, half)
+    for name, whole_buffer in one.extra.named_buffers():
+        halves = [network.extra.get_buffer(name) for network in two]
+        torch.testing.assert_close(whole_buffer, (halves[0] + halves[1]) / 2)
 
 
 def test_dead_entries_are_revived_where_codes_are():

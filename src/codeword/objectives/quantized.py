@@ -88,7 +88,8 @@ class VectorQuantized(Reconstruction):
     def extra(self, spec: Spec) -> nn.Module | None:
         """See `Objective.extra`: how often each entry is used, and the sum of the codes that used it.
 
-        Their ratio is the codebook. Kept apart, averages over several processes are what one would have.
+        Both as multiples of the rows that an entry has where all have alike. Their ratio is the codebook. Kept
+        apart, and so, averages over several processes are what one process with all of the rows would have.
         """
         super().extra(spec)
         k = spec.n_components
@@ -211,8 +212,9 @@ class VectorQuantized(Reconstruction):
             used = (index[:, None] == entries).float()
             with torch.autocast(part.device.type, enabled=False):
                 reached = used.T @ part
-            counts.lerp_(used.sum(dim=0), 1 - self.decay)
-            sums.lerp_(reached, 1 - self.decay)
+            usual_rows = len(part) / self.codebook_size
+            counts.lerp_(used.sum(dim=0) / usual_rows, 1 - self.decay)
+            sums.lerp_(reached / usual_rows, 1 - self.decay)
             if self.revive:
                 chosen = part[torch.randint(len(part), (self.codebook_size,), device=part.device)]
                 counts.copy_(torch.where(dead, usual, counts))

@@ -1,0 +1,242 @@
+"""Maps of codes: points in the plane, coloured by class or by quantity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from codeword.errors import DataError, ParameterError
+from codeword.plots.style import NO_LABEL, PALETTE, mixed, new_figure, plain, short, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["map_figure"]
+
+LARGEST_LEGEND = 30
+MOST_TEXTS = 100
+LARGEST_CLASS_COUNT = 100
+"""Numeric labels with more values than this are a quantity, not classes."""
+
+
+def map_figure(points: ArrayLike, labels: Any = None, *, title: str | None = None) -> Figure:
+    """Scatter a map of codes, coloured by label.
+
+    Parameters
+    ----------
+    points : array-like of shape (n_samples, 2)
+    labels : array-like of shape (n_samples,) or None, default=None
+        Classes of any kind, or a quantity: floats that are not whole, and numbers of more than 100 values. A
+        quantity gets a colour bar. Up to 30 classes get a legend, more have their names written at the median
+        of their points, the 100 largest of them. Missing labels (None, NaN, an empty string) are light grey.
+    title : str or None, default=None
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Readable when printed nine centimetres wide.
+
+    Raises
+    ------
+    DataError
+        If `points` is not a table of two finite columns with at least one row.
+    ParameterError
+        If there are not as many labels as points.
+    """
+    points = _checked_points(points)
+    if labels is not None:
+        labels = np.asarray(labels)
+        if labels.shape != (len(points),):
+            raise ParameterError(
+                f"labels must have the shape ({len(points)},), one a point. Got {labels.shape} instead."
+            )
+    with styled():
+        figure, axes = _map_axes(points, title)
+        if labels is None:
+            _scatter(axes, points, PALETTE[0])
+        elif _is_quantity(labels):
+            _scatter_quantity(figure, axes, points, labels.astype(np.float64))
+        else:
+            _scatter_classes(figure, axes, points, labels)
+        return figure
+
+
+def _checked_points(points: ArrayLike) -> NDArray[np.float64]:
+    rows = np.asarray(points, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != 2 or len(rows) == 0:
+        raise DataError(f"points must have the shape (n_samples, 2), one at least. Got {rows.shape} instead.")
+    if not np.isfinite(rows).all():
+        row = int(np.argwhere(~np.isfinite(rows))[0, 0])
+        raise DataError(f"points must be finite: row {row} is {rows[row].tolist()}.")
+    return rows
+
+
+def _map_axes(points: NDArray[np.float64], title: str | None) -> tuple[Figure, Axes]:
+    low, high = points.min(axis=0), points.max(axis=0)
+    half = (high - low) / 2
+    # A map without extent, or one flat as a line, still gets axes one can see.
+    half = np.maximum(half, 0.3 * half.max() if half.max() > 0 else 1.0) * (1.05 if len(points) > 10 else 1.3)
+    centre = (low + high) / 2
+    width, height = 3.4 * half / half.max()
+    figure = new_figure(max(width, 1.6) + 0.1, max(height, 1.0) + (0.3 if title else 0.1), "compressed")
+    axes = figure.add_subplot()
+    axes.set(
+        xlim=(centre[0] - half[0], centre[0] + half[0]),
+        ylim=(centre[1] - half[1], centre[1] + half[1]),
+        xticks=[],
+        yticks=[],
+        aspect="equal",
+    )
+    axes.spines[:].set_visible(True)
+    axes.spines[:].set_color("0.85")
+    if title:
+        axes.set_title(plain(title), pad=5)
+    return figure, axes
+
+
+def _scatter(axes: Axes, points: NDArray[np.float64], colours: Any, **options: Any) -> Any:
+    n = len(points)
+    # Drawn class by class, the last would hide the others.
+    order = np.random.default_rng(0).permutation(n)
+    if not isinstance(colours, str):
+        colours = np.asarray(colours)[order]
+    return axes.scatter(
+        points[order, 0],
+        points[order, 1],
+        s=float(np.clip(280 / math.sqrt(n), 0.7, 30)),
+        c=colours,
+        alpha=0.85 if n > 200 else 1.0,
+        linewidths=0,
+        # As vectors, many points make a file that no viewer opens in reasonable time.
+        rasterized=n > 5000,
+        **options,
+    )
+
+
+def _is_quantity(labels: NDArray[Any]) -> bool:
+    if labels.dtype.kind not in "iuf":
+        return False
+    values = np.unique(labels[np.isfinite(labels)])
+    whole = bool(np.all(values == np.round(values)))
+    return len(values) > LARGEST_CLASS_COUNT or (not whole and len(values) > 2)
+
+
+def _scatter_quantity(figure: Figure, axes: Axes, points: NDArray[np.float64], values: NDArray[Any]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    known = np.isfinite(values)
+    if not known.all():
+        _scatter(axes, points[~known], NO_LABEL)
+    drawn = _scatter(axes, points[known], values[known], cmap="viridis")
+    drawn.set_alpha(None)
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.7, aspect=22, pad=0.02)
+    bar.ax.spines[:].set_visible(False)
+    bar.ax.yaxis.set_major_locator(MaxNLocator(5))
+    figure.set_figwidth(figure.get_figwidth() + 0.5)
+
+
+def _scatter_classes(figure: Figure, axes: Axes, points: NDArray[np.float64], labels: NDArray[Any]) -> None:
+    names, index = _classes(labels)
+    colours = _class_colours(len(names))
+    known = index >= 0
+    if not known.all():
+        _scatter(axes, points[~known], NO_LABEL)
+    if known.any():
+        _scatter(axes, points[known], np.asarray(colours)[index[known]])
+    if 0 < len(names) <= LARGEST_LEGEND:
+        if not known.all():
+            names, colours = [*names, "no label"], [*colours, NO_LABEL]
+        _class_legend(figure, names, colours)
+    else:
+        _class_texts(axes, points, names, index)
+
+
+def _classes(labels: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
+    """Return the names of the classes in order, and each label's place among them: -1 where it is missing."""
+    texts = np.array(["" if _is_missing(v) else _class_name(v) for v in labels.tolist()], dtype=object)
+    known = [t for t in dict.fromkeys(texts) if t]
+    names = sorted(known, key=_by_number_then_name)
+    place = {name: i for i, name in enumerate(names)}
+    return names, np.array([place.get(t, -1) for t in texts], dtype=np.intp)
+
+
+def _is_missing(value: object) -> bool:
+    # Missing values of every library differ from themselves, or are none at all.
+    return value is None or str(value).strip() in ("", "<NA>", "NaT") or bool(value != value)
+
+
+def _class_name(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return " ".join(str(value).split())
+
+
+def _by_number_then_name(name: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(name), name)
+    except ValueError:
+        return (1, 0.0, name)
+
+
+def _class_colours(count: int) -> list[Any]:
+    """Return a colour a class: ten, then the same ten lighter, then darker, then all over again."""
+    from matplotlib.colors import to_rgb
+
+    base = [to_rgb(c) for c in PALETTE]
+    colours = base + [mixed(c, 1.0, 0.5) for c in base] + [mixed(c, 0.0, 0.45) for c in base]
+    return [colours[i % len(colours)] for i in range(count)]
+
+
+def _class_legend(figure: Figure, names: Sequence[str], colours: Sequence[Any]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=c, marker="o", linestyle="", markersize=4.5, markeredgewidth=0) for c in colours
+    ]
+    longest = max(min(len(n), 24) for n in names)
+    beside = longest <= 12 and len(names) <= 15
+    widest = figure.get_figwidth() * 72 / (4.2 * longest + 20)
+    columns = 1 if beside else max(1, min(int(widest), 5, len(names)))
+    legend = figure.legend(
+        handles,
+        [str(i) for i in range(len(names))],
+        loc="outside right center" if beside else "outside lower center",
+        ncols=columns,
+        handletextpad=0.2,
+        columnspacing=1.0,
+        labelspacing=0.35,
+        borderpad=0.2,
+    )
+    # Written afterwards, since a legend leaves out names that begin with an underscore.
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_text(short(name))
+    if beside:
+        figure.set_figwidth(figure.get_figwidth() + 0.3 + longest * 0.065)
+        figure.set_figheight(max(figure.get_figheight(), 0.16 * len(names) + 0.2))
+    else:
+        figure.set_figheight(figure.get_figheight() + 0.155 * math.ceil(len(names) / columns) + 0.1)
+
+
+def _class_texts(
+    axes: Axes, points: NDArray[np.float64], names: Sequence[str], index: NDArray[np.intp]
+) -> None:
+    from matplotlib.patheffects import withStroke
+
+    counts = np.bincount(index[index >= 0], minlength=len(names))
+    for place in np.argsort(-counts, kind="stable")[:MOST_TEXTS]:
+        x, y = np.median(points[index == place], axis=0)
+        axes.text(
+            x,
+            y,
+            short(names[place], 14),
+            ha="center",
+            va="center",
+            fontsize=6 if len(names) <= 60 else 5,
+            color="0.1",
+            path_effects=[withStroke(linewidth=1.5, foreground="white")],
+        )
