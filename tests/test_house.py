@@ -37,6 +37,7 @@ LAYERS = """
     objectives.base
     objectives.plain objectives.probabilistic objectives.variational objectives.quantized objectives.nested
     objectives
+    dense
     batches steps
     modelfolder parameters modelcard outputs
     checkpoint

@@ -2,10 +2,10 @@
 
     python lightning_.py FOLDER [--epochs 5] [--device cpu]
 
-Prints the mean training loss of the last epoch. The images are one tensor in a `TensorDataset`, which is faster
-for Lightning than the tutorial's data set of pictures, and the loader has its default of no worker. The
-checkpoint at each epoch's end is Lightning's default and goes to a temporary folder; the logger and the bar,
-which cost time and are the screen's business, are off.
+Prints the mean training loss of the last epoch. The images are one tensor in a `TensorDataset`, which is
+faster for Lightning than the tutorial's data set of pictures, and the loader has its default of no worker.
+The checkpoint at each epoch's end is Lightning's default and goes to a temporary folder; the logger and the
+bar, which cost time and are the screen's business, are off.
 """
 
 import logging

@@ -2,11 +2,11 @@
 
     python pythae_.py FOLDER [--epochs 5] [--device cpu]
 
-Prints the mean training loss of the last epoch. The images are one float32 array, as pythae's own examples have
-them, which is faster for it than the tutorial's data set of pictures. pythae sums the squared error over the
-features where the tutorial takes its mean; Adam makes the same updates of it, and what is printed is divided by
-784. The best weights after each epoch and the final model are kept as by default, in a temporary folder; the
-bars and the log, which cost time and are the screen's business, are off.
+Prints the mean training loss of the last epoch. The images are one float32 array, as pythae's own examples
+have them, which is faster for it than the tutorial's data set of pictures. pythae sums the squared error over
+the features where the tutorial takes its mean; Adam makes the same updates of it, and what is printed is
+divided by 784. The best weights so far and the final model are kept as by default, in a temporary folder;
+the bars and the log, which cost time and are the screen's business, are off.
 """
 
 import logging

@@ -2,9 +2,9 @@
 
     python skorch_.py FOLDER [--epochs 5] [--device cpu]
 
-Prints the mean training loss of the last epoch. The images are one float32 array, as skorch's own examples have
-them, which is faster for it than the tutorial's data set of pictures. skorch would hold out a fifth of the
-rows: `train_split=None` has it train on all of them, as everyone else here does. The rest is its default.
+Prints the mean training loss of the last epoch. The images are one float32 array, as skorch's own examples
+have them, which is faster for it than the tutorial's data set of pictures. skorch would hold out a fifth of
+the rows: `train_split=None` has it train on all of them, as everyone else here does. The rest is its default.
 """
 
 import torch

@@ -1,14 +1,12 @@
 """One update of the weights: forward, backward, Adam.
 
 Three ways to make the same step. `AutogradStep` serves every network, objective and device. `DenseStep`
-writes the forward and backward pass of a plain chain of dense layers into buffers that are allocated once; a
-test holds its gradients to autograd's. `GraphStep` replays autograd's step as one CUDA graph.
+trains dense networks on a CPU without autograd. `GraphStep` replays autograd's step as one CUDA graph.
 """
 
 from __future__ import annotations
 
 import contextlib
-from itertools import pairwise
 from typing import Any, Protocol
 
 import torch
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.adam import adam
 
+from codeword.dense import Buffers, Chain, chain_of
 from codeword.distributed import World
 from codeword.networks import Network
 from codeword.objectives import Objective, Reconstruction
@@ -195,116 +194,35 @@ class GraphStep:
 
 
 class DenseStep:
-    """The step of a chain of dense layers under the mean squared error, without autograd.
+    """The step of a dense network under the mean squared error, with `codeword.dense` in autograd's place."""
 
-    The derivatives of the activations are torch's own backward kernels; what is written here is the chain
-    rule for `Linear`, and where each result is stored.
-    """
-
-    def __init__(self, chain: list[nn.Module], optimiser: FlatAdam) -> None:
-        self.optimiser = optimiser
+    def __init__(self, chain: Chain, optimiser: FlatAdam) -> None:
+        self.chain, self.optimiser = chain, optimiser
         self.names = ["error"]
         self.totals = torch.zeros(1)
-        self.layers: list[tuple[nn.Linear, nn.Module | None]] = []
-        for module in chain:
-            if isinstance(module, nn.Linear):
-                self.layers.append((module, None))
-            else:
-                self.layers[-1] = (self.layers[-1][0], module)
-        self.buffers: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = {}
+        self.buffers = Buffers()
 
     @staticmethod
-    def chain_of(network: Network, objective: Objective) -> list[nn.Module] | None:
-        """The layers of a network that this step can train, in order; None if it is anything else."""
+    def chain_of(network: Network, objective: Objective) -> Chain | None:
+        """The network's layers, if this step can train it under this objective; else None."""
         plain = type(objective) is Reconstruction and objective.loss == "mse"
-        plain = plain and isinstance(network.extra, nn.Identity)
-        if not plain or not (type(network.encoder) is type(network.decoder) is nn.Sequential):
-            return None
-        chain = [
-            m for m in (*_leaves(network.encoder), *_leaves(network.decoder)) if type(m) is not nn.Flatten
-        ]
-        follows = [isinstance(m, nn.Linear) for m in chain]
-        alternates = follows[:1] == [True] and all(a or b for a, b in pairwise(follows))
-        known = all(type(m) in _BACKWARD or (type(m) is nn.Linear and m.bias is not None) for m in chain)
-        distinct = len({id(p) for m in chain for p in m.parameters()}) == 2 * sum(follows)
-        trained = all(p.requires_grad for p in network.parameters())
-        hooked = any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in network.modules())
-        return chain if alternates and known and distinct and trained and not hooked else None
+        return chain_of(network) if plain else None
 
     def begin(self, names: list[str], totals: Tensor) -> None:
         """See `Step.begin`."""
         self.names, self.totals = names, totals.clone()
 
-    def _allocate(self, n: int) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """For each layer, room for its linear output, its activation, and the gradient of the first."""
-        room = []
-        for linear, activation in self.layers:
-            before = torch.empty(n, linear.out_features)
-            room.append(
-                (before, torch.empty_like(before) if activation else before, torch.empty_like(before))
-            )
-        return room
-
     @torch.no_grad()
     def __call__(self, x: Tensor, share: float = 1.0) -> None:
-        if not share:
+        if share:
+            # d(mean squared error)/d(output) = 2 (output - x) / count; the sum of squares comes on the way.
+            difference = torch.sub(self.chain.forward(x), x, out=self.buffers.get("difference", *x.shape))
+            flat = difference.view(-1)
+            self.totals += torch.dot(flat, flat) / x.shape[1]
+            self.chain.backward(difference.mul_(2.0 * share / flat.numel()), wanted=False)
+        else:
             self.optimiser.gradients.zero_()
-            self.optimiser.update()
-            return
-        room = self.buffers.get(len(x))
-        if room is None:
-            room = self.buffers[len(x)] = self._allocate(len(x))
-        inputs = [x]
-        for (linear, activation), (before, after, _) in zip(self.layers, room, strict=True):
-            torch.addmm(linear.bias, inputs[-1], linear.weight.t(), out=before)
-            if activation is not None:
-                _FORWARD[type(activation)](activation, before, after)
-            inputs.append(after)
-        # d(mean squared error)/d(output) = 2 (output - x) / count, scaled into the sum of squares on the way.
-        output, gradient = inputs.pop(), room[-1][2]
-        torch.sub(output, x, out=gradient)
-        flat = gradient.view(-1)
-        self.totals += torch.dot(flat, flat) / x.shape[1]
-        gradient.mul_(2.0 * share / gradient.numel())
-        for i in range(len(self.layers) - 1, -1, -1):
-            (linear, activation), (before, after, gradient) = self.layers[i], room[i]
-            if activation is not None:
-                _BACKWARD[type(activation)](activation, gradient, before, after)
-            torch.mm(gradient.t(), inputs[i], out=linear.weight.grad)
-            torch.sum(gradient, 0, out=linear.bias.grad)
-            if i:
-                torch.mm(gradient, linear.weight, out=room[i - 1][2])
         self.optimiser.update()
-
-
-def _leaves(module: nn.Module) -> list[nn.Module]:
-    """The modules of nested Sequentials in the order in which they are applied."""
-    if type(module) is not nn.Sequential:
-        return [module]
-    return [leaf for child in module for leaf in _leaves(child)]
-
-
-_aten = torch.ops.aten
-
-# activation(module, before, out=after)
-_FORWARD: dict[type[nn.Module], Any] = {
-    nn.LeakyReLU: lambda m, before, after: _aten.leaky_relu.out(before, m.negative_slope, out=after),
-    nn.ReLU: lambda m, before, after: torch.clamp_min(before, 0, out=after),
-    nn.SiLU: lambda m, before, after: _aten.silu.out(before, out=after),
-    nn.Tanh: lambda m, before, after: torch.tanh(before, out=after),
-    nn.Sigmoid: lambda m, before, after: torch.sigmoid(before, out=after),
-}
-
-# the gradient of `after` becomes, in place, the gradient of `before`
-_BACKWARD: dict[type[nn.Module], Any] = {
-    nn.LeakyReLU: lambda m, g, before, after: _aten.leaky_relu_backward.grad_input(
-        g, before, m.negative_slope, False, grad_input=g
-    ),
-    nn.ReLU: lambda m, g, before, after: _aten.threshold_backward.grad_input(g, before, 0, grad_input=g),
-    nn.SiLU: lambda m, g, before, after: _aten.silu_backward.grad_input(g, before, grad_input=g),
-    nn.Tanh: lambda m, g, before, after: _aten.tanh_backward.grad_input(g, after, grad_input=g),
-    nn.Sigmoid: lambda m, g, before, after: _aten.sigmoid_backward.grad_input(g, after, grad_input=g),
-}
 
 
 def autocast(device: str, precision: str) -> contextlib.AbstractContextManager[Any]:

@@ -88,8 +88,8 @@ class VectorQuantized(Reconstruction):
     def extra(self, spec: Spec) -> nn.Module | None:
         """See `Objective.extra`: how often each entry is used, and the sum of the codes that used it.
 
-        Both as multiples of the rows that an entry has where all have alike. Their ratio is the codebook. Kept
-        apart, and so, averages over several processes are what one process with all of the rows would have.
+        Both in units of the rows that an entry has where all have alike. Their ratio is the codebook. Kept
+        apart, and so, their averages over several processes are what one with all of the rows would have.
         """
         super().extra(spec)
         k = spec.n_components
