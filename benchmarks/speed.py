@@ -292,7 +292,7 @@ def report(chosen: Sequence[Contender], facts: dict[str, Any], options: argparse
     lines.append(f"peers: {', '.join(f'{name} {value}' for name, value in facts['peers'].items())}")
     repeats = max(len(rows) for rows in runs.values())
     lines.append(
-        f"{repeats} repeat{'s' * (repeats > 1)}, alternating; load average before the first {facts['load before']:.1f}"
+        f"repeats, alternating: {repeats}; load average before the first: {facts['load before']:.1f}"
     )
     if options.device == "cpu" and not has_gpu(sys.executable):
         lines.append("On a GPU (`--device cuda`): not measured, none on this machine")

@@ -27,23 +27,28 @@ def rows(tmp_path_factory):
     return path
 
 
-def test_two_processes_match_one(rows, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def two(rows, tmp_path_factory):
+    """A run of two processes: its folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("two") / "two.ae"
+    done = torchrun("train", str(rows), *TRAIN, "--batch-size", "32", "-o", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert [p.name for p in folder.parent.iterdir()] == ["two.ae"]
+    return folder, done.stdout
+
+
+def test_two_processes_match_one(rows, two, tmp_path, capsys):
     assert cli.run(["train", str(rows), *TRAIN, "--batch-size", "64", "-o", str(tmp_path / "one.ae")]) == 0
     one = json.loads(capsys.readouterr().out)
-    done = torchrun("train", str(rows), *TRAIN, "--batch-size", "32", "-o", str(tmp_path / "two.ae"))
-    assert done.returncode == 0, done.stderr
-    two = json.loads(done.stdout)  # one line: rank 0 alone speaks
-    np.testing.assert_allclose(two["train_loss"], one["train_loss"], rtol=1e-4)
-    np.testing.assert_allclose(two["validation_loss"], one["validation_loss"], rtol=1e-4)
-    a, b = (load_file(tmp_path / name / "weights.safetensors") for name in ("one.ae", "two.ae"))
+    together = json.loads(two[1])  # one line: rank 0 alone speaks
+    np.testing.assert_allclose(together["train_loss"], one["train_loss"], rtol=1e-4)
+    np.testing.assert_allclose(together["validation_loss"], one["validation_loss"], rtol=1e-4)
+    a, b = (load_file(folder / "weights.safetensors") for folder in (tmp_path / "one.ae", two[0]))
     for name in a:
         np.testing.assert_allclose(b[name], a[name], rtol=0.02, atol=2e-3, err_msg=name)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["one.ae", "two.ae"]
 
 
-def test_two_processes_resume_what_two_processes_began(rows, tmp_path):
-    whole = torchrun("train", str(rows), *TRAIN, "--batch-size", "32", "-o", str(tmp_path / "whole.ae"))
-    assert whole.returncode == 0, whole.stderr
+def test_two_processes_resume_what_two_processes_began(rows, two, tmp_path):
     script = (
         "import os, sys; from codeword import checkpoint, cli, training\n"
         "checkpoint.MOST_OF_THE_TIME = 1e9\n"
@@ -64,5 +69,5 @@ def test_two_processes_resume_what_two_processes_began(rows, tmp_path):
     assert (tmp_path / "two.ae.checkpoint").exists()
     resumed = torchrun(*again, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    a, b = ((tmp_path / n / "weights.safetensors").read_bytes() for n in ("whole.ae", "two.ae"))
+    a, b = ((folder / "weights.safetensors").read_bytes() for folder in (two[0], tmp_path / "two.ae"))
     assert a == b

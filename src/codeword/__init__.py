@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from codeword.data import Data, load
     from codeword.errors import CodewordError
-    from codeword.estimator import PRESETS, AutoEncoder
+    from codeword.estimator import AutoEncoder
     from codeword.evaluation import evaluate
     from codeword.mapping import map_codes
     from codeword.networks import MLP, Conv, Residual, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         VectorQuantized,
         Wasserstein,
     )
+    from codeword.settings import PRESETS
 
 __version__ = "0.1.0"
 
@@ -42,7 +43,7 @@ _HOME = {
     "MLP": "networks",
     "Masked": "objectives",
     "Nested": "objectives",
-    "PRESETS": "estimator",
+    "PRESETS": "settings",
     "Reconstruction": "objectives",
     "Regularized": "objectives",
     "Residual": "networks",

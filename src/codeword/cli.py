@@ -30,6 +30,7 @@ from codeword.options import (
     in_options,
     indices,
     size_of,
+    stem,
     with_parameters,
 )
 
@@ -166,19 +167,20 @@ def train(
 
     Writes a model folder, which the other commands take.
     """
-    output = check_free(output or Path(_stem(source) + ".ae"), overwrite=overwrite)
+    output = check_free(output or Path(stem(source) + ".ae"), overwrite=overwrite)
     if overwrite:
         check_own(output, MODEL_FILES, "a model folder")
     checkpoint = output.with_name(output.name + ".checkpoint")
     if overwrite and not resume and os.environ.get("RANK", "0") == "0":
         remove(checkpoint)
     from codeword.distributed import leave
-    from codeword.estimator import PRESETS, AutoEncoder
+    from codeword.estimator import AutoEncoder
+    from codeword.settings import PRESETS
 
     if preset is not None and preset not in PRESETS:
         raise ParameterError(f"--preset must be one of {', '.join(PRESETS)}. Got {preset!r} instead.")
     ae = AutoEncoder(**({**PRESETS[preset]} if preset else {}) | parameters, verbose=not quiet)
-    data = _load(source, split, label_column, size)
+    data = _load(ae, source, split, label_column, size)
     started = time.perf_counter()
     with redirect_stdout(sys.stderr if json_ else sys.stdout), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what it would say of an interruption is said below
@@ -237,7 +239,7 @@ def encode(
 
     check_output(output, overwrite=overwrite)
     ae = _open(model, device)
-    data = _load(source, split, label_column, size)
+    data = _load(ae, source, split, label_column, size)
     names = [f"z{i}" for i in range(ae.n_components)]
     write_rows(ae.transform, data, output, (ae.n_components,), names, overwrite=overwrite, verbose=not quiet)
     _say({"output": str(output), "n": len(data), "k": ae.n_components}, json_, quiet)
@@ -266,7 +268,7 @@ def decode(
 
     check_output(output, overwrite=overwrite)
     ae = _open(model, device)
-    data = _load(codes, "train", None, None)
+    data = _load(ae, codes, "train", None, None)
     shape = ae.sample_shape_
     k = ae.n_components
     if data.sample_shape != (k,):
@@ -313,7 +315,7 @@ def reconstruct(
 
     check_output(output, overwrite=overwrite, formats=(*PICTURES, *FORMATS))
     ae = _open(model, device)
-    data = _load(source, split, label_column, size)
+    data = _load(ae, source, split, label_column, size)
     if output.suffix.lower() in FORMATS:
         shape, names = ae.sample_shape_, _columns(ae)
         write_rows(ae.reconstruct, data, output, shape, names, overwrite=overwrite, verbose=not quiet)
@@ -354,7 +356,7 @@ def map_(
 
     check_output(output, overwrite=overwrite, formats=(*PICTURES, *FORMATS))
     ae = _open(model, device)
-    data = _load(source, split, label_column, size)
+    data = _load(ae, source, split, label_column, size)
     from codeword.plots import map_figure, save
     from codeword.showing import choose, map_of
 
@@ -386,15 +388,18 @@ def evaluate(
     from codeword.evaluation import evaluate as judge
 
     ae = _open(model, device)
-    data = _load(source, split, label_column, size)
+    data = _load(ae, source, split, label_column, size)
     ae.score(replace(data, x=data.x[:1], y=None))  # shape and names are checked in the model's own words
-    figures = judge(ae, data.x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the names have just been checked
+        figures = judge(ae, data.x)
     if json_:
         print(json.dumps(figures))
     else:
+        from codeword.data.named import NAMES
         from codeword.showing import evaluation_table
 
-        print(evaluation_table(figures, f"{source} ({split})" if data.source == source else source))
+        print(evaluation_table(figures, f"{source} ({split})" if source in NAMES else source))
 
 
 @app.command(epilog="Example: codeword info digits.ae --json")
@@ -423,15 +428,10 @@ def _open(model: Path, device: str) -> AutoEncoder:
     return AutoEncoder.load(model, device=device)
 
 
-def _load(source: str, split: str, label_column: str | None, size: str | None) -> Data:
+def _load(ae: AutoEncoder, source: str, split: str, label_column: str | None, size: str | None) -> Data:
     from codeword.data import load
 
-    return load(source, split, label_column=label_column, size=size_of(size))
-
-
-def _stem(source: str) -> str:
-    path = Path(source)
-    return path.name.split(".")[0] or path.resolve().name
+    return load(source, split, label_column=label_column, size=size_of(size), missing=ae.takes_missing)
 
 
 def _columns(ae: AutoEncoder) -> list[str]:

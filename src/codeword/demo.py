@@ -12,10 +12,11 @@ import numpy as np
 
 from codeword.data import Data, load
 from codeword.errors import ParameterError
-from codeword.estimator import PRESETS, AutoEncoder
+from codeword.estimator import AutoEncoder
 from codeword.evaluation import evaluate
 from codeword.files import check_own, writing
 from codeword.plots import map_figure, save
+from codeword.settings import PRESETS
 from codeword.showing import choose, evaluation_table, map_of, picture_reconstructions
 
 __all__ = ["run_demo"]

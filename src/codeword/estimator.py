@@ -17,38 +17,29 @@ from torch import Tensor
 
 from codeword.baseline import PrincipalComponents
 from codeword.batches import make_batches
-from codeword.checkpoint import Checkpoint, digest
 from codeword.data.blocks import Rows, blocks
-from codeword.data.scaling import Scaling, Statistics, check_finite, describe
+from codeword.data.scaling import Scaling, check_finite, describe
 from codeword.distributed import World
 from codeword.errors import DataError, ModelError, ParameterError
 from codeword.files import remove
 from codeword.modelfolder import read_folder, write_folder
-from codeword.networks import MLP, Network, Skip, Spec, build_network, resolve_architecture
-from codeword.objectives import Objective, Reconstruction, resolve_objective
-from codeword.parameters import to_json
+from codeword.objectives import Nested, Objective, Variational, resolve_objective
 from codeword.progress import Progress
 from codeword.rows import check_rows
-from codeword.saving import from_folder, to_folder
-from codeword.settings import check_parameters, choose_device, choose_seed, held_out, make_plan
+from codeword.saving import from_folder, make_checkpoint, to_folder
+from codeword.settings import (
+    check_parameters,
+    choose_device,
+    choose_seed,
+    held_out,
+    make_network,
+    make_plan,
+    starts_solved,
+)
 from codeword.steps import mean_squared_error
-from codeword.training import Plan, Run, fit, seeded
+from codeword.training import Run, fit, seeded
 
-__all__ = ["PRESETS", "AutoEncoder"]
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "tutorial": {
-        "n_components": 16,
-        "network": MLP(hidden=(256,), activation="leaky_relu", linear_skip=False),
-        "objective": "reconstruction",
-        "epochs": 5,
-        "batch_size": 32,
-        "learning_rate": 1e-3,
-        "schedule": "constant",
-        "validation_fraction": 0.0,
-    }
-}
-"""Named sets of parameters: `AutoEncoder(**PRESETS["tutorial"])` is the tutorial, network and training."""
+__all__ = ["AutoEncoder"]
 
 
 class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -190,6 +181,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         x = check_rows(self, X, reset=True)
         device = choose_device(self.device)
         self._world = world = World.join(device)
+        self._checkpoint_path = checkpoint
         self.seed_ = seed = choose_seed(self, checkpoint, resume, world)
         seen = describe(x, missing=self._objective().takes_missing)
         self.scaling_ = Scaling.choose(self.scaling, x.dtype, self.sample_shape_, seen)
@@ -198,7 +190,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.dtype_ = str(x.dtype)
         self.n_samples_ = len(x)
         with seeded(seed, torch.device("cpu")):
-            self.network_ = self._build(self.baseline_).to(device)
+            self.network_ = make_network(self, self.baseline_).to(device)
         world.share(self.network_)
         train, validation = make_batches(x, self.scaling_, held_out(self, len(x)), seed, device, world)
         plan = make_plan(self, train, seed, world)
@@ -215,11 +207,11 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                     validation,
                     plan,
                     run=run,
-                    starts_solved=self._starts_solved(),
+                    starts_solved=starts_solved(self),
                     progress=progress,
                     world=world,
                     on_epoch=on_epoch,
-                    checkpoint=self._checkpoint(checkpoint, plan, seen, world),
+                    checkpoint=make_checkpoint(self, checkpoint, plan, seen, world),
                     resume=resume,
                 )
         finally:
@@ -301,6 +293,55 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """Minus the mean squared error over rows and features, in scaled units."""
         return float(self.score_samples(X).mean(dtype=np.float64))
 
+    def log_likelihood(self, X: Any, n_samples: int = 100) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """A lower bound of log p(x) of each row, shape (n,), in nats, for values in scaled units.
+
+        For `objective="variational"`: the importance-weighted bound of Burda et al. (2015, eq. 8), which
+        rises to log p(x) with `n_samples`; the same call gives the same figures.
+
+        Raises
+        ------
+        ParameterError
+            If the objective is not a likelihood.
+        """
+        check_is_fitted(self)
+        objective = self._objective()
+        if not isinstance(objective, Variational):
+            raise ParameterError(
+                f"log_likelihood is for objective='variational'. Got {self.objective!r} instead."
+            )
+        x = check_rows(self, X)
+        with torch.inference_mode(), seeded(self.seed_, self._place()):
+            bounds = self._each(x, lambda scaled: objective.log_likelihood(self.network_, scaled, n_samples))
+            return self._collect(bounds, len(x), ())
+
+    def error_curve(self, X: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The mean squared error of rows from the first 1, 2, …, n_components numbers of their codes.
+
+        For `objective="nested"`, whose one training gives every k; shape (n_components,), in scaled units.
+
+        Raises
+        ------
+        ParameterError
+            If the objective does not order the numbers of a code.
+        """
+        check_is_fitted(self)
+        objective = self._objective()
+        if not isinstance(objective, Nested):
+            raise ParameterError(f"error_curve is for objective='nested'. Got {self.objective!r} instead.")
+        x = check_rows(self, X)
+        total = np.zeros(self.n_components)
+        with torch.inference_mode():
+            parts = self._each(x, lambda t: objective.errors_by_length(self.network_, t) * len(t))
+            for part in parts:
+                total += part.cpu().numpy()
+        return total / len(x)
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether rows may hold NaN, to be reconstructed."""
+        return bool(self._objective().takes_missing)
+
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the fitted model to a folder: JSON and safetensors, whole or not at all.
 
@@ -375,38 +416,6 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return out
 
     # -- fitting --------------------------------------------------------------------------------------------
-
-    def _build(self, baseline: PrincipalComponents | None) -> Network:
-        objective = self._objective()
-        k = self.n_components
-        spec = Spec(self.sample_shape_, k, objective.width(k), self.scaling_.bounded, objective.logits)
-        network = build_network(self.network, spec, objective.extra(spec))
-        architecture = resolve_architecture(self.network)
-        if baseline is not None:
-            if architecture is not None:
-                architecture.start(network, baseline)
-            objective.start(network, baseline)
-        return network
-
-    def _starts_solved(self) -> bool:
-        """Whether the network starts as PCA, and PCA is a solution of what is minimised."""
-        plain = type(self._objective()) is Reconstruction and self._objective().loss == "mse"
-        return plain and isinstance(self.network_.encoder, Skip)
-
-    def _checkpoint(
-        self, path: str | os.PathLike[str] | None, plan: Plan, seen: Statistics, world: World
-    ) -> Checkpoint | None:
-        self._checkpoint_path = path
-        if path is None:
-            return None
-        not_compared = ("device", "verbose", "random_state")
-        settings = {k: v for k, v in to_json(self).items() if k not in not_compared}
-        settings |= {"seed": plan.seed, "processes": world.size, "rows": seen.n}
-        settings |= {
-            "sample shape": list(self.sample_shape_),
-            "the data's digest": digest(seen.mean, seen.variance),
-        }
-        return Checkpoint(path, settings, lambda: to_folder(self), world.first)
 
     def _objective(self) -> Objective:
         return resolve_objective(self.objective)

@@ -68,10 +68,11 @@ def evaluate(model: Codec, x: Any, *, baseline: Codec | str | None = "auto") -> 
     judged = [_Judged("the model", model)]
     if baseline is not None:
         judged.append(_Judged("the baseline", baseline))
+    missing = bool(getattr(model, "takes_missing", False))
     variance = _Variance()
     for start, rows in _chunks(x):
         target = scale(rows)
-        _require_finite(target, "x", start)
+        _require_finite(np.nan_to_num(target, nan=0.0) if missing else target, "x", start)
         variance.add(target)
         for one in judged:
             one.add(rows, target, scale, start)
@@ -79,12 +80,11 @@ def evaluate(model: Codec, x: Any, *, baseline: Codec | str | None = "auto") -> 
 
 
 def _reconstruction_figures(model: _Judged, pca: _Judged | None, variance: _Variance) -> dict[str, Any]:
-    n, d = variance.n, variance.d
     return {
-        "n": n,
+        "n": variance.n,
         "k": model.k,
-        "mse": model.squared_error / (n * d),
-        "pca_mse": None if pca is None else pca.squared_error / (n * d),
+        "mse": model.squared_error / model.count,
+        "pca_mse": None if pca is None else pca.squared_error / pca.count,
         "explained_variance": variance.explained(model.squared_error),
         "pca_explained_variance": None if pca is None else variance.explained(pca.squared_error),
     }
@@ -98,6 +98,7 @@ class _Judged:
         self.codec = codec
         self.k = 0
         self.squared_error = 0.0
+        self.count = 0
 
     def add(self, rows: Any, target: NDArray[np.float64], scale: Scale, start: int) -> None:
         codes = self.codec.transform(rows)
@@ -109,7 +110,8 @@ class _Judged:
                 f"once flat. Got {x_hat.shape} instead."
             )
         _require_finite(x_hat, f"the reconstruction by {self.name}", start)
-        difference = target - x_hat
+        difference = (target - x_hat)[~np.isnan(target)]
+        self.count += difference.size
         self.squared_error += float(np.vdot(difference, difference))
 
 
@@ -138,7 +140,7 @@ class _Variance:
     def explained(self, squared_error: float) -> float | None:
         # What is left of a constant is rounding: dividing by it would report noise.
         size = float(np.vdot(self._mean, self._mean)) * self.n
-        if self.squares <= 1e-24 * size or self.squares == 0:
+        if not self.squares > 1e-24 * size:  # NaN too: with values missing there is no such share
             return None
         return 1.0 - squared_error / self.squares
 

@@ -36,6 +36,7 @@ __all__ = [
     "indices",
     "parameters",
     "size_of",
+    "stem",
     "with_parameters",
 ]
 
@@ -148,6 +149,12 @@ def _help(parameter: Parameter) -> str:
     default = "none" if parameter.default is None else parameter.default
     choices = f"{', '.join(parameter.choices)}; " if parameter.choices else ""
     return f"{parameter.help}  [{choices}default: {default}]"
+
+
+def stem(source: str) -> str:
+    """What a model of a source is called by default: `mnist` of mnist, `rows` of some/rows.npy."""
+    path = Path(source)
+    return path.name.split(".")[0] or path.resolve().name
 
 
 def with_parameters(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -87,7 +87,8 @@ def write_rows(
         Progress(len(data), path.name, verbose=verbose) as progress,
     ):
         for start, block in blocks(data.x):
-            check_finite(block, start)  # here, where the number of the row in the whole is known
+            # Here, where the number of the row in the whole is known.
+            check_finite(block, start, missing=data.missing)
             write(function(replace(data, x=block, y=None)))
             progress.rows(len(block))
 

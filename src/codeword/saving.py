@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from codeword.baseline import PrincipalComponents
-from codeword.data.scaling import Scaling
+from codeword.checkpoint import Checkpoint, digest
+from codeword.data.scaling import Scaling, Statistics
+from codeword.distributed import World
 from codeword.modelcard import model_card
 from codeword.modelfolder import Folder
 from codeword.parameters import from_json, to_json
-from codeword.settings import check_parameters, choose_device
-from codeword.training import seeded
+from codeword.settings import check_parameters, choose_device, make_network
+from codeword.training import Plan, seeded
 
-__all__ = ["from_folder", "to_folder"]
+__all__ = ["from_folder", "make_checkpoint", "to_folder"]
 
 
 def to_folder(ae: Any) -> Folder:
@@ -64,7 +67,7 @@ def from_folder(cls: type, folder: Folder, network: Any, device: str) -> Any:
     _check_parts(ae.sample_shape_, data["names"], offset, scale, *parts)
     ae.baseline_ = PrincipalComponents(ae.scaling_, *parts)
     with seeded(0, torch.device("cpu")):
-        ae.network_ = ae._build(None)
+        ae.network_ = make_network(ae, None)
     weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
     ae.network_.load_state_dict(weights)
     ae.network_.to(choose_device(ae.device)).eval()
@@ -96,3 +99,19 @@ def _check_parts(
     for name, good in sound.items():
         if not good:
             raise TypeError(f"{name} has a shape or a value that it cannot have")
+
+
+def make_checkpoint(
+    ae: Any, path: str | os.PathLike[str] | None, plan: Plan, seen: Statistics, world: World
+) -> Checkpoint | None:
+    """The checkpoint of a run, where a path is given, with what has to be the same for it to go on."""
+    if path is None:
+        return None
+    not_compared = ("device", "verbose", "random_state")
+    settings = {k: v for k, v in to_json(ae).items() if k not in not_compared}
+    settings |= {"seed": plan.seed, "processes": world.size, "rows": seen.n}
+    settings |= {
+        "sample shape": list(ae.sample_shape_),
+        "the data's digest": digest(seen.mean, seen.variance),
+    }
+    return Checkpoint(path, settings, lambda: to_folder(ae), world.first)

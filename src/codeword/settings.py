@@ -12,19 +12,43 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from codeword.baseline import PrincipalComponents
 from codeword.batches import Batches
 from codeword.data.scaling import KINDS
 from codeword.distributed import World
 from codeword.errors import InputError, ParameterError
 from codeword.files import recover
 from codeword.modelfolder import read_folder
-from codeword.networks import resolve_architecture
-from codeword.objectives import resolve_objective
+from codeword.networks import MLP, Network, Skip, Spec, build_network, resolve_architecture
+from codeword.objectives import Reconstruction, resolve_objective
 from codeword.training import SCHEDULES, Plan
 
-__all__ = ["check_parameters", "choose_device", "choose_seed", "held_out", "make_plan"]
+__all__ = [
+    "PRESETS",
+    "check_parameters",
+    "choose_device",
+    "choose_seed",
+    "held_out",
+    "make_network",
+    "make_plan",
+    "starts_solved",
+]
 
 PRECISIONS = ("float32", "bfloat16")
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "tutorial": {
+        "n_components": 16,
+        "network": MLP(hidden=(256,), activation="leaky_relu", linear_skip=False),
+        "objective": "reconstruction",
+        "epochs": 5,
+        "batch_size": 32,
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "validation_fraction": 0.0,
+    }
+}
+"""Named sets of parameters: `AutoEncoder(**PRESETS["tutorial"])` is the tutorial, network and training."""
 
 
 def check_parameters(ae: Any) -> None:
@@ -95,6 +119,27 @@ def make_plan(ae: Any, train: Batches, seed: int, world: World) -> Plan:
         ae.precision,
         seed,
     )
+
+
+def make_network(ae: Any, baseline: PrincipalComponents | None) -> Network:
+    """The network for the rows that were seen; with their PCA given, at the point where training begins."""
+    objective = resolve_objective(ae.objective)
+    k = ae.n_components
+    spec = Spec(ae.sample_shape_, k, objective.width(k), ae.scaling_.bounded, objective.logits)
+    network = build_network(ae.network, spec, objective.extra(spec))
+    architecture = resolve_architecture(ae.network)
+    if baseline is not None:
+        if architecture is not None:
+            architecture.start(network, baseline)
+        objective.start(network, baseline)
+    return network
+
+
+def starts_solved(ae: Any) -> bool:
+    """Whether the network starts as PCA, and PCA is a solution of what is minimised."""
+    objective = resolve_objective(ae.objective)
+    plain = type(objective) is Reconstruction and objective.loss == "mse"
+    return plain and isinstance(ae.network_.encoder, Skip)
 
 
 def choose_seed(ae: Any, checkpoint: str | os.PathLike[str] | None, resume: bool, world: World) -> int:

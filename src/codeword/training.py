@@ -114,6 +114,7 @@ def fit(
                 raise _diverged(row, plan)
             good = _copy(network)
             row["validation_loss"] = _validate(network, objective, validation, plan)
+            row |= objective.figures(network)
             run.history.append(row)
             run.epoch, run.batch = run.epoch + 1, 0
             _keep_best(run, network, row["validation_loss"])

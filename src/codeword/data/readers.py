@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,15 @@ class Data:
         The column names, where the samples are rows of a table.
     source : str
         A short name of where the samples came from, such as "mnist", "a.csv" or "array".
+    missing : bool, default=False
+        NaN in x stands for what is not known, and is no mistake.
     """
 
     x: Any
     y: NDArray[Any] | None = None
     names: tuple[str, ...] | None = None
     source: str = "array"
+    missing: bool = False
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -70,6 +73,7 @@ def load(
     *,
     label_column: str | None = None,
     size: int | tuple[int, int] | None = None,
+    missing: bool = False,
 ) -> Data:
     """Make a `Data` from nearly anything.
 
@@ -99,6 +103,8 @@ def load(
         The column of a table that holds labels.
     size : int or (int, int), optional
         Height and width to which pictures of a folder are resized.
+    missing : bool, default=False
+        Take empty cells of a table as NaN, for an objective that reconstructs them.
 
     Returns
     -------
@@ -122,9 +128,9 @@ def load(
         return source
     _check_split(split)
     if not isinstance(source, str | PathLike):
-        parts, name = _in_memory(source, label_column), _kind(source)
+        parts, name = _in_memory(source, label_column, missing), _kind(source)
         _refuse(size is not None, "size", "a folder of pictures", name)
-        return _data(*parts, name)
+        return replace(_data(*parts, name), missing=missing)
     if isinstance(source, str) and source in NAMES:
         _refuse(size is not None, "size", "a folder of pictures", source)
         _refuse(label_column is not None, "label_column", "a table", source)
@@ -135,7 +141,7 @@ def load(
     if path.is_dir():
         return _data(*_folder(path, split, size, label_column), name)
     _refuse(size is not None, "size", "a folder of pictures", str(path))
-    return _data(*_file(path, split, label_column), name)
+    return replace(_data(*_file(path, split, label_column, missing), name), missing=missing)
 
 
 def _check_split(split: object) -> None:
@@ -219,11 +225,11 @@ def _is_frame(source: object) -> bool:
     return hasattr(source, "columns") and hasattr(source, "to_numpy")
 
 
-def _in_memory(source: Any, label_column: str | None) -> Parts:
+def _in_memory(source: Any, label_column: str | None, missing: bool) -> Parts:
     if _is_frame(source):
         from codeword.data.tables import from_frame
 
-        return from_frame(source, label_column)
+        return from_frame(source, label_column, missing=missing)
     _refuse(label_column is not None, "label_column", "a table", "an array")
     if isinstance(source, np.ndarray):
         return source, None, None
@@ -249,7 +255,7 @@ def _from_tensor(tensor: Any) -> NDArray[Any]:
         ) from error
 
 
-def _file(path: Path, split: str, label_column: str | None) -> Parts:
+def _file(path: Path, split: str, label_column: str | None, missing: bool) -> Parts:
     with reading(path, "data"):
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty: expected data in it")
@@ -259,7 +265,9 @@ def _file(path: Path, split: str, label_column: str | None) -> Parts:
     if name.endswith(_TABLES) and not is_idx(path):
         from codeword.data.tables import is_large_parquet, read_table
 
-        return open_parts([path], label_column) if is_large_parquet(path) else read_table(path, label_column)
+        if is_large_parquet(path):
+            return open_parts([path], label_column)
+        return read_table(path, label_column, missing=missing)
     _refuse(label_column is not None, "label_column", "a table", str(path))
     if is_idx(path) or "-ubyte" in name:
         return *read_images(path), None

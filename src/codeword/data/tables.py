@@ -26,8 +26,10 @@ _LONGEST_LINE = 1 << 26
 _FLOAT32_INTEGERS = 1 << 24  # up to here float32 holds every integer
 
 
-def read_table(path: Path, label_column: str | None) -> Parts:
+def read_table(path: Path, label_column: str | None, *, missing: bool = False) -> Parts:
     """Return the numbers, the labels and the column names of a CSV, TSV or Parquet file.
+
+    With `missing`, empty cells become NaN.
 
     Raises
     ------
@@ -40,10 +42,10 @@ def read_table(path: Path, label_column: str | None) -> Parts:
     else:
         table = _read_csv(path, label_column)
     with reading(path, "a table"):
-        return _from_arrow(table, label_column, str(path))
+        return _from_arrow(table, label_column, str(path), missing=missing)
 
 
-def from_frame(frame: Any, label_column: str | None) -> Parts:
+def from_frame(frame: Any, label_column: str | None, *, missing: bool = False) -> Parts:
     """Return the numbers, the labels and the column names of a pandas or polars data frame."""
     import pyarrow as pa
 
@@ -52,7 +54,8 @@ def from_frame(frame: Any, label_column: str | None) -> Parts:
             table = frame.to_arrow()
         else:
             table = pa.Table.from_pandas(frame, preserve_index=False)
-        return _from_arrow(table, None if label_column is None else str(label_column), "the DataFrame")
+        label_column = None if label_column is None else str(label_column)
+        return _from_arrow(table, label_column, "the DataFrame", missing=missing)
 
 
 def read_pixels(path: Path) -> NDArray[np.uint8]:
@@ -174,7 +177,7 @@ def _explain_ragged(path: Path, columns: list[str] | None, delimiter: str) -> No
             ) from None
 
 
-def _from_arrow(table: Any, label_column: str | None, where: str) -> Parts:
+def _from_arrow(table: Any, label_column: str | None, where: str, *, missing: bool) -> Parts:
     names = [str(name) for name in table.column_names]
     _check_names(names, table.num_rows, label_column, where)
     y = None
@@ -187,9 +190,12 @@ def _from_arrow(table: Any, label_column: str | None, where: str) -> Parts:
     if len(columns) == 1 and _is_list(columns[0].type):
         return _from_lists(columns[0], names[0], where), y, None
     columns = _numbers(columns, names, label_column, where)
-    _check_missing(columns, names, where)
+    if missing:
+        columns = [_with_nan(column) for column in columns]
+    else:
+        _check_missing(columns, names, where)
     x = _matrix(columns)
-    _check_finite(x, names, where)
+    _check_finite(x, names, where, missing=missing)
     return x, y, tuple(names)
 
 
@@ -336,10 +342,17 @@ def _check_missing(columns: list[Any], names: list[str], where: str) -> None:
         raise _missing(where, row, names[i])
 
 
-def _check_finite(x: NDArray[Any], names: list[str], where: str) -> None:
-    if x.dtype.kind != "f" or np.isfinite(x).all():
+def _with_nan(column: Any) -> Any:
+    import pyarrow as pa
+
+    return column.cast(pa.float64()).fill_null(float("nan")) if column.null_count else column
+
+
+def _check_finite(x: NDArray[Any], names: list[str], where: str, *, missing: bool) -> None:
+    bad = np.isinf if missing else lambda values: ~np.isfinite(values)
+    if x.dtype.kind != "f" or not bad(x).any():
         return
-    row, i = (int(place) for place in np.argwhere(~np.isfinite(x))[0])
+    row, i = (int(place) for place in np.argwhere(bad(x))[0])
     if np.isnan(x[row, i]):
         raise _missing(where, row, names[i])
     raise DataError(
