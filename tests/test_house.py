@@ -23,7 +23,7 @@ SRC = ROOT / "src" / "codeword"
 LAYERS = """
     errors
     files
-    data.common data.blocks progress distributed
+    data.common data.blocks progress distributed products
     data.idx data.images data.tables data.parts data.scaling
     data.named
     data.readers

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from codeword.data.blocks import Rows, block_length, blocks, read
 from codeword.data.scaling import Scaling
+from codeword.products import affine
 
 __all__ = ["PrincipalComponents"]
 
@@ -100,7 +101,7 @@ def _from_covariance(x: Rows, scaling: Scaling, centre: Tensor) -> tuple[Tensor,
     for block in _sample(x, MOST_ROWS):
         for start in range(0, len(block), 16384):
             rows = _centred(block[start : start + 16384], scaling, centre)
-            products += rows.T @ rows
+            products += affine(rows.T, rows.T, None, torch.empty(d, d))
             n += len(rows)
     values, vectors = torch.linalg.eigh(products / n)
     return values.flip(0), vectors.flip(1)

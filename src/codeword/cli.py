@@ -65,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code. Whatever goes wrong is one line on standard error."""
-    # Threads of a matrix product that wait by spinning hold the core that the one they wait for needs: beside
-    # one busy process, epochs took fifteen times as long. Torch reads this as it is loaded, which is later.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads that wait for long by spinning hold the core that the one they wait for needs: beside other busy
+    # processes epochs took fifteen times as long. Torch reads this as it is loaded, later.
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # The base of what click raises, wherever this version of typer keeps it.
     usage_error: Any = typer.BadParameter.__mro__[2]
     try:
