@@ -190,6 +190,20 @@ def test_parquet_parts_keep_columns_and_labels(tmp_path):
     assert AutoEncoder(2, epochs=1).fit(data).feature_names_in_.tolist() == names
 
 
+def test_of_many_parquet_parts_one_row_group_is_kept(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from codeword.data.parts import ParquetPart
+
+    for i in range(4):
+        parquet.write_table(pa.table({"a": np.arange(50.0) + i, "b": np.ones(50)}), tmp_path / f"{i}.parquet")
+    data = load(tmp_path)
+    assert data.x[:].shape == (200, 2)
+    assert not any("kept" in vars(part) for part in data.x.parts)
+    assert ParquetPart.kept[0].name == "3.parquet"
+
+
 def test_parts_that_do_not_belong_together_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", numbered(5))
     np.save(tmp_path / "b.npy", numbered(5).astype(np.float64))

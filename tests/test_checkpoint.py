@@ -78,6 +78,94 @@ def test_a_long_epoch_is_kept_in_its_middle(x, tmp_path, monkeypatch):
     assert resumed.history_[2]["train_loss"] == alone.history_[2]["train_loss"]
 
 
+@pytest.mark.parametrize("objective", ["reconstruction", "variational", "nested", "denoising"])
+@pytest.mark.parametrize("shape", [(100, 13, 7), (90, 5, 11)])
+def test_odd_shapes_resume_within_an_epoch_to_the_same_bytes(tmp_path, monkeypatch, objective, shape):
+    """A product's last digits depend on where in memory a batch begins: resumed batches begin there too."""
+    n, d, batch = shape
+    x = np.random.default_rng(1).normal(size=(n, d)).astype(np.float32)
+    settings = {"n_components": 3, "network": MLP((5,), linear_skip=False), "epochs": 3, "batch_size": batch}
+    settings |= {"objective": objective, "random_state": 0, "validation_fraction": 0.0}
+    alone = AutoEncoder(**settings).fit(x)
+    monkeypatch.setattr(checkpoint, "MOST_OF_THE_TIME", 1e9)
+    monkeypatch.setattr(checkpoint, "EVERY_SECONDS", 0.0)
+    save = checkpoint.Checkpoint.save
+
+    def save_and_die(self, state, tensors):
+        save(self, state, tensors)
+        if (state["epoch"], state["batch"]) == (1, 3):
+            raise Killed
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", save_and_die)
+    with pytest.raises(Killed):
+        AutoEncoder(**settings).fit(x, checkpoint=tmp_path / "run")
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", save)
+    resumed = AutoEncoder(**settings).fit(x, checkpoint=tmp_path / "run", resume=True)
+    assert weights(resumed) == weights(alone)
+
+
+def test_modules_in_evaluation_mode_are_trained_and_resume_alike(x, tmp_path):
+    def modules():
+        torch.manual_seed(0)
+        encoder = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 3))
+        return encoder.eval(), torch.nn.Linear(3, 6).eval()
+
+    settings = {
+        "n_components": 3,
+        "epochs": 4,
+        "batch_size": 30,
+        "random_state": 0,
+        "validation_fraction": 0.0,
+    }
+    alone = AutoEncoder(network=modules(), **settings).fit(x)
+    assert int(alone.network_.encoder[1].num_batches_tracked) == 40
+    with pytest.raises(Killed):
+        AutoEncoder(network=modules(), **settings).fit(x, checkpoint=tmp_path / "run", on_epoch=kill_after(1))
+    resumed = AutoEncoder(network=modules(), **settings).fit(x, checkpoint=tmp_path / "run", resume=True)
+    assert weights(resumed) == weights(alone)
+    other = (torch.nn.Linear(6, 3), torch.nn.Linear(3, 6))
+    with pytest.raises(Killed):
+        AutoEncoder(network=modules(), **settings).fit(
+            x, checkpoint=tmp_path / "again", on_epoch=kill_after(1)
+        )
+    with pytest.raises(InputError, match="modules"):
+        AutoEncoder(network=other, **settings).fit(x, checkpoint=tmp_path / "again", resume=True)
+
+
+def test_an_interrupted_runs_checkpoint_outlives_a_save(x, tmp_path):
+    def on_epoch(row):
+        if row["epoch"] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted"):
+        ae = AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", on_epoch=on_epoch)
+    ae.save(tmp_path / "partial.ae")
+    resumed = AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", resume=True)
+    assert weights(resumed) == weights(AutoEncoder(**SETTINGS).fit(x))
+
+
+def test_overwriting_does_not_throw_a_stopped_run_away(x, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", x)
+    with pytest.raises(Killed):
+        AutoEncoder(**SETTINGS).fit(x, checkpoint="x.ae.checkpoint", on_epoch=kill_after(1))
+    assert cli.run(["train", "x.npy", "--overwrite", "-q"]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert (tmp_path / "x.ae.checkpoint").exists()
+
+
+def test_divergence_in_the_very_last_update_is_noticed(x):
+    ae = AutoEncoder(3, epochs=1, batch_size=300, learning_rate=1e30, schedule="constant", random_state=0)
+    with pytest.raises(TrainingError, match="not finite"):
+        ae.fit(x)
+    assert np.isfinite(ae.transform(x)).all()
+
+
+def test_patience_without_held_out_rows_does_not_stop_training(x):
+    ae = AutoEncoder(**SETTINGS | {"patience": 2, "validation_fraction": 0.0}).fit(x)
+    assert len(ae.history_) == 8
+
+
 def test_a_checkpoint_is_a_model_that_opens(x, tmp_path):
     with pytest.raises(Killed):
         AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", on_epoch=kill_after(1))

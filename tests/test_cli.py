@@ -527,7 +527,7 @@ def test_a_diverging_run_says_what_to_try_and_leaves_no_model(capsys, rows):
     code = run(["train", "x.npy", "-o", "m.ae", *TINY, "--network", wild, "--learning-rate", "1e30", "-q"])
     out, err = capsys.readouterr()
     assert (code, out) == (1, "")
-    assert err.startswith("codeword: error: the loss became ")
+    assert err.startswith("codeword: error: the loss or the weights were not finite in epoch 1")
     assert "try a learning rate below 1e+30, or --scaling standard" in err
     assert not os.path.exists("m.ae")
 

@@ -39,6 +39,7 @@ LAYERS = """
     objectives
     dense
     batches steps
+    threads
     modelfolder parameters modelcard outputs
     checkpoint
     training

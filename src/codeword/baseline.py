@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -85,13 +86,14 @@ def _centred(rows: np.ndarray[Any, Any], scaling: Scaling, centre: Tensor) -> Te
     return centred.nan_to_num_(nan=0.0) if scaling.missing else centred
 
 
-def _sample(x: Rows, most: int) -> list[np.ndarray[Any, Any]]:
+def _sample(x: Rows, most: int) -> Iterator[np.ndarray[Any, Any]]:
     """All blocks of x, or blocks spread evenly over it that hold about `most` rows."""
     if len(x) <= most:
-        return [block for _, block in blocks(x)]
+        yield from (block for _, block in blocks(x))
+        return
     length = max(1, min(block_length(x, 8 << 20), most // 16))
     starts = np.linspace(0, len(x) - length, -(-most // length)).astype(int)
-    return [read(x, int(start), int(start) + length) for start in starts]
+    yield from (read(x, int(start), int(start) + length) for start in starts)
 
 
 def _from_covariance(x: Rows, scaling: Scaling, centre: Tensor) -> tuple[Tensor, Tensor]:

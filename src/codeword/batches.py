@@ -25,7 +25,8 @@ from codeword.distributed import World
 __all__ = ["Batches", "ResidentBatches", "StreamedBatches", "make_batches"]
 
 GATHER_ROWS = 2048
-"""Rows gathered and scaled in one go: the cost of each call is shared by many small batches."""
+GATHER_VALUES = 1 << 24
+"""Rows, and values, gathered and scaled in one go: the cost of each call is shared by many small batches."""
 
 BLOCK_BYTES = 1 << 20
 """Read at once: large enough that a disk does not notice the shuffling."""
@@ -45,6 +46,7 @@ class Batches(Protocol):
     """Rows that can be walked over in a new order each epoch."""
 
     n: int
+    d: int
 
     def steps(self, batch_size: int) -> int:
         """How many batches an epoch has, on every process."""
@@ -68,7 +70,7 @@ class ResidentBatches:
 
     def __init__(self, rows: Tensor, scaling: Scaling, world: World | None = None) -> None:
         self.rows, self.scaling, self.world = rows, scaling, world or World()
-        self.n = len(rows)
+        self.n, self.d = rows.shape
 
     def steps(self, batch_size: int) -> int:
         """See `Batches.steps`."""
@@ -112,12 +114,14 @@ class StreamedBatches:
         world: World | None = None,
     ) -> None:
         self.x, self.scaling, self.device, self.world = x, scaling, device, world or World()
-        length = block_length(x, BLOCK_BYTES)
+        # Parquet is read by row groups: a block of less than one would have it decoded many times over.
+        length = max(block_length(x, BLOCK_BYTES), getattr(x, "block_rows", 0))
         self.blocks = [
             (start, min(start + length, stop)) for a, stop in ranges for start in range(a, stop, length)
         ]
-        self.per_window = max(1, WINDOW_BYTES // BLOCK_BYTES)
+        self.per_window = max(1, block_length(x, WINDOW_BYTES) // length)
         self.n = sum(b - a for a, b in self.blocks)
+        self.d = math.prod(x.shape[1:])
 
     def _mine(self, order: list[int], rank: int) -> list[int]:
         return order[rank :: self.world.size]
@@ -168,7 +172,7 @@ class StreamedBatches:
             yield left
 
     def _no_rows(self) -> Tensor:
-        return torch.empty(0, math.prod(self.x.shape[1:]), device=self.device)
+        return torch.empty(0, self.d, device=self.device)
 
     def _windows(self, mine: list[int], to_skip: int) -> Iterator[tuple[int, Tensor, int]]:
         """The number of each window, its rows on the device, and how many of them a resumed run is past.
@@ -203,7 +207,7 @@ def make_batches(
     x: Rows, scaling: Scaling, held_out: int, seed: int, device: torch.device, world: World
 ) -> tuple[Batches, ResidentBatches | None]:
     """Rows to train on and, where `held_out` is not 0, about so many held out."""
-    if fits(x, device):
+    if world.from_first(int(fits(x, device))):
         rows = torch.cat([_resident(block, scaling) for _, block in blocks(x)])
         if not held_out:
             return ResidentBatches(rows.to(device), scaling, world), None
@@ -228,8 +232,8 @@ def fits(x: Rows, device: torch.device) -> bool:
     """Whether the rows should lie on the device whole."""
     row = x.dtype.itemsize if x.dtype == np.uint8 else 4
     size = int(np.prod(x.shape, dtype=np.int64)) * row
-    if device.type == "cuda":
-        return size <= torch.cuda.mem_get_info(device)[0] // 2
+    if device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 2:
+        return False
     return type(x) is np.ndarray or size <= min(RESIDENT_BYTES, _memory() // 4)
 
 
@@ -255,9 +259,13 @@ def _scaled(scaling: Scaling, rows: Tensor) -> Tensor:
 def _gather(rows: Tensor, order: Tensor, batch_size: int, scaling: Scaling) -> Iterator[Tensor]:
     if not len(order):
         return
-    length = max(1, GATHER_ROWS // batch_size) * batch_size
+    most = min(GATHER_ROWS, GATHER_VALUES // rows.shape[1])
+    length = max(1, most // batch_size) * batch_size
     for index in torch.split(order, length):
-        yield from torch.split(_scaled(scaling, rows.index_select(0, index)), batch_size)
+        for x in torch.split(_scaled(scaling, rows.index_select(0, index)), batch_size):
+            # A product's last digits depend on where in memory its operands begin: without this, a run that
+            # is resumed within an epoch, and gathers from there on, would differ in them.
+            yield x if x.data_ptr() % 64 == 0 else x.clone()
 
 
 def _shuffled(n: int, seed: int) -> Tensor:

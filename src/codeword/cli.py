@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from codeword.errors import CodewordError, DataError, InputError, ParameterError
-from codeword.files import check_free, check_own, remove
+from codeword.files import check_free, check_own
 from codeword.options import (
     Device,
     Json,
@@ -60,7 +60,9 @@ class Interrupted(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 failed, 2 bad usage or bad input, 130 interrupted."""
-    sys.exit(run(arguments))
+    code = run(arguments)
+    sys.stdout.flush()
+    os._exit(code)  # all is written: to take torch apart, module by module, costs most of a second
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -171,8 +173,6 @@ def train(
     if overwrite:
         check_own(output, MODEL_FILES, "a model folder")
     checkpoint = output.with_name(output.name + ".checkpoint")
-    if overwrite and not resume and os.environ.get("RANK", "0") == "0":
-        remove(checkpoint)
     from codeword.distributed import leave
     from codeword.estimator import AutoEncoder
     from codeword.settings import PRESETS

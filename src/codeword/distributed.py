@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from codeword.errors import ParameterError
 __all__ = ["World", "leave"]
 
 CPU = torch.device("cpu")
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class World:
                 "torchrun needs a torch that was built with torch.distributed; run one process"
             )
         if not dist.is_initialized():
+            if device.type == "cuda":
+                torch.cuda.set_device(device)
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         return cls(dist.get_rank(), dist.get_world_size(), device)
 
@@ -70,13 +75,30 @@ class World:
         if self.size > 1:
             dist.barrier()
 
-    def from_first(self, value: int) -> int:
+    def from_first(self, value: Number) -> Number:
         """Rank 0's value, on every process."""
         if self.size == 1:
             return value
-        tensor = torch.tensor(value, device=self.device)
+        kind = torch.float64 if isinstance(value, float) else torch.int64
+        tensor = torch.tensor(value, dtype=kind, device=self.device)
         dist.broadcast(tensor, 0)
-        return int(tensor)
+        return type(value)(tensor.item())
+
+    def all_see(self, flag: bool) -> bool:
+        """Whether `flag` is true, on every process alike.
+
+        Raises
+        ------
+        ParameterError
+            If it is true on some only: what they look at is not on a disk that all of them share.
+        """
+        count = torch.tensor(int(flag), device=self.device)
+        self.sum(count)
+        if 0 < int(count) < self.size:
+            raise ParameterError(
+                "some processes see the checkpoint and others do not: keep it on a shared disk"
+            )
+        return bool(count)
 
 
 def leave() -> None:

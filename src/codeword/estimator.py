@@ -211,7 +211,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                     progress=progress,
                     world=world,
                     on_epoch=on_epoch,
-                    checkpoint=make_checkpoint(self, checkpoint, plan, seen, world),
+                    checkpoint=make_checkpoint(self, checkpoint, plan, x, seen, world),
                     resume=resume,
                 )
         finally:
@@ -352,8 +352,9 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         write_folder(path, to_folder(self), overwrite=overwrite)
         checkpoint = getattr(self, "_checkpoint_path", None)
-        if checkpoint is not None:
+        if checkpoint is not None and not self.interrupted_:
             remove(Path(checkpoint))
+            self._checkpoint_path = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, network: Any = None, device: str = "auto") -> AutoEncoder:
@@ -391,7 +392,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _each(self, x: Rows, function: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
         """`function` of rows, a bounded number at a time; every pass cuts its rows alike."""
-        for start, block in blocks(x):
+        for start, block in blocks(x, multiple=self._chunk):
             check_finite(block, start, missing=self.scaling_.missing)
             for first in range(0, len(block), self._chunk):
                 scaled = self.scaling_.forward(block[first : first + self._chunk])

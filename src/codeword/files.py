@@ -14,6 +14,9 @@ from codeword.errors import InputError
 
 __all__ = ["check_free", "recover", "remove", "writing"]
 
+ANY = "[0-9a-f]" * 8
+"""The random part of a temporary name, in a pattern."""
+
 
 def check_free(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Return `path`, or say why nothing can be written there.
@@ -84,12 +87,12 @@ def recover(path: Path) -> None:
 
     A folder is replaced by two renames; a kill between them leaves the old one aside, whence it comes back.
     """
-    for aside in sorted(path.parent.glob(f".{glob.escape(path.name)}.*.old")):
+    for aside in sorted(path.parent.glob(f".{glob.escape(path.name)}.{ANY}.old")):
         if path.exists():
             remove(aside)
         else:
             os.replace(aside, path)
-    for unfinished in path.parent.glob(f".{glob.escape(path.stem)}.*.part{glob.escape(path.suffix)}"):
+    for unfinished in path.parent.glob(f".{glob.escape(path.stem)}.{ANY}.part{glob.escape(path.suffix)}"):
         remove(unfinished)
 
 

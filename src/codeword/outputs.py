@@ -64,7 +64,7 @@ def row_writer(
     suffix = path.suffix.lower()
     with writing(check_output(path, overwrite=overwrite), overwrite=overwrite) as new:
         if suffix in (".npy", ".npz"):
-            with _array_writer(new, n, shape, key=names[0].rstrip("0123456789_") or "x") as write:
+            with _array_writer(new, n, shape, key="z" if names[0] == "z0" else "x") as write:
                 yield write
         else:
             with _table_writer(new, list(names)) as write:

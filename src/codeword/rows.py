@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils.validation import _check_feature_names, check_array
 from torch import Tensor
 
@@ -27,7 +28,8 @@ def check_rows(ae: Any, X: Any, *, reset: bool = False) -> Rows:
     if isinstance(X, Data):
         X, names = X.x, X.names
     if isinstance(X, Tensor):
-        X = X.detach().cpu().numpy()
+        X = X.detach().cpu()
+        X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()  # NumPy has no bfloat16
     if not isinstance(X, (np.memmap, PartFolder)):
         frame = X
         try:

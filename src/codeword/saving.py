@@ -13,6 +13,7 @@ from torch import Tensor
 
 from codeword.baseline import PrincipalComponents
 from codeword.checkpoint import Checkpoint, digest
+from codeword.data.blocks import Rows, read
 from codeword.data.scaling import Scaling, Statistics
 from codeword.distributed import World
 from codeword.modelcard import model_card
@@ -102,7 +103,7 @@ def _check_parts(
 
 
 def make_checkpoint(
-    ae: Any, path: str | os.PathLike[str] | None, plan: Plan, seen: Statistics, world: World
+    ae: Any, path: str | os.PathLike[str] | None, plan: Plan, x: Rows, seen: Statistics, world: World
 ) -> Checkpoint | None:
     """The checkpoint of a run, where a path is given, with what has to be the same for it to go on."""
     if path is None:
@@ -112,6 +113,7 @@ def make_checkpoint(
     settings |= {"seed": plan.seed, "processes": world.size, "rows": seen.n}
     settings |= {
         "sample shape": list(ae.sample_shape_),
-        "the data's digest": digest(seen.mean, seen.variance),
+        "the data's digest": digest(seen.mean, seen.variance, read(x, 0, 64), read(x, len(x) - 64, len(x))),
+        "the modules' digest": digest(np.array(str(ae.network_))),
     }
     return Checkpoint(path, settings, lambda: to_folder(ae), world.first)

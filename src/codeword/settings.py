@@ -69,7 +69,11 @@ def check_parameters(ae: Any) -> None:
 
     must("n_components", whole(ae.n_components), "a positive integer")
     must("epochs", whole(ae.epochs) or ae.epochs == "auto", "a positive integer or 'auto'")
-    must("batch_size", whole(ae.batch_size) or ae.batch_size == "auto", "a positive integer or 'auto'")
+    must(
+        "batch_size",
+        ae.batch_size == "auto" or (whole(ae.batch_size) and ae.batch_size < 1 << 31),
+        "a positive integer below 2**31 or 'auto'",
+    )
     must(
         "learning_rate",
         real(ae.learning_rate) and 0 < ae.learning_rate < math.inf,
@@ -107,6 +111,8 @@ def held_out(ae: Any, n: int) -> int:
 def make_plan(ae: Any, train: Batches, seed: int, world: World) -> Plan:
     """The training's settings, with "auto" made into numbers."""
     n = train.n // world.size
+    if not n:
+        raise ParameterError(f"{train.n} rows to train on are too few for {world.size} processes")
     batch = ae.batch_size if ae.batch_size != "auto" else min(256, max(32, 1 << round(math.log2(n / 40 + 1))))
     updates = train.steps(int(batch))
     epochs = ae.epochs if ae.epochs != "auto" else max(10, min(500, -(-2000 // updates)))
@@ -147,7 +153,7 @@ def choose_seed(ae: Any, checkpoint: str | os.PathLike[str] | None, resume: bool
     if checkpoint is not None and world.first:
         recover(Path(checkpoint))
     world.wait()
-    kept = checkpoint is not None and Path(checkpoint).exists()
+    kept = checkpoint is not None and world.all_see(Path(checkpoint).exists())
     if kept and not resume:
         raise InputError(
             f"there is a checkpoint of a run that was stopped, {checkpoint}: go on with resume=True "
@@ -169,5 +175,6 @@ def choose_device(name: Any) -> torch.device:
             reason = str(error).splitlines()[0]
             raise ParameterError(f"The 'device' parameter of AutoEncoder is {name!r}: {reason}") from None
     if torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
+        # torchrun says which of a machine's GPUs is this process's.
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", torch.cuda.current_device())))
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -33,7 +33,7 @@ class FlatAdam:
 
     def __init__(self, network: nn.Module, learning_rate: float, world: World | None = None) -> None:
         self.world = world or World()
-        parameters = [p for p in network.parameters() if p.requires_grad]
+        self.parameters = parameters = [p for p in network.parameters() if p.requires_grad]
         # Each view starts on a 64-byte boundary, as the matrix products' vector loads like it.
         sizes = [-(-p.numel() // 16) * 16 for p in parameters]
         like = parameters[0]
@@ -80,6 +80,11 @@ class FlatAdam:
             eps=1e-8,
             maximize=False,
         )
+
+    def release(self) -> None:
+        """Let go of the gradients, which are as large as the network."""
+        for p in self.parameters:
+            p.grad = None
 
     def state(self) -> dict[str, Tensor]:
         """Weights, both moments and the count of updates: everything that a resumed run needs."""
@@ -166,8 +171,8 @@ class GraphStep:
         self.eager.begin(names, totals)
 
     def __call__(self, x: Tensor, share: float = 1.0) -> None:
-        if self.input is None:
-            self.input = x.clone()
+        if self.input is None or len(x) > len(self.input):
+            self.input, self.graph, self.warm = x.clone(), None, 0
         # A short last batch, or a reduction over processes, is no part of the graph.
         if x.shape != self.input.shape or self.eager.optimiser.world.size > 1:
             self.eager(x, share)
@@ -180,16 +185,18 @@ class GraphStep:
     def _warm_up(self, x: Tensor) -> None:
         """Capture needs a few real steps on a side stream first; they count as steps like any other."""
         assert self.input is not None
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
+        side = torch.cuda.Stream(x.device)  # type: ignore[no-untyped-call]
+        here = torch.cuda.current_stream(x.device)
+        side.wait_stream(here)
         with torch.cuda.stream(side):
             self.input.copy_(x)
             self.eager(self.input)
-        torch.cuda.current_stream().wait_stream(side)
+        here.wait_stream(side)
         self.warm += 1
         if self.warm == 3:
             self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):
+            # The thread that reads rows ahead may copy to the device meanwhile: that is no error.
+            with torch.cuda.graph(self.graph, stream=side, capture_error_mode="thread_local"):
                 self.eager(self.input)
 
 
@@ -212,14 +219,19 @@ class DenseStep:
         """See `Step.begin`."""
         self.names, self.totals = names, totals.clone()
 
+    def gradients_of(self, x: Tensor, share: float = 1.0) -> Tensor:
+        """Write the gradients of a batch; return the sum of its rows' mean squared errors."""
+        # d(mean squared error)/d(output) = 2 (output - x) / count; the sum of squares comes on the way.
+        difference = torch.sub(self.chain.forward(x), x, out=self.buffers.get("difference", *x.shape))
+        flat = difference.view(-1)
+        total = torch.dot(flat, flat) / x.shape[1]
+        self.chain.backward(difference.mul_(2.0 * share / flat.numel()), wanted=False)
+        return total
+
     @torch.no_grad()
     def __call__(self, x: Tensor, share: float = 1.0) -> None:
         if share:
-            # d(mean squared error)/d(output) = 2 (output - x) / count; the sum of squares comes on the way.
-            difference = torch.sub(self.chain.forward(x), x, out=self.buffers.get("difference", *x.shape))
-            flat = difference.view(-1)
-            self.totals += torch.dot(flat, flat) / x.shape[1]
-            self.chain.backward(difference.mul_(2.0 * share / flat.numel()), wanted=False)
+            self.totals += self.gradients_of(x, share)
         else:
             self.optimiser.gradients.zero_()
         self.optimiser.update()

@@ -14,7 +14,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -28,13 +28,14 @@ from codeword.networks import Network
 from codeword.objectives import Objective
 from codeword.progress import Progress
 from codeword.steps import FlatAdam, Step, make_step, mean_squared_error
+from codeword.threads import Threads
 
 __all__ = ["SCHEDULES", "Plan", "Run", "fit", "seeded"]
 
 SCHEDULES = ("constant", "cosine")
 
 SMALL_STEP = 1 << 26
-"""Multiplications in a forward pass, below which one thread trains faster than several: see `benchmarks/`."""
+"""Multiplications in a forward pass, below which one thread is the safer choice: see `codeword.threads`."""
 
 CLEARLY = 2.0
 """By how many standard errors, over the held-out rows, a network must beat its start to be kept."""
@@ -96,9 +97,15 @@ def fit(
     TrainingError
         If a loss is not finite; the network then has the weights of the last epoch in which all were.
     """
+    network.train()
     optimiser = FlatAdam(network, plan.learning_rate, world)
-    with _threads(network, plan), seeded(plan.seed, optimiser.weights.device), _interruptible(run):
+    if validation is None:
+        plan = replace(plan, patience=None)
+    with _threads_kept(), seeded(plan.seed, optimiser.weights.device), _interruptible(run):
         step = make_step(network, objective, optimiser, plan.precision)
+        threads = Threads.for_step(
+            step, plan.batch_size, train.d, small=optimiser.weights.numel() * plan.batch_size < SMALL_STEP
+        )
         if validation is not None and starts_solved:
             run.start, run.start_errors = _copy(network), _errors(network, objective, validation)
         if checkpoint is not None and resume:
@@ -107,13 +114,16 @@ def fit(
         good = _copy(network)
         while run.epoch < plan.epochs and not _out_of_patience(run, plan):
             started = time.perf_counter()
-            losses = _epoch(step, optimiser, train, plan, run, progress, network, checkpoint)
+            losses = _epoch(step, threads, optimiser, train, plan, run, progress, network, checkpoint)
             row = _row(run.epoch + 1, losses, time.perf_counter() - started)
-            if not all(math.isfinite(loss) for loss in losses.values()):
+            loss = _validate(network, objective, validation, plan)
+            row["validation_loss"] = None if loss is None else world.from_first(loss)
+            # Losses are taken before each update: only the weights tell what the last one did.
+            finite = all(math.isfinite(value) for value in (*losses.values(), loss or 0.0))
+            if not (finite and bool(optimiser.weights.isfinite().all())):
                 network.load_state_dict(good)
                 raise _diverged(row, plan)
             good = _copy(network)
-            row["validation_loss"] = _validate(network, objective, validation, plan)
             row |= objective.figures(network)
             run.history.append(row)
             run.epoch, run.batch = run.epoch + 1, 0
@@ -124,11 +134,13 @@ def fit(
             progress.epoch(row, plan.epochs)
             if on_epoch is not None:
                 on_epoch(row)
+    optimiser.release()
     _take_best(run, network, objective, validation)
 
 
 def _epoch(
     step: Step,
+    threads: Threads,
     optimiser: FlatAdam,
     train: Batches,
     plan: Plan,
@@ -145,9 +157,10 @@ def _epoch(
     total = plan.epochs * per_epoch
     if not run.batch:
         step.totals.zero_()
-        torch.manual_seed(_epoch_seed(plan.seed + 1 + optimiser.world.rank, run.epoch))
+        _seed(_epoch_seed(plan.seed + 1 + optimiser.world.rank, run.epoch), optimiser.weights.device)
     for x, share in train.epoch(_epoch_seed(plan.seed, run.epoch), plan.batch_size, run.batch):
         optimiser.set_rate(plan.learning_rate * rate(run.epoch * per_epoch + run.batch, total, plan.schedule))
+        threads.before(len(x))
         step(x, share)
         run.batch += 1
         progress.rows(len(x))
@@ -188,7 +201,7 @@ def _validate(
     network.eval()
     total = torch.zeros((), device=device)
     with seeded(plan.seed, device):
-        for x in rows.in_order(4096):
+        for x in rows.in_order(_rows_at_once(rows)):
             total += sum(objective.losses(network, x).values()) * len(x)
     network.train()
     return float(total) / rows.n
@@ -200,10 +213,15 @@ def _errors(network: Network, objective: Objective, rows: ResidentBatches) -> Te
     network.eval()
     errors = [
         mean_squared_error(objective.decode(network, objective.encode(network, x)), x)
-        for x in rows.in_order(4096)
+        for x in rows.in_order(_rows_at_once(rows))
     ]
     network.train()
     return torch.cat(errors)
+
+
+def _rows_at_once(rows: ResidentBatches) -> int:
+    """Few enough that what a network makes of them fits in memory, too."""
+    return max(1, min(4096, (1 << 23) // rows.rows.shape[1]))
 
 
 def _keep_best(run: Run, network: Network, loss: float | None) -> None:
@@ -221,7 +239,11 @@ def _take_best(run: Run, network: Network, objective: Objective, validation: Res
     Where the start is a solution of its own, PCA, what was learnt has to be better by more than the chance
     with which few held-out rows would say so.
     """
-    if run.best is None or validation is None:
+    if validation is None:
+        return
+    if run.best is None:  # stopped within the first epoch
+        if run.start is not None:
+            network.load_state_dict(run.start)
         return
     network.load_state_dict(run.best)
     if run.start_errors is None or run.start is None:
@@ -299,7 +321,7 @@ def _row(epoch: int, losses: dict[str, float], seconds: float) -> dict[str, Any]
 
 def _diverged(row: dict[str, Any], plan: Plan) -> TrainingError:
     return TrainingError(
-        f"the loss became {row['train_loss']} in epoch {row['epoch']}: training diverged; try a learning "
+        f"the loss or the weights were not finite in epoch {row['epoch']}: training diverged; try a learning "
         f"rate below {plan.learning_rate:g}, or scaling='standard'. The weights of the epoch before are kept"
     )
 
@@ -313,8 +335,15 @@ def _epoch_seed(seed: int, epoch: int) -> int:
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Draw from torch's generators as seeded here, and leave them afterwards as they were found."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        _seed(seed, device)
         yield
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    # torch.manual_seed would reseed the generators of every device, and only these are put back.
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
 
 
 @contextlib.contextmanager
@@ -327,15 +356,9 @@ def _interruptible(run: Run) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _threads(network: Network, plan: Plan) -> Iterator[None]:
-    """One thread where a step is small.
-
-    Threads that share a small matrix product spend their time waiting for each other, and where another
-    process wants a core they wait for whole slices of the scheduler's: epochs of 1.5 s took up to 20 s.
-    """
+def _threads_kept() -> Iterator[None]:
+    """Leave torch's number of threads as it was found."""
     found = torch.get_num_threads()
-    size = sum(p.numel() for p in network.parameters())
-    torch.set_num_threads(1 if size * plan.batch_size < SMALL_STEP else found)
     try:
         yield
     finally:

@@ -44,12 +44,17 @@ def read(x: Rows, start: int, stop: int) -> np.ndarray[Any, Any]:
     return block
 
 
-def blocks(x: Rows, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
-    """Walk over `x` in order: pairs of the first row's number and an array of rows."""
+def blocks(
+    x: Rows, block_bytes: int = BLOCK_BYTES, *, multiple: int = 1
+) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+    """Walk over `x` in order: pairs of the first row's number and an array of rows.
+
+    Every block but the last has a multiple of `multiple` rows.
+    """
     if type(x) is np.ndarray and x.nbytes <= block_bytes:
         yield 0, x
         return
-    length = block_length(x, block_bytes)
+    length = max(1, block_length(x, block_bytes) // multiple) * multiple
     for start in range(0, len(x), length):
         stop = min(start + length, len(x))
         yield start, x[start:stop] if type(x) is np.ndarray else read(x, start, stop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class PartFolder:
         self.shape: tuple[int, ...] = (self.starts[-1], *parts[0].shape[1:])
         self.dtype: np.dtype[Any] = parts[0].dtype
         self.ndim = len(self.shape)
+        self.block_rows = max(getattr(part, "block_rows", 0) for part in parts)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -81,7 +82,12 @@ class NpyPart:
 
 
 class ParquetPart:
-    """One Parquet file of number columns; a slice reads the row groups it touches, and keeps the last."""
+    """One Parquet file of number columns; a slice reads the row groups that it touches.
+
+    Of all parts together the last row group that was read is kept, in `kept`.
+    """
+
+    kept: ClassVar[tuple[Path, int, np.ndarray[Any, Any]] | None] = None
 
     def __init__(self, path: Path, columns: list[str], dtype: np.dtype[Any]) -> None:
         from pyarrow import parquet
@@ -92,7 +98,7 @@ class ParquetPart:
             sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         self.starts = np.cumsum([0, *sizes]).tolist()
         self.shape = (self.starts[-1], len(columns))
-        self.kept: tuple[int, np.ndarray[Any, Any]] | None = None
+        self.block_rows = max(sizes, default=0)
 
     def __len__(self) -> int:
         return int(self.shape[0])
@@ -111,17 +117,22 @@ class ParquetPart:
         return out
 
     def _group(self, group: int) -> np.ndarray[Any, Any]:
-        kept = self.kept
-        if kept is not None and kept[0] == group:
-            return kept[1]
+        kept = ParquetPart.kept
+        if kept is not None and kept[:2] == (self.path, group):
+            return kept[2]
         from pyarrow import parquet
 
         with reading(self.path, "Parquet"), parquet.ParquetFile(self.path) as file:
             table = file.read_row_group(group, columns=self.columns)
         rows = np.empty((table.num_rows, len(self.columns)), self.dtype)
         for i, name in enumerate(self.columns):
-            rows[:, i] = table.column(name).to_numpy()
-        self.kept = (group, rows)
+            column = table.column(name)
+            if column.null_count and self.dtype.kind != "f":
+                raise DataError(
+                    f"{self.path}: column {name!r} has empty cells: expected numbers; fill them in"
+                )
+            rows[:, i] = column.to_numpy()
+        ParquetPart.kept = (self.path, group, rows)
         return rows
 
 
