@@ -12,7 +12,10 @@ from pathlib import Path
 
 from codeword.errors import InputError
 
-__all__ = ["check_free", "recover", "remove", "writing"]
+__all__ = ["MODEL_FILES", "check_free", "recover", "remove", "writing"]
+
+MODEL_FILES = ("config.json", "weights.safetensors", "history.jsonl", "README.md")
+"""What a model folder holds."""
 
 ANY = "[0-9a-f]" * 8
 """The random part of a temporary name, in a pattern."""

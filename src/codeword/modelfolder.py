@@ -23,14 +23,13 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from codeword.errors import ModelError
-from codeword.files import check_own, writing
+from codeword.files import MODEL_FILES, check_own, writing
 
 __all__ = ["FORMAT", "Folder", "read_folder", "write_folder"]
 
 FORMAT = 1
 """Raised when an older codeword could no longer read what is written."""
 
-FILES = ("config.json", "weights.safetensors", "history.jsonl", "README.md")
 CHECKPOINT_FILES = ("training.safetensors", "training.json")
 
 CONFIG: dict[str, type] = {"format": int, "parameters": dict, "data": dict, "scaling": str, "seed": int}
@@ -64,7 +63,7 @@ def write_folder(
     """
     path = Path(path)
     if overwrite:
-        check_own(path, (*FILES, *CHECKPOINT_FILES), "a model folder")
+        check_own(path, (*MODEL_FILES, *CHECKPOINT_FILES), "a model folder")
     with writing(path, overwrite=overwrite) as new:
         new.mkdir()
         (new / "config.json").write_text(
