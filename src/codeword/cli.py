@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code. Whatever goes wrong is one line on standard error."""
-    # Threads that spin for long hold the core that the one they wait for needs. Torch reads this when it loads.
+    # Threads that spin for long hold the core that the one they wait for needs. Read as torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # Importing makes half a million objects that stay: to look through them again and again is half a second.
     gc.set_threshold(100_000, 20, 20)
