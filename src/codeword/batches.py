@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codeword.data.blocks import Rows, block_length, blocks, read
+from codeword.data.blocks import Rows, block_length, blocks, hand_back, read
 from codeword.data.scaling import Scaling, check_finite
 from codeword.distributed import World
 
@@ -195,12 +195,21 @@ class StreamedBatches:
                 yield number, window, past
 
     def _read(self, group: list[int]) -> Tensor:
-        parts = []
-        for start, stop in (self.blocks[i] for i in group):
-            block = read(self.x, start, stop)
+        ranges = [self.blocks[i] for i in group]
+        dtype = torch.uint8 if self.x.dtype == np.uint8 else torch.float32
+        window = torch.empty(sum(stop - start for start, stop in ranges), self.d, dtype=dtype)
+        done = 0
+        for start, stop in ranges:
+            block = np.asarray(self.x[start:stop])
             check_finite(block, start, missing=self.scaling.missing)
-            parts.append(_resident(block, self.scaling))
-        return torch.cat(parts).to(self.device)
+            into = window[done : done + len(block)]
+            if dtype == torch.uint8:
+                np.copyto(into.numpy(), block.reshape(len(block), self.d))
+            else:
+                into.copy_(self.scaling.forward(block))
+            done += len(block)
+        hand_back(self.x)
+        return window.to(self.device)
 
 
 def make_batches(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["BLOCK_BYTES", "Rows", "block_length", "blocks", "read"]
+__all__ = ["BLOCK_BYTES", "Rows", "block_length", "blocks", "hand_back", "read"]
 
 BLOCK_BYTES = 32 << 20
 """How much is read at once: large enough for a disk to stream, small beside any memory."""
@@ -32,16 +32,21 @@ def block_length(x: Rows, block_bytes: int = BLOCK_BYTES) -> int:
 
 
 def read(x: Rows, start: int, stop: int) -> np.ndarray[Any, Any]:
-    """Rows `start` to `stop` as an ordinary array; the pages of a memory map are handed back at once.
-
-    Mapped pages count as this process's resident memory until the kernel needs them elsewhere, so a pass
-    over a file larger than memory would look, to a container's limit, like a leak.
-    """
+    """Rows `start` to `stop` as an ordinary array; the pages of a memory map are handed back at once."""
     block = np.array(x[start:stop])
+    hand_back(x)
+    return block
+
+
+def hand_back(x: Rows) -> None:
+    """Give back the pages of a memory map that have been read.
+
+    They count as this process's resident memory until the kernel needs them elsewhere, so a pass over a file
+    larger than memory would look, to a container's limit, like a leak.
+    """
     mapped = getattr(x, "_mmap", None)
     if isinstance(mapped, mmap.mmap) and hasattr(mapped, "madvise"):
         mapped.madvise(mmap.MADV_DONTNEED)
-    return block
 
 
 def blocks(
