@@ -60,17 +60,16 @@ def main() -> None:
                 if process.wait() < 0:
                     killed += 1
                 found += (folder / "model.ae.checkpoint").exists()
-            process = start(folder, "--resume")
-            complaint = process.communicate()[1]
-            if process.returncode == 0 and weights(folder) == wanted:
+                if (folder / "model.ae").exists():  # it had come to its end before the kill
+                    break
+            complaint, code = "", 0
+            if not (folder / "model.ae").exists():
+                process = start(folder, "--resume")
+                complaint, code = process.communicate()[1], process.returncode
+            if code == 0 and weights(folder) == wanted:
                 same += 1
             else:
-                print(
-                    f"run {runs}: exit {process.returncode}, {complaint or 'other weights'}", file=sys.stderr
-                )
-            left = [p.name for p in folder.iterdir() if p.name != "model.ae"]
-            if left:
-                print(f"run {runs} left {left}", file=sys.stderr)
+                print(f"run {runs}: exit {code}, {complaint or 'other weights'}", file=sys.stderr)
     print(f"{describe_machine()}; seed {arguments.seed}\n")
     print("| runs | kills | kills that found a checkpoint | runs with the same bytes of weights |")
     print("|---|---|---|---|")
