@@ -1,6 +1,6 @@
 """The right number of threads for small steps, measured while they are made.
 
-On an idle machine two threads make the tutorial's step a third faster than one; beside one busy process
+On an idle machine two threads make the tutorial's step faster than one; beside one busy process
 they make it several times slower, since each product waits for the thread that has lost its core. So both
 are timed, again and again, and the faster is kept for a while. That may not change a single bit of the
 weights: it is done only where a trial shows that a step's gradients do not depend on the number of threads.
