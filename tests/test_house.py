@@ -49,6 +49,9 @@ LAYERS = """
     options mapping evaluation plots
     showing
     demo
+    commands.common
+    commands.learn commands.codes commands.judge commands.detect commands.uses commands.choose
+    commands
     cli
 """
 ROW = {module: row for row, line in enumerate(LAYERS.split("\n")) for module in line.split()}
@@ -139,7 +142,8 @@ def documented(module: str) -> Iterator[tuple[str, ast.AST]]:
 
 def exported(module: str) -> list[str]:
     for node in tree(module).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+        named = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if getattr(named, "id", "") == "__all__":
             names: list[str] = ast.literal_eval(node.value)
             return names
     pytest.fail(f"{module} has no __all__: list its public names, or [] for none")

@@ -1,0 +1,5 @@
+"""The commands: importing a module puts its commands into the application, in this order."""
+
+from codeword.commands import learn, codes, judge, detect, uses, choose  # noqa: I001
+
+__all__ = ["choose", "codes", "detect", "judge", "learn", "uses"]

@@ -1,0 +1,182 @@
+"""Codes and back: `codeword encode`, `decode`, `reconstruct`, `map`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codeword.commands.common import PICTURES, app, columns, load_rows, open_model, say
+from codeword.errors import DataError
+from codeword.options import (
+    Device,
+    Json,
+    LabelColumn,
+    Model,
+    Overwrite,
+    Quiet,
+    Size,
+    Source,
+    Split,
+    indices,
+)
+
+if TYPE_CHECKING:
+    from codeword.data import Data
+
+__all__: list[str] = []
+
+
+@app.command(epilog="Example: codeword encode digits.ae mnist --split test -o codes.csv")
+def encode(
+    model: Model,
+    source: Source,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Where the codes go: .npy, .npz, .csv or .parquet.")
+    ] = Path("codes.npy"),
+    split: Split = "train",
+    label_column: LabelColumn = None,
+    size: Size = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Write the codes of SOURCE.
+
+    One row of k numbers for each sample.
+    """
+    from codeword.outputs import check_output, write_rows
+
+    check_output(output, overwrite=overwrite)
+    ae = open_model(model, device)
+    data = load_rows(ae, source, split, label_column, size)
+    names = [f"z{i}" for i in range(ae.n_components)]
+    write_rows(ae.transform, data, output, (ae.n_components,), names, overwrite=overwrite, verbose=not quiet)
+    say({"output": str(output), "n": len(data), "k": ae.n_components}, json_, quiet)
+
+
+@app.command(epilog="Example: codeword decode digits.ae codes.npy -o digits.npy")
+def decode(
+    model: Model,
+    codes: Annotated[
+        str,
+        typer.Argument(help="Codes as `codeword encode` writes them.", metavar="CODES", show_default=False),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Where the rows go: .npy, .npz, .csv or .parquet.")
+    ] = Path("decoded.npy"),
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Write the rows that CODES stand for.
+
+    They are in the units and the shape of the data that the model was trained on.
+    """
+    from codeword.outputs import check_output, write_rows
+
+    check_output(output, overwrite=overwrite)
+    ae = open_model(model, device)
+    data = load_rows(ae, codes, "train", None, None)
+    shape = ae.sample_shape_
+    k = ae.n_components
+    if data.sample_shape != (k,):
+        raise DataError(
+            f"{codes} has rows of shape {data.sample_shape}, and this model's codes have {k} numbers"
+        )
+
+    def rows_of(part: Data) -> Any:
+        return ae.inverse_transform(part.x)
+
+    write_rows(rows_of, data, output, shape, columns(ae), overwrite=overwrite, verbose=not quiet)
+    say({"output": str(output), "n": len(data), "sample_shape": list(shape)}, json_, quiet)
+
+
+@app.command(epilog="Example: codeword reconstruct digits.ae mnist --samples 100,300 -o pairs.png")
+def reconstruct(
+    model: Model,
+    source: Source,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="A picture (.png, .svg, .pdf) of some, or all rows (.npy, .csv, …)."
+        ),
+    ] = Path("reconstructions.png"),
+    samples: Annotated[
+        str | None,
+        typer.Option(help="Which samples to picture, counted from 0, with commas; else ten at random."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of samples.", min=0)] = 0,
+    split: Split = "train",
+    label_column: LabelColumn = None,
+    size: Size = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Picture samples over their reconstructions.
+
+    Above each its number and its error. With an output that is no picture (.npy, .npz, .csv, .parquet),
+    write the reconstruction of every row instead.
+    """
+    from codeword.outputs import FORMATS, check_output, write_rows
+
+    check_output(output, overwrite=overwrite, formats=(*PICTURES, *FORMATS))
+    ae = open_model(model, device)
+    data = load_rows(ae, source, split, label_column, size)
+    if output.suffix.lower() in FORMATS:
+        shape, names = ae.sample_shape_, columns(ae)
+        write_rows(ae.reconstruct, data, output, shape, names, overwrite=overwrite, verbose=not quiet)
+        say({"output": str(output), "n": len(data)}, json_, quiet)
+        return
+    from codeword.plots import save
+    from codeword.showing import choose, picture_reconstructions
+
+    rows = indices(samples, len(data)) if samples is not None else choose(len(data), 10, seed)
+    save(picture_reconstructions(ae, data, rows), output, overwrite=overwrite)
+    say({"output": str(output), "samples": rows}, json_, quiet)
+
+
+@app.command(name="map", epilog="Example: codeword map digits.ae mnist --split test -o map.png")
+def map_(
+    model: Model,
+    source: Source,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="A picture (.png, .svg, .pdf), or the points (.npy, .csv, …)."),
+    ] = Path("map.png"),
+    points: Annotated[int, typer.Option(help="How many samples, chosen at random; 0 for all.", min=0)] = 2000,
+    method: Annotated[str, typer.Option(help="auto, tsne, umap or pca.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of the choice of samples and of the map.", min=0)] = 0,
+    split: Split = "train",
+    label_column: LabelColumn = None,
+    size: Size = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Map the codes of SOURCE onto a plane.
+
+    One colour a label, where there are labels.
+    """
+    from codeword.outputs import FORMATS, check_output, row_writer
+
+    check_output(output, overwrite=overwrite, formats=(*PICTURES, *FORMATS))
+    ae = open_model(model, device)
+    data = load_rows(ae, source, split, label_column, size)
+    from codeword.plots import map_figure, save
+    from codeword.showing import choose, map_of
+
+    rows = choose(len(data), points or len(data), seed)
+    plane = map_of(ae, data, rows, method=method, seed=seed, verbose=not quiet)
+    if output.suffix.lower() in FORMATS:
+        with row_writer(output, len(plane), (2,), ["x", "y"], overwrite=overwrite) as write:
+            write(plane)
+    else:
+        save(map_figure(plane, None if data.y is None else data.y[rows]), output, overwrite=overwrite)
+    say({"output": str(output), "points": len(plane)}, json_, quiet)

@@ -1,0 +1,5 @@
+"""What is unusual: `codeword score`."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
