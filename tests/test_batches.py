@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 
-from codeword import AutoEncoder, batches, load
+from codeword import MLP, AutoEncoder, Data, batches, load
 from codeword.batches import ResidentBatches, StreamedBatches, fits, make_batches
+from codeword.data.blocks import Selected
 from codeword.data.parts import PartFolder, open_parts
 from codeword.data.scaling import Scaling, describe
 from codeword.distributed import World
@@ -221,3 +226,49 @@ def test_describe_is_numpys_mean_and_variance_whatever_the_blocks():
         np.testing.assert_allclose(seen.mean, x.mean(axis=0), rtol=1e-6)
         np.testing.assert_allclose(seen.variance, x.astype(float).var(axis=0), rtol=1e-5)
         assert (seen.n, seen.low, seen.high) == (5000, x.min(), x.max())
+
+
+# -- some rows of many --------------------------------------------------------------------------------------
+
+
+def test_some_rows_of_a_data_are_those_rows_with_their_labels():
+    data = Data(numbered(10), y=np.arange(10), source="x")
+    for rows in ([3, 1, 7], np.array([3, 1, 7]), slice(2, 9, 3), np.arange(10) % 2 == 0):
+        part = data[rows]
+        assert (np.asarray(part.x) == data.x[rows]).all()
+        assert (part.y == data.y[rows]).all()
+        assert part.shape == (len(part.y), 3)
+        assert (np.asarray(part[1:].x) == data.x[rows][1:]).all()
+        assert (np.asarray(part[[0, 2]].x) == data.x[rows][[0, 2]]).all()
+    assert (np.asarray(data) == data.x).all()
+
+
+def test_a_fold_trains_and_codes_as_a_copy_of_its_rows_would(digits):
+    rows = np.random.default_rng(0).permutation(len(digits))[:200]
+    ae = AutoEncoder(3, network=MLP(hidden=(8,)), epochs=2, random_state=0, device="cpu")
+    lazily = clone(ae).fit(digits[rows])
+    copied = ae.fit(digits.x[rows])
+    assert (lazily.transform(digits[rows]) == copied.transform(digits.x[rows])).all()
+    assert lazily.score(digits[rows]) == copied.score(digits.x[rows])
+
+
+@pytest.mark.parametrize("held_out", [0, 20])
+def test_pixels_of_a_fold_are_not_copied(held_out):
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 4, 4), dtype=np.uint8)
+    for x in (pixels, Selected(pixels, np.arange(0, 100, 2))):
+        scaling = Scaling("pixels", np.zeros(1), np.full(1, 255.0), (4, 4))
+        train, out = make_batches(x, scaling, held_out, 0, CPU, World())
+        for batches_ in filter(None, (train, out)):
+            assert np.shares_memory(batches_.rows.numpy(), pixels)
+        seen = torch.cat([t for b in (train, out) if b is not None for t in b.in_order(7)])
+        expected = np.asarray(x[:]).reshape(len(x), -1) / 255
+        assert sorted(seen.sum(dim=1).tolist()) == pytest.approx(sorted(expected.sum(axis=1)), rel=1e-5)
+
+
+def test_cross_validation_takes_a_data_and_gives_what_arrays_give(digits):
+    ae = AutoEncoder(4, network=MLP(hidden=(16,)), epochs=3, random_state=0, device="cpu")
+    model = make_pipeline(ae, KNeighborsClassifier(3))
+    few = digits[:240]
+    lazily = cross_val_score(model, few, few.y, cv=3)
+    assert lazily.tolist() == cross_val_score(model, few.x.reshape(240, -1), few.y, cv=3).tolist()
+    assert lazily.mean() > 0.3

@@ -30,7 +30,8 @@ LAYERS = """
     data
     baseline
     plots.style
-    plots.reconstructions plots.maps plots.history
+    plots.kinds plots.grid
+    plots.reconstructions plots.samples plots.maps plots.history plots.comparison
     networks.base
     networks.mlp networks.conv networks.pairs
     networks
@@ -43,10 +44,15 @@ LAYERS = """
     modelfolder parameters modelcard outputs
     checkpoint
     training
-    settings rows
-    saving
+    settings rows reference
+    saving passes generation
+    special
     estimator
-    options mapping evaluation plots
+    options mapping nearest evaluation plots
+    comparison.choice comparison.folder comparison.judging
+    comparison.outcome
+    comparison.runs
+    comparison
     showing
     demo
     commands.common
@@ -80,9 +86,13 @@ PUBLIC = [
     "Variational",
     "VectorQuantized",
     "Wasserstein",
+    "compare",
     "evaluate",
+    "interpolate",
     "load",
     "map_codes",
+    "neighbors",
+    "traverse",
 ]
 
 MOST_LINES = 450

@@ -9,11 +9,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from codeword.comparison import compare
     from codeword.data import Data, load
     from codeword.errors import CodewordError
     from codeword.estimator import AutoEncoder
     from codeword.evaluation import evaluate
+    from codeword.generation import interpolate, traverse
     from codeword.mapping import map_codes
+    from codeword.nearest import neighbors
     from codeword.networks import MLP, Conv, Residual, Sequence
     from codeword.objectives import (
         Adversarial,
@@ -52,9 +55,13 @@ _HOME = {
     "Variational": "objectives",
     "VectorQuantized": "objectives",
     "Wasserstein": "objectives",
+    "compare": "comparison",
     "evaluate": "evaluation",
+    "interpolate": "generation",
     "load": "data",
     "map_codes": "mapping",
+    "neighbors": "nearest",
+    "traverse": "generation",
 }
 
 __all__ = [
@@ -77,9 +84,13 @@ __all__ = [
     "Variational",
     "VectorQuantized",
     "Wasserstein",
+    "compare",
     "evaluate",
+    "interpolate",
     "load",
     "map_codes",
+    "neighbors",
+    "traverse",
 ]
 
 

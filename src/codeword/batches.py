@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codeword.data.blocks import Rows, block_length, blocks, hand_back, read
+from codeword.data.blocks import Rows, Selected, block_length, blocks, hand_back, read
 from codeword.data.scaling import Scaling, check_finite
 from codeword.distributed import World
 
@@ -63,14 +64,18 @@ class Batches(Protocol):
 class ResidentBatches:
     """Rows that lie on the device as one tensor: a batch is an index, no loader and no worker.
 
-    uint8 rows stay uint8, a quarter of the memory, and are scaled as they are gathered. Of several processes
-    each holds all rows and takes its part of each batch, so that two with batches of b make the very steps
-    that one makes with batches of 2b.
+    uint8 rows stay uint8, a quarter of the memory, and are scaled as they are gathered. `chosen` are the
+    numbers of the rows that are walked over, or all: those held out, or of another fold, stay where they are.
+    Of several processes each holds all rows and takes its part of each batch, so that two with batches of b
+    make the very steps that one makes with batches of 2b.
     """
 
-    def __init__(self, rows: Tensor, scaling: Scaling, world: World | None = None) -> None:
+    def __init__(
+        self, rows: Tensor, scaling: Scaling, world: World | None = None, chosen: Tensor | None = None
+    ) -> None:
         self.rows, self.scaling, self.world = rows, scaling, world or World()
-        self.n, self.d = rows.shape
+        self.chosen = None if chosen is None else chosen.to(rows.device)
+        self.n, self.d = len(rows if chosen is None else chosen), rows.shape[1]
 
     def steps(self, batch_size: int) -> int:
         """See `Batches.steps`."""
@@ -82,6 +87,8 @@ class ResidentBatches:
         rank, size = self.world.rank, self.world.size
         whole = batch_size * size
         order = order[first * whole :]
+        if self.chosen is not None:
+            order = self.chosen[order]
         if size == 1:
             for x in _gather(self.rows, order, batch_size, self.scaling):
                 yield x, 1.0
@@ -95,7 +102,8 @@ class ResidentBatches:
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
         """The same rows, unshuffled, on every process."""
-        yield from _gather(self.rows, torch.arange(self.n, device=self.rows.device), batch_size, self.scaling)
+        order = torch.arange(self.n, device=self.rows.device) if self.chosen is None else self.chosen
+        yield from _gather(self.rows, order, batch_size, self.scaling)
 
 
 class StreamedBatches:
@@ -217,15 +225,14 @@ def make_batches(
 ) -> tuple[Batches, ResidentBatches | None]:
     """Rows to train on and, where `held_out` is not 0, about so many held out."""
     if world.from_first(int(fits(x, device))):
-        rows = torch.cat([_resident(block, scaling) for _, block in blocks(x)])
+        rows, chosen = _in_memory(x, scaling, device)
         if not held_out:
-            return ResidentBatches(rows.to(device), scaling, world), None
-        order = _shuffled(len(rows), seed)
+            return ResidentBatches(rows, scaling, world, chosen), None
+        order = _shuffled(len(x), seed)
         kept, out = order[held_out:].sort().values, order[:held_out].sort().values
-        return (
-            ResidentBatches(rows[kept].to(device), scaling, world),
-            ResidentBatches(rows[out].to(device), scaling),
-        )
+        if chosen is not None:
+            kept, out = chosen[kept], chosen[out]
+        return ResidentBatches(rows, scaling, world, kept), ResidentBatches(rows, scaling, None, out)
     runs = min(held_out, HELD_OUT_ROWS) // HELD_OUT_RUN
     starts = [int(s) for s in np.linspace(0, len(x) - HELD_OUT_RUN, runs)] if runs else []
     edges = [0, *itertools.chain.from_iterable((s, s + HELD_OUT_RUN) for s in starts), len(x)]
@@ -243,6 +250,8 @@ def fits(x: Rows, device: torch.device) -> bool:
     size = int(np.prod(x.shape, dtype=np.int64)) * row
     if device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 2:
         return False
+    if isinstance(x, Selected):
+        x = x.base
     return type(x) is np.ndarray or size <= min(RESIDENT_BYTES, _memory() // 4)
 
 
@@ -251,6 +260,21 @@ def _memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not on Windows
         return 8 << 30
+
+
+def _in_memory(x: Rows, scaling: Scaling, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """All rows on the device, and the numbers of those meant, where they lie among others.
+
+    Pixels are taken as they lie in the caller's array: on a CPU nothing is copied.
+    """
+    base, chosen = (x.base, torch.from_numpy(x.rows)) if isinstance(x, Selected) else (x, None)
+    if base.dtype == np.uint8 and type(base) is np.ndarray and (chosen is None or device.type == "cpu"):
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # of an array that is not writeable: it is not written
+            return torch.from_numpy(base.reshape(len(base), -1)).to(device), chosen
+    return torch.cat([_resident(block, scaling) for _, block in blocks(x)]).to(device), None
 
 
 def _resident(block: np.ndarray[Any, Any], scaling: Scaling) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,17 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
-from torch import Tensor
 
 from codeword.baseline import PrincipalComponents
 from codeword.batches import make_batches
-from codeword.data.blocks import Rows, blocks
 from codeword.data.scaling import Scaling, check_finite, describe
 from codeword.distributed import World
 from codeword.errors import DataError, ModelError, ParameterError
 from codeword.files import remove
 from codeword.modelfolder import read_folder, write_folder
-from codeword.objectives import Nested, Objective, Variational, resolve_objective
+from codeword.passes import collect
 from codeword.progress import Progress
+from codeword.reference import Reference
 from codeword.rows import check_rows
 from codeword.saving import from_folder, make_checkpoint, to_folder
 from codeword.settings import (
@@ -36,13 +35,14 @@ from codeword.settings import (
     make_plan,
     starts_solved,
 )
+from codeword.special import SpecialMethods
 from codeword.steps import mean_squared_error
 from codeword.training import Run, fit, seeded
 
 __all__ = ["AutoEncoder"]
 
 
-class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Learn compact codes of unlabelled rows, and the way back.
 
     Parameters
@@ -91,6 +91,9 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     scaling_ : Scaling
     baseline_ : PrincipalComponents
         PCA with the same k, fitted on the same rows.
+    reference_ : Reference or None
+        Codes and errors of up to 10,000 of the rows trained on, and of rows held out, that new codes are
+        drawn from and new rows are judged by. Saved with the model.
     sample_shape_ : tuple of int
         The shape of one sample of x.
     n_features_in_ : int
@@ -218,6 +221,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             self.network_.eval()
             self.best_epoch_ = run.best_epoch
             self.interrupted_ = run.interrupted
+        self.reference_ = Reference.of(self._encode, self._decode, self.n_components, train, validation, seed)
         if run.interrupted:
             warnings.warn(
                 f"training was interrupted after {run.epoch} of {plan.epochs} epochs; "
@@ -250,7 +254,7 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 "objective orders them, as objective='nested' does"
             )
         codes = self._each(x, lambda scaled: self._encode(scaled)[:, :k])
-        return self._collect(codes, len(x), (k or self.n_components,))
+        return collect(codes, len(x), (k or self.n_components,))
 
     def inverse_transform(self, X: Any, *, indices: bool = False) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Decode codes (n, n_components) to rows (n, ...), float32, in the units and the shape of x.
@@ -273,74 +277,25 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 "give codes that this model made"
             )
         decoded = (self.scaling_.inverse(self._decode(part)) for part in self._tensors(z))
-        return self._collect(decoded, len(z), self.sample_shape_)
+        return collect(decoded, len(z), self.sample_shape_)
 
     def reconstruct(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
         """The reconstruction of each row: `inverse_transform(transform(X))`, in one pass."""
         check_is_fitted(self)
         x = check_rows(self, X)
         decoded = self._each(x, lambda scaled: self._decode(self._encode(scaled)))
-        return self._collect((self.scaling_.inverse(t) for t in decoded), len(x), self.sample_shape_)
+        return collect((self.scaling_.inverse(t) for t in decoded), len(x), self.sample_shape_)
 
     def score_samples(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Minus the mean squared error of each row in scaled units, shape (n,): low is unusual."""
         check_is_fitted(self)
         x = check_rows(self, X)
         errors = self._each(x, lambda scaled: -mean_squared_error(self._decode(self._encode(scaled)), scaled))
-        return self._collect(errors, len(x), ())
+        return collect(errors, len(x), ())
 
     def score(self, X: Any, y: Any = None) -> float:
         """Minus the mean squared error over rows and features, in scaled units."""
         return float(self.score_samples(X).mean(dtype=np.float64))
-
-    def log_likelihood(self, X: Any, n_samples: int = 100) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """A lower bound of log p(x) of each row, shape (n,), in nats, for values in scaled units.
-
-        For `objective="variational"`: the importance-weighted bound of Burda et al. (2015, eq. 8), which
-        rises to log p(x) with `n_samples`; the same call gives the same figures.
-
-        Raises
-        ------
-        ParameterError
-            If the objective is not a likelihood.
-        """
-        check_is_fitted(self)
-        objective = self._objective()
-        if not isinstance(objective, Variational):
-            raise ParameterError(
-                f"log_likelihood is for objective='variational'. Got {self.objective!r} instead."
-            )
-        x = check_rows(self, X)
-        with torch.inference_mode(), seeded(self.seed_, self._place()):
-            bounds = self._each(x, lambda scaled: objective.log_likelihood(self.network_, scaled, n_samples))
-            return self._collect(bounds, len(x), ())
-
-    def error_curve(self, X: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """The mean squared error of rows from the first 1, 2, …, n_components numbers of their codes.
-
-        For `objective="nested"`, whose one training gives every k; shape (n_components,), in scaled units.
-
-        Raises
-        ------
-        ParameterError
-            If the objective does not order the numbers of a code.
-        """
-        check_is_fitted(self)
-        objective = self._objective()
-        if not isinstance(objective, Nested):
-            raise ParameterError(f"error_curve is for objective='nested'. Got {self.objective!r} instead.")
-        x = check_rows(self, X)
-        total = np.zeros(self.n_components)
-        with torch.inference_mode():
-            parts = self._each(x, lambda t: objective.errors_by_length(self.network_, t) * len(t))
-            for part in parts:
-                total += part.cpu().numpy()
-        return total / len(x)
-
-    @property
-    def takes_missing(self) -> bool:
-        """Whether rows may hold NaN, to be reconstructed."""
-        return bool(self._objective().takes_missing)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the fitted model to a folder: JSON and safetensors, whole or not at all.
@@ -379,50 +334,6 @@ class AutoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             reason = (str(error).splitlines() or [""])[0]
             raise ModelError(f"{path}: the parts of the model do not fit together ({reason})") from None
         return ae
-
-    # -- the two directions, on flat tensors in scaled units ------------------------------------------------
-
-    @torch.inference_mode()
-    def _encode(self, scaled: Tensor) -> Tensor:
-        return self._objective().encode(self.network_, scaled.to(self._place()))
-
-    @torch.inference_mode()
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self._objective().decode(self.network_, codes.to(self._place()))
-
-    def _each(self, x: Rows, function: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
-        """`function` of rows, a bounded number at a time; every pass cuts its rows alike."""
-        for start, block in blocks(x, multiple=self._chunk):
-            check_finite(block, start, missing=self.scaling_.missing)
-            for first in range(0, len(block), self._chunk):
-                scaled = self.scaling_.forward(block[first : first + self._chunk])
-                yield function(scaled.to(self._place()))
-
-    def _tensors(self, z: np.ndarray[Any, Any]) -> Iterator[Tensor]:
-        yield from torch.split(torch.from_numpy(np.array(z)), self._chunk)
-
-    @property
-    def _chunk(self) -> int:
-        return max(1, min(4096, (1 << 23) // int(self.n_features_in_)))
-
-    @staticmethod
-    def _collect(
-        parts: Iterator[Any], n: int, shape: tuple[int, ...]
-    ) -> np.ndarray[Any, np.dtype[np.float32]]:
-        out = np.empty((n, *shape), dtype=np.float32)
-        start = 0
-        for part in parts:
-            out[start : start + len(part)] = part.cpu().numpy() if isinstance(part, Tensor) else part
-            start += len(part)
-        return out
-
-    # -- fitting --------------------------------------------------------------------------------------------
-
-    def _objective(self) -> Objective:
-        return resolve_objective(self.objective)
-
-    def _place(self) -> torch.device:
-        return next(self.network_.parameters()).device
 
     # -- what scikit-learn and pickle ask --------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import functools
 import importlib.util
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -157,9 +157,13 @@ def stem(source: str) -> str:
     return path.name.split(".")[0] or path.resolve().name
 
 
-def with_parameters(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command an option for each parameter; those given reach it as the dict `parameters`."""
+def with_parameters(command: Callable[..., Any], without: Collection[str] = ()) -> Callable[..., Any]:
+    """Give a command an option for each parameter; those given reach it as the dict `parameters`.
+
+    The parameters named in `without` get none: the command sets them itself.
+    """
     own = inspect.signature(command, eval_str=True)
+    given_by_option = [p for p in parameters() if p.name not in without]
     options = [
         inspect.Parameter(
             p.name,
@@ -177,13 +181,13 @@ def with_parameters(command: Callable[..., Any]) -> Callable[..., Any]:
                 ),
             ],
         )
-        for p in parameters()
+        for p in given_by_option
     ]
 
     @functools.wraps(command)
     def run(**given: Any) -> Any:
-        texts = {p.name: given.pop(p.name) for p in parameters()}
-        values = {p.name: convert(p, texts[p.name]) for p in parameters() if texts[p.name] is not None}
+        texts = {p.name: given.pop(p.name) for p in given_by_option}
+        values = {p.name: convert(p, texts[p.name]) for p in given_by_option if texts[p.name] is not None}
         return command(**given, parameters=values)
 
     kept = [p for p in own.parameters.values() if p.name != "parameters"]
@@ -282,7 +286,7 @@ def size_of(text: str | None) -> int | tuple[int, int] | None:
     return height if len(parts) == 1 else (height, width)
 
 
-def indices(text: str, n: int) -> list[int]:
+def indices(text: str, n: int, option: str = "--samples") -> list[int]:
     """Row numbers with commas between, each below `n`.
 
     Raises
@@ -294,9 +298,9 @@ def indices(text: str, n: int) -> list[int]:
         rows = [int(part) for part in text.split(",")]
     except ValueError:
         raise ParameterError(
-            f"--samples must be whole numbers with commas between. Got {text!r} instead."
+            f"{option} must be whole numbers with commas between. Got {text!r} instead."
         ) from None
     bad = [row for row in rows if not 0 <= row < n]
     if bad:
-        raise ParameterError(f"--samples: there is no sample {bad[0]}; the source has {n:,}, counted from 0")
+        raise ParameterError(f"{option}: there is no sample {bad[0]}; the source has {n:,}, counted from 0")
     return rows

@@ -10,7 +10,7 @@ import torch
 from sklearn.utils.validation import _check_feature_names, check_array
 from torch import Tensor
 
-from codeword.data.blocks import Rows
+from codeword.data.blocks import Rows, Selected
 from codeword.data.parts import PartFolder
 from codeword.data.readers import Data
 from codeword.errors import DataError
@@ -30,7 +30,7 @@ def check_rows(ae: Any, X: Any, *, reset: bool = False) -> Rows:
     if isinstance(X, Tensor):
         X = X.detach().cpu()
         X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()  # NumPy has no bfloat16
-    if not isinstance(X, (np.memmap, PartFolder)):
+    if not isinstance(X, (np.memmap, PartFolder, Selected)):
         frame = X
         try:
             X = check_array(X, dtype="numeric", allow_nd=True, ensure_all_finite=False)
@@ -38,7 +38,7 @@ def check_rows(ae: Any, X: Any, *, reset: bool = False) -> Rows:
             raise DataError(" ".join(str(error).split())) from None
         if names is None:
             _check_feature_names(ae, frame, reset=reset)
-    if X.ndim < 2 or X.dtype.kind not in "fiub" or 0 in X.shape:
+    if len(X.shape) < 2 or X.dtype.kind not in "fiub" or 0 in X.shape:
         raise DataError(
             f"x must be numbers of shape (n, ...), none of them 0; it is {X.dtype} of shape {X.shape}"
         )

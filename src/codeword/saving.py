@@ -19,6 +19,7 @@ from codeword.distributed import World
 from codeword.modelcard import model_card
 from codeword.modelfolder import Folder
 from codeword.parameters import from_json, to_json
+from codeword.reference import Reference
 from codeword.settings import check_parameters, choose_device, make_network
 from codeword.training import Plan, seeded
 
@@ -45,6 +46,9 @@ def to_folder(ae: Any) -> Folder:
     tensors["scaling.scale"] = torch.from_numpy(ae.scaling_.scale)
     for part in ("mean", "components", "deviations"):
         tensors[f"baseline.{part}"] = getattr(ae.baseline_, part)
+    reference = getattr(ae, "reference_", None)  # none yet in the checkpoints of a run
+    if reference is not None:
+        tensors |= reference.tensors()
     return Folder(config, tensors, ae.history_, model_card(config, ae.history_))
 
 
@@ -67,6 +71,7 @@ def from_folder(cls: type, folder: Folder, network: Any, device: str) -> Any:
     parts = [tensors.pop(f"baseline.{part}") for part in ("mean", "components", "deviations")]
     _check_parts(ae.sample_shape_, data["names"], offset, scale, *parts)
     ae.baseline_ = PrincipalComponents(ae.scaling_, *parts)
+    ae.reference_ = Reference.take(tensors, ae.n_components)
     with seeded(0, torch.device("cpu")):
         ae.network_ = make_network(ae, None)
     weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["BLOCK_BYTES", "Rows", "block_length", "blocks", "hand_back", "read"]
+__all__ = ["BLOCK_BYTES", "Rows", "Selected", "block_length", "blocks", "hand_back", "read"]
 
 BLOCK_BYTES = 32 << 20
 """How much is read at once: large enough for a disk to stream, small beside any memory."""
@@ -25,6 +25,28 @@ class Rows(Protocol):
     def __getitem__(self, key: slice, /) -> Any: ...
 
 
+class Selected:
+    """Some rows of another holder, by their numbers: nothing is copied until a block of them is read."""
+
+    def __init__(self, base: Rows, rows: Any) -> None:
+        numbers = np.atleast_1d(np.arange(len(base))[rows])
+        self.base: Any = base.base if isinstance(base, Selected) else base
+        self.rows: np.ndarray[Any, Any] = base.rows[numbers] if isinstance(base, Selected) else numbers
+        self.shape = (len(self.rows), *base.shape[1:])
+        self.dtype = base.dtype
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
+        chosen: np.ndarray[Any, Any] = self.base[self.rows[key]]
+        return chosen
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        """What NumPy makes of it: a copy of the rows."""
+        return np.asarray(self[:], dtype=dtype)
+
+
 def block_length(x: Rows, block_bytes: int = BLOCK_BYTES) -> int:
     """How many rows of `x` make a block of about `block_bytes`; at least one."""
     row_bytes = max(1, int(np.prod(x.shape[1:], dtype=np.int64)) * x.dtype.itemsize)
@@ -33,7 +55,7 @@ def block_length(x: Rows, block_bytes: int = BLOCK_BYTES) -> int:
 
 def read(x: Rows, start: int, stop: int) -> np.ndarray[Any, Any]:
     """Rows `start` to `stop` as an ordinary array; the pages of a memory map are handed back at once."""
-    block = np.array(x[start:stop])
+    block = x[start:stop] if isinstance(x, Selected) else np.array(x[start:stop])
     hand_back(x)
     return block
 
@@ -44,7 +66,7 @@ def hand_back(x: Rows) -> None:
     They count as this process's resident memory until the kernel needs them elsewhere, so a pass over a file
     larger than memory would look, to a container's limit, like a leak.
     """
-    mapped = getattr(x, "_mmap", None)
+    mapped = getattr(getattr(x, "base", x) if isinstance(x, Selected) else x, "_mmap", None)
     if isinstance(mapped, mmap.mmap) and hasattr(mapped, "madvise"):
         mapped.madvise(mmap.MADV_DONTNEED)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.data.blocks import Selected
 from codeword.data.common import listed, reading
 from codeword.data.idx import find_images, is_idx, read_images
 from codeword.data.named import NAMES, load_named
@@ -59,8 +60,28 @@ class Data:
         """The shape of one sample."""
         return tuple(self.x.shape[1:])
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of x: scikit-learn takes the number of samples from it."""
+        return tuple(self.x.shape)
+
     def __len__(self) -> int:
         return len(self.x)
+
+    def __getitem__(self, rows: Any) -> Data:
+        """Some of the samples, by a slice, their numbers or a mask; x is not copied.
+
+        This lets `cross_val_score(model, data, data.y)` give each fold its rows without a copy of them.
+        """
+        if isinstance(rows, tuple):  # scikit-learn asks for data[numbers, ...]
+            rows = rows[0]
+        sliced = isinstance(rows, slice) and isinstance(self.x, np.ndarray)  # which copies nothing either
+        x: Any = self.x[rows] if sliced else Selected(self.x, rows)
+        return replace(self, x=x, y=None if self.y is None else np.atleast_1d(self.y[rows]))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """What NumPy, and with it any other estimator, makes of it: x."""
+        return np.asarray(self.x, dtype=dtype)
 
     def __repr__(self) -> str:
         labels = "" if self.y is None else f", y {len(set(self.y.tolist()))} labels"

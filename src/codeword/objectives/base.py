@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -90,6 +90,14 @@ class Objective(Configurable):
     def lookup(self, network: Network, indices: Tensor) -> Tensor:
         """Indices that `indices` gave to codes (n, k)."""
         raise ParameterError(f"{type(self).__name__} has no indices: its codes are not discrete")
+
+    def admissible(self, network: Network, z: Tensor) -> Tensor:
+        """Any codes (n, k) to codes such as the encoder gives."""
+        return z
+
+    def latent_figures(self, network: Network, rows: Iterator[Tensor]) -> dict[str, list[float]]:
+        """Figures of the codes of rows, (n, d) in scaled units at a time, that only the objective knows."""
+        return {}
 
     def figures(self, network: Network) -> dict[str, float]:
         """What else is worth a column in the history: numbers that are shown, and not minimised."""

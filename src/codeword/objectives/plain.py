@@ -208,6 +208,10 @@ class Sparse(Reconstruction):
         """See `Objective.encode`."""
         return self._sparse(network.encoder(x))
 
+    def admissible(self, network: Network, z: Tensor) -> Tensor:
+        """See `Objective.admissible`: as few numbers at work, or in the range of the activation."""
+        return z.clamp(0, 1) if self.penalty == "kl" else self._sparse(z)
+
     def _sparse(self, u: Tensor) -> Tensor:
         if self.penalty == "topk":
             return largest(u, max(1, u.shape[1] // 4) if self.active is None else self.active)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -182,6 +183,23 @@ class VectorQuantized(Reconstruction):
             return (indices - half) / half
         taken = [book[i] for book, i in zip(codebooks(network), indices.unbind(dim=1), strict=True)]
         return torch.cat(taken, dim=1) if self.method == "ema" else torch.stack(taken).sum(dim=0)
+
+    def admissible(self, network: Network, z: Tensor) -> Tensor:
+        """See `Objective.admissible`: the entries, or the levels, that are nearest."""
+        if self.method != "finite":
+            return self.quantise(network, z)[0]
+        half = self._half_width(z)
+        return (z * half).round().clamp(-half, self._levels(z) - 1 - half) / half
+
+    def latent_figures(self, network: Network, rows: Iterator[Tensor]) -> dict[str, list[float]]:
+        """See `Objective.latent_figures`: the share of each book's entries, or number's levels, in use."""
+        every = torch.cat([self.indices(network, x).cpu() for x in rows])
+        if self.method == "finite":
+            sizes = self._levels(every).tolist()
+        else:
+            sizes = [float(len(book)) for book in codebooks(network)]
+        used = [len(np.unique(column)) for column in every.numpy().T]
+        return {"codebook_use": [n / size for n, size in zip(used, sizes, strict=True)]}
 
     def figures(self, network: Network) -> dict[str, float]:
         """See `Objective.figures`: the perplexity, of how many entries as many would be used alike."""

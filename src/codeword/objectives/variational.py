@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -160,6 +161,14 @@ class Variational(Objective):
     def encode(self, network: Network, x: Tensor) -> Tensor:
         """See `Objective.encode`: the posterior mean."""
         return self.posterior(network, x)[0]
+
+    def latent_figures(self, network: Network, rows: Iterator[Tensor]) -> dict[str, list[float]]:
+        """See `Objective.latent_figures`: nats of each number of the code, averaged over rows."""
+        total, n = torch.zeros(1, dtype=torch.float64), 0
+        for x in rows:
+            total = total + divergence(*self.posterior(network, x)).double().sum(dim=0).cpu()
+            n += len(x)
+        return {"kl_per_dimension": (total / n).tolist()}
 
     def log_density(self, network: Network, z: Tensor, x: Tensor) -> Tensor:
         """log p(x | z), in nats and scaled units, of codes (n, k) and rows (n, d): shape (n,)."""

@@ -1,12 +1,23 @@
-"""Pictures: reconstructions under their originals, maps of codes, learning curves.
+"""Pictures: reconstructions under their originals, grids of samples, maps, curves of learning and of k.
 
 Every figure is a `matplotlib.figure.Figure` with an Agg canvas of its own. pyplot is never imported, so no
 window opens and no state is shared with the caller's own plots.
 """
 
+from codeword.plots.comparison import comparison_figure
 from codeword.plots.history import history_figure
 from codeword.plots.maps import map_figure
 from codeword.plots.reconstructions import reconstruction_figure
+from codeword.plots.samples import sample_figure
 from codeword.plots.style import NO_LABEL, PALETTE, save
 
-__all__ = ["NO_LABEL", "PALETTE", "history_figure", "map_figure", "reconstruction_figure", "save"]
+__all__ = [
+    "NO_LABEL",
+    "PALETTE",
+    "comparison_figure",
+    "history_figure",
+    "map_figure",
+    "reconstruction_figure",
+    "sample_figure",
+    "save",
+]

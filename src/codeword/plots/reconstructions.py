@@ -10,6 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from codeword.errors import DataError
+from codeword.plots.kinds import (
+    LINES_FROM,
+    as_curves,
+    as_images,
+    column_names,
+    in_shape,
+    value_axis,
+)
 from codeword.plots.style import (
     ORIGINAL,
     PALETTE,
@@ -18,7 +26,6 @@ from codeword.plots.style import (
     new_figure,
     plain,
     require_count,
-    short,
     styled,
 )
 
@@ -29,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["reconstruction_figure"]
 
 LARGEST_BAND = 10
-LINES_FROM = 20
 
 
 def reconstruction_figure(
@@ -76,58 +82,22 @@ def reconstruction_figure(
     """
     x, x_hat = np.asarray(x), np.asarray(x_hat)
     shape = tuple(sample_shape) if sample_shape is not None else x.shape[1:]
-    x, x_hat = _in_shape(x, shape, "x"), _in_shape(x_hat, shape, "x_hat")
+    x, x_hat = in_shape(x, shape, "x"), in_shape(x_hat, shape, "x_hat")
     if len(x) != len(x_hat):
         raise DataError(f"x and x_hat must have as many samples each. Got {len(x)} and {len(x_hat)} instead.")
     require_count(titles, len(x), "titles", "samples")
     titles = [plain(t) for t in titles] if titles is not None else [""] * len(x)
-    images = _as_images(x, shape), _as_images(x_hat, shape)
+    images = as_images(x, shape), as_images(x_hat, shape)
     with styled():
         if images[0] is not None and images[1] is not None:
             return _image_pairs(images[0], images[1], titles)
         if math.prod(shape) >= LINES_FROM:
-            return _curve_panels(_as_curves(x, shape), _as_curves(x_hat, shape), titles)
+            return _curve_panels(as_curves(x, shape), as_curves(x_hat, shape), titles)
         columns = math.prod(shape)
         require_count(names, columns, "names", "columns")
         return _table_panels(
-            x.reshape(len(x), columns), x_hat.reshape(len(x), columns), titles, _column_names(names, columns)
+            x.reshape(len(x), columns), x_hat.reshape(len(x), columns), titles, column_names(names, columns)
         )
-
-
-def _in_shape(rows: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray[Any]:
-    if rows.ndim < 2 or rows.size == 0 or rows.size != len(rows) * math.prod(shape):
-        raise DataError(
-            f"{name} must have at least one sample, each of the shape {shape} or flat. "
-            f"Got the shape {rows.shape} instead."
-        )
-    return rows.reshape(len(rows), *shape)
-
-
-def _as_images(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """Return rows as greyscale (n, h, w) or colour (n, h, w, 3 or 4), or None where they are no images."""
-    match shape:
-        case (h, w) if min(h, w) >= 4:
-            return rows
-        case (h, w, 1) if min(h, w) >= 4:
-            return rows[..., 0]
-        case (h, w, 3 | 4) if min(h, w) >= 4:
-            return rows
-        case (1, h, w) if min(h, w) >= 4:
-            return rows[:, 0]
-        case (3, h, w) if min(h, w) >= 4:
-            return np.moveaxis(rows, 1, -1)
-    return None
-
-
-def _as_curves(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return rows as (n, length, channels)."""
-    curves = rows.astype(np.float64)
-    match shape:
-        case (length, channels) if channels < length:
-            return curves
-        case (_, _):
-            return np.swapaxes(curves, 1, 2)
-    return curves.reshape(len(rows), -1, 1)
 
 
 def _image_pairs(x: NDArray[Any], x_hat: NDArray[Any], titles: Sequence[str]) -> Figure:
@@ -230,7 +200,7 @@ def _table_panels(
     figure, panels = _panels(len(x), 1.9 if len(x) > 1 else 3.6, 0.17 * len(names) + 0.65, titles)
     heights = np.arange(len(names))[::-1]
     for i, axes in enumerate(panels):
-        _value_axis(axes, np.concatenate([x, x_hat]))
+        value_axis(axes, np.concatenate([x, x_hat]))
         axes.hlines(heights, x[i], x_hat[i], color="0.8", linewidth=0.8, zorder=1)
         for values, size, colour, name in (
             (x[i], 5.5, ORIGINAL, "original"),
@@ -248,33 +218,11 @@ def _table_panels(
     return figure
 
 
-def _value_axis(axes: Axes, values: NDArray[np.float64]) -> None:
-    """Put columns of unlike sizes on a logarithm, or the largest would press the others into one spot."""
-    from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator
-
-    sizes = np.abs(values).max(axis=0)
-    sizes = sizes[sizes > 0]
-    if len(sizes) == 0 or sizes.max() <= 50 * sizes.min():
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-    elif values.min() > 0:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(numticks=5))
-    else:
-        power = math.floor(math.log10(float(sizes.max())))
-        axes.set_xscale("symlog", linthresh=10.0 ** math.floor(math.log10(float(sizes.min()))))
-        axes.xaxis.set_major_locator(FixedLocator([-(10.0**power), 0.0, 10.0**power]))
-    axes.minorticks_off()
-
-
 def _share_range(panels: Sequence[Axes]) -> None:
     low = min(axes.get_xlim()[0] for axes in panels)
     high = max(axes.get_xlim()[1] for axes in panels)
     for axes in panels:
         axes.set_xlim(low, high)
-
-
-def _column_names(names: Sequence[str] | None, columns: int) -> list[str]:
-    return [short(n) for n in names] if names is not None else [f"column {i + 1}" for i in range(columns)]
 
 
 def _legend_above(figure: Figure, *handles: Any) -> None:

@@ -1,0 +1,69 @@
+"""Rows through a fitted model, a bounded number at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codeword.data.blocks import Rows, blocks
+from codeword.data.scaling import check_finite
+from codeword.objectives import Objective, resolve_objective
+
+if TYPE_CHECKING:
+    from codeword.data.scaling import Scaling
+    from codeword.networks import Network
+
+__all__ = ["Passes", "collect"]
+
+
+class Passes:
+    """The two directions of a fitted estimator, on flat tensors in scaled units."""
+
+    if TYPE_CHECKING:
+        objective: Any
+        network_: Network
+        scaling_: Scaling
+        n_features_in_: int
+
+    def _objective(self) -> Objective:
+        return resolve_objective(self.objective)
+
+    def _place(self) -> torch.device:
+        return next(self.network_.parameters()).device
+
+    @torch.inference_mode()
+    def _encode(self, scaled: Tensor) -> Tensor:
+        return self._objective().encode(self.network_, scaled.to(self._place()))
+
+    @torch.inference_mode()
+    def _decode(self, codes: Tensor) -> Tensor:
+        return self._objective().decode(self.network_, codes.to(self._place()))
+
+    def _each(self, x: Rows, function: Callable[[Tensor], Any]) -> Iterator[Any]:
+        """`function` of rows, a bounded number at a time; every pass cuts its rows alike."""
+        for start, block in blocks(x, multiple=self._chunk):
+            check_finite(block, start, missing=self.scaling_.missing)
+            for first in range(0, len(block), self._chunk):
+                scaled = self.scaling_.forward(block[first : first + self._chunk])
+                yield function(scaled.to(self._place()))
+
+    def _tensors(self, z: np.ndarray[Any, Any]) -> Iterator[Tensor]:
+        yield from torch.split(torch.from_numpy(np.array(z)), self._chunk)
+
+    @property
+    def _chunk(self) -> int:
+        return max(1, min(4096, (1 << 23) // int(self.n_features_in_)))
+
+
+def collect(parts: Iterator[Any], n: int, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Tensors or arrays of n rows in all as one array (n, *shape), float32."""
+    out = np.empty((n, *shape), dtype=np.float32)
+    start = 0
+    for part in parts:
+        out[start : start + len(part)] = part.cpu().numpy() if isinstance(part, Tensor) else part
+        start += len(part)
+    return out
