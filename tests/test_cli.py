@@ -17,7 +17,10 @@ from codeword import AutoEncoder, load
 from codeword.cli import run
 from codeword.options import parameters
 
-COMMANDS = ["demo", "train", "encode", "decode", "reconstruct", "map", "evaluate", "info"]
+COMMANDS = [
+    *("demo", "train", "encode", "decode", "reconstruct", "map", "evaluate", "info"),
+    *("score", "sample", "interpolate", "traverse", "neighbors", "compare"),
+]
 TINY = ["-k", "2", "--epochs", "2", "--network", "mlp(hidden=(4,))", "--random-state", "0", "--device", "cpu"]
 
 

@@ -210,9 +210,17 @@ def test_a_walk_sorts_dimensions_by_effect():
     assert (np.diff(walk.effects) < 0).all()
     codes = swapped.transform(x)
     assert walk.values[0, [0, -1]] == pytest.approx(np.percentile(codes[:, 1], [2, 98]), rel=1e-5)
-    expected = np.square(walk.values[0] - codes[:, 1].mean()).mean() / 3
+    start = codes[np.linalg.norm(codes - codes.mean(axis=0), axis=1).argmin()]
+    expected = np.square(walk.values[0] - start[1]).mean() / 3
     # Of a linear decoder the effect is the mean square of the change, over 3 features.
     assert walk.effects[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_effects_are_in_scaled_units(digits):
+    ae = AutoEncoder(3, network=MLP(hidden=(8,)), epochs=1, scaling="standard", random_state=0, device="cpu")
+    tall = ae.fit(digits.x[:100] * 1000 + 5)
+    walk = traverse(tall, tall.reference_.codes)
+    assert 1e-3 < walk.effects[0] < 3
 
 
 def test_a_walk_changes_one_number_of_the_code_it_starts_from(model, digits):

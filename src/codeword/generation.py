@@ -113,8 +113,8 @@ class Traversal:
     dimensions : ndarray of shape (k,), int
         Numbers of the code, the one that changes the reconstruction most first.
     effects : ndarray of shape (k,), float
-        For each of them, in the same order, the mean squared change of the decoded row, in its own units,
-        over the steps.
+        For each of them, in the same order, the mean squared change of the decoded row over the steps: in
+        scaled units where the model has a `scaling_`, otherwise in those of x.
     values : ndarray of shape (k, steps), float32
         What each was set to.
     rows : ndarray of shape (k, steps, ...)
@@ -136,7 +136,8 @@ def traverse(model: Codec, codes: ArrayLike, *, start: ArrayLike | None = None, 
     codes : array-like of shape (m, k)
         Codes of real rows: each number runs from its 2nd to its 98th percentile among them.
     start : array-like of shape (k,), optional
-        The code that is changed; by default the mean of `codes`.
+        The code that is changed; by default that of `codes` which is nearest to their mean: the mean itself
+        need not lie where any code does.
     steps : int, default=7
         At least 2.
 
@@ -156,7 +157,9 @@ def traverse(model: Codec, codes: ArrayLike, *, start: ArrayLike | None = None, 
         raise ParameterError(f"The 'steps' parameter of traverse must be at least 2. Got {steps} instead.")
     known = np.asarray(codes, dtype=np.float32)
     k = known.shape[1]
-    centre = known.mean(axis=0) if start is None else np.asarray(start, dtype=np.float32).reshape(-1)
+    if start is None:
+        start = known[np.square(known - known.mean(axis=0)).sum(axis=1).argmin()]
+    centre = np.asarray(start, dtype=np.float32).reshape(-1)
     if centre.shape != (k,):
         raise DataError(f"start must be one code of {k} numbers. Got {centre.size} instead.")
     low, high = np.percentile(known, [2, 98], axis=0)
@@ -164,7 +167,9 @@ def traverse(model: Codec, codes: ArrayLike, *, start: ArrayLike | None = None, 
     changed = np.broadcast_to(centre, (k, steps, k)).copy()
     changed[np.arange(k), :, np.arange(k)] = values
     rows = np.asarray(model.inverse_transform(np.concatenate([changed.reshape(-1, k), centre[None]])))
-    flat = rows.reshape(len(rows), -1).astype(np.float64)
+    scaling = getattr(model, "scaling_", None)
+    scaled = rows if scaling is None else np.asarray(scaling.forward(rows))
+    flat = scaled.reshape(len(rows), -1).astype(np.float64)
     effects = np.square(flat[:-1] - flat[-1]).mean(axis=1).reshape(k, steps).mean(axis=1)
     order = np.argsort(-effects, kind="stable")
     shaped = rows[:-1].reshape(k, steps, *rows.shape[1:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,8 +95,7 @@ def interpolate(
     rows = _pairs(samples, len(data), seed)
     from codeword.generation import interpolate as way
 
-    x = _rows(ae, data, rows)
-    between = way(ae, x[0::2], x[1::2], steps)
+    between = way(ae, data[rows[0::2]], data[rows[1::2]], steps)
     if output.suffix.lower() not in PICTURES:
         _write(ae, between.reshape(-1, *between.shape[2:]), output, overwrite)
     else:
@@ -105,6 +103,7 @@ def interpolate(
 
         from codeword.plots import sample_figure, save
 
+        x = _rows(ae, data, rows)
         strips = np.concatenate([x[0::2, None], between, x[1::2, None]], axis=1)
         shares = [f"{share:.0%}" for share in np.linspace(0, 1, steps)]
         figure = sample_figure(
@@ -136,7 +135,7 @@ def traverse(
     sample: Annotated[
         int | None,
         typer.Option(
-            help="Start from this sample of SOURCE, counted from 0; else from the mean code.", min=0
+            help="Start from this sample of SOURCE, counted from 0; else from a code near the mean.", min=0
         ),
     ] = None,
     steps: Steps = 7,
@@ -156,14 +155,16 @@ def traverse(
     """
     _check(output, 0, overwrite)
     if (source is None) != (sample is None):
-        raise ParameterError("SOURCE and --sample go together: give both, or neither to start from the mean")
+        raise ParameterError(
+            "SOURCE and --sample go together: give both, or neither to start from a code near the mean"
+        )
     ae = open_model(model, device)
     if ae.reference_ is None:
         raise ModelError(f"{model} has no codes of the rows it was trained on: train it again")
     start = None
     if source is not None and sample is not None:
         data = load_rows(ae, source, split, label_column, size)
-        start = ae.transform(_rows(ae, data, indices(str(sample), len(data), "--sample")))[0]
+        start = ae.transform(data[indices(str(sample), len(data), "--sample")])[0]
     from codeword.generation import traverse as walk
 
     found = walk(ae, ae.reference_.codes, start=start, steps=steps)
@@ -227,8 +228,8 @@ def neighbors(
         raise DataError(f"--number {number}: {source} has {others} other samples")
     import numpy as np
 
-    codes = ae.transform(replace(data, y=None))
-    queries = np.asarray(rows) if asked is data else ae.transform(_rows(ae, asked, rows))
+    codes = ae.transform(data)
+    queries = np.asarray(rows) if asked is data else ae.transform(asked[rows])
     found, distances = nearest(codes, queries, number)
     labels = None if data.y is None else data.y
     if output is not None:
@@ -278,11 +279,10 @@ def _check(output: Path, number: int, overwrite: bool) -> None:
 
 
 def _rows(ae: AutoEncoder, data: Data, rows: list[int]) -> Any:
-    """Some rows, in the shape of the model's samples."""
+    """Some rows, in the shape of the model's samples, to be pictured."""
     import numpy as np
 
-    ae.transform(replace(data, x=np.asarray(data.x[:1]), y=None))  # shape and names, in the model's words
-    return np.stack([np.asarray(data.x[i]) for i in rows]).reshape(len(rows), *ae.sample_shape_)
+    return np.asarray(data[rows].x).reshape(len(rows), *ae.sample_shape_)
 
 
 def _write(ae: AutoEncoder, rows: Any, output: Path, overwrite: bool) -> None:
