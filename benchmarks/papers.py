@@ -95,7 +95,8 @@ def hinton(options: Options) -> list[Row]:
         ("784-1000-500-250-30", MLP(layers, linear_skip=False)),
         ("the same beside a linear map, from PCA on", MLP(layers)),
     ):
-        ae, cost = fit(options, x, 40, n_components=30, network=network, batch_size=256, learning_rate=1e-3)
+        settings = {"batch_size": 256, "learning_rate": 2e-3, "precision": "bfloat16"}
+        ae, cost = fit(options, x, 80, n_components=30, network=network, **settings)
         if not rows:
             error = squared_error(ae.baseline_.inverse_transform(ae.baseline_.transform(test)), test)
             rows.append(("PCA, 30 components", "13.87", f"{error:.2f}", abs(error - 13.87) < 0.02))
@@ -130,7 +131,7 @@ def likelihood(options: Options) -> list[Row]:
     mixture = -bernoulli_mixture(drawn, binary.numpy(), options.seed)
     good = abs(mixture - 168.95) < 3
     known: Row = ("mixture of 10 Bernoulli products", "168.95", f"{mixture:.2f}", good)
-    return [known, trained_likelihood(options, 1, 240, 86.76)]
+    return [known, trained_likelihood(options, 1, 560, 86.76)]
 
 
 def iwae(options: Options) -> list[Row]:
@@ -143,7 +144,7 @@ def trained_likelihood(options: Options, n_importance: int, epochs: int, known: 
     objective = Binarized(likelihood="bernoulli", n_importance=n_importance)
     network = MLP((200, 200), activation="tanh", linear_skip=False)
     settings = {"n_components": 50, "network": network, "objective": objective, "scaling": "pixels"}
-    ae, cost = fit(options, x, epochs, batch_size=100, learning_rate=1e-3, **settings)
+    ae, cost = fit(options, x, epochs, batch_size=100, learning_rate=3e-3, precision="bfloat16", **settings)
     n_samples = 50 if options.quick else options.samples
     nats = -mean_likelihood(ae, binary, n_samples)
     name = f"{n_importance} sample{'s' * (n_importance > 1)} trained on, {cost}, {n_samples} to judge"

@@ -266,7 +266,7 @@ def test_divergence_keeps_the_last_good_weights(x):
     assert np.isfinite(ae.transform(x)).all()
 
 
-def test_the_command_line_survives_a_real_kill(tmp_path):
+def test_the_command_line_survives_a_real_kill(tmp_path, capsys):
     train = [
         "train",
         "mnist-5k",
@@ -293,4 +293,9 @@ def test_the_command_line_survives_a_real_kill(tmp_path):
     assert cli.run([*train, "-o", str(output), "--resume"]) == 0
     alone, resumed = ((p / "weights.safetensors").read_bytes() for p in (tmp_path / "alone.ae", output))
     assert resumed == alone
+    # A job that is started again and again comes to an end, and is not told that it failed.
+    assert cli.run([*train, "-o", str(output), "--resume"]) == 0
+    assert cli.run([*train, "-k", "4", "-o", str(output), "--resume"]) == 2
+    assert "stopped.ae is trained already, with --n-components 16: choose another" in capsys.readouterr().err
+    assert (output / "weights.safetensors").read_bytes() == alone
     assert sorted(p.name for p in tmp_path.iterdir()) == ["alone.ae", "stopped.ae"]

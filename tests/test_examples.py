@@ -47,6 +47,21 @@ def test_pipeline(example):
     assert codes > pca - 0.005
 
 
+def test_few_labels(example):
+    """With fifty labels, codes learned from every image tell digits better than pixels, and PCA, do."""
+    accuracy = example("few_labels.py")["accuracy"]
+    pixels, pca, codes = (sum(values) / len(values) for values in accuracy.values())
+    assert codes > pixels + 0.02
+    assert codes > pca - 0.01
+
+
+def test_cluster(example):
+    """Groups found in the map of codes are the digits far more nearly than groups of pixels are."""
+    pytest.importorskip("umap", reason="needs the umap extra")
+    pixels, _, mapped = example("cluster.py")["agreement"].values()
+    assert mapped > pixels + 0.1
+
+
 def test_table(example, capsys):
     """Rows that reconstruct badly are malignant more often than rows are on the whole, unasked."""
     left = example("table.py")

@@ -47,7 +47,7 @@ def test_python_blocks_run(tmp_path, monkeypatch):
         for name, shape, dtype in re.findall(r"^(\w+) = .*# (\([\d, ]+\)) (\w+)", code, re.MULTILINE):
             assert (str(names[name].shape), str(names[name].dtype)) == (shape, dtype), name
             promised += 1
-    assert promised == 5
+    assert promised == 9
     assert names["figures"]["mse"] < 0.6 * names["figures"]["pca_mse"]
     assert (names["again"].transform(names["digits"].x) == names["own"].transform(names["digits"].x)).all()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from codeword.comparison import compare
     from codeword.data import Data, load
+    from codeword.detection import OutlierDetector
     from codeword.errors import CodewordError
     from codeword.estimator import AutoEncoder
     from codeword.evaluation import evaluate
@@ -46,6 +47,7 @@ _HOME = {
     "MLP": "networks",
     "Masked": "objectives",
     "Nested": "objectives",
+    "OutlierDetector": "detection",
     "PRESETS": "settings",
     "Reconstruction": "objectives",
     "Regularized": "objectives",
@@ -76,6 +78,7 @@ __all__ = [
     "Denoising",
     "Masked",
     "Nested",
+    "OutlierDetector",
     "Reconstruction",
     "Regularized",
     "Residual",

@@ -24,6 +24,7 @@ __all__ = [
     "Device",
     "Json",
     "LabelColumn",
+    "Labels",
     "Model",
     "Overwrite",
     "Parameter",
@@ -58,6 +59,10 @@ Source = Annotated[
 Split = Annotated[str, typer.Option(help="Which part of a source that has two: train or test.")]
 LabelColumn = Annotated[
     str | None, typer.Option(help="The column of a table that holds labels: it is left out of the rows.")
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(help="Labels from a file, one for each row: .npy, .csv, .txt or IDX.", metavar="FILE"),
 ]
 Size = Annotated[
     str | None,

@@ -10,6 +10,7 @@ import numpy as np
 
 from codeword.data import Data
 from codeword.estimator import AutoEncoder
+from codeword.evaluation.table import evaluation_table
 from codeword.mapping import map_codes
 from codeword.plots import reconstruction_figure
 from codeword.progress import Progress
@@ -33,8 +34,8 @@ def picture_reconstructions(ae: AutoEncoder, data: Data, rows: Sequence[int]) ->
     errors = -ae.score_samples(chosen)
     titles = [f"{row}\n{error:.4f}" for row, error in zip(rows, errors, strict=True)]
     shape = ae.sample_shape_
-    x = chosen.x.reshape(len(rows), *shape)
-    return reconstruction_figure(x, ae.reconstruct(x), titles=titles, sample_shape=shape, names=data.names)
+    x, x_hat = chosen.x.reshape(len(rows), *shape), ae.reconstruct(chosen)
+    return reconstruction_figure(x, x_hat, titles=titles, sample_shape=shape, names=data.names)
 
 
 def map_of(
@@ -50,35 +51,3 @@ def map_of(
     codes = ae.transform(replace(data, x=np.asarray(data.x[np.asarray(rows)]), y=None))
     with Progress(0, "map", verbose=verbose) as progress:
         return map_codes(codes, method=method, random_state=seed, progress=progress.upto)
-
-
-def evaluation_table(figures: dict[str, Any], what: str) -> str:
-    """The figures of `evaluate` for a person to read."""
-    k = figures["k"]
-    lines = [
-        f"{what}: {figures['n']:,} rows, {k} numbers each",
-        "",
-        f"{'':24}{'mean squared error':>20}{'variance kept':>16}",
-        _table_row("auto-encoder", figures["mse"], figures["explained_variance"]),
-    ]
-    if figures["pca_mse"] is not None:
-        lines.append(
-            _table_row(f"PCA with {k} components", figures["pca_mse"], figures["pca_explained_variance"])
-        )
-        lines += ["", _comparison(figures["mse"], figures["pca_mse"])]
-    return "\n".join(lines)
-
-
-def _table_row(name: str, error: float, kept: float | None) -> str:
-    share = "–" if kept is None else f"{100 * kept:.1f}%"
-    return f"{name:24}{error:>20.5g}{share:>16}"
-
-
-def _comparison(error: float, pca: float) -> str:
-    if error <= 0 or pca <= 0 or abs(error / pca - 1) < 0.005:
-        return "The auto-encoder and PCA keep the same."
-    if error < pca:
-        return f"The auto-encoder's error is {pca / error:.2f} times smaller than PCA's."
-    return (
-        f"PCA's error is {error / pca:.2f} times smaller than the auto-encoder's: train longer, or use PCA."
-    )

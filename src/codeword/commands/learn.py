@@ -8,12 +8,12 @@ import time
 import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeword.commands.common import Interrupted, app, load_rows
-from codeword.errors import ParameterError
+from codeword.commands.common import Interrupted, app, load_rows, open_model
+from codeword.errors import InputError, ParameterError
 from codeword.files import MODEL_FILES, check_free, check_own
 from codeword.options import (
     Json,
@@ -26,6 +26,10 @@ from codeword.options import (
     stem,
     with_parameters,
 )
+
+if TYPE_CHECKING:
+    from codeword.data import Data
+    from codeword.estimator import AutoEncoder
 
 __all__: list[str] = []
 
@@ -80,10 +84,13 @@ def train(
 
     Writes a model folder, which the other commands take.
     """
-    output = check_free(output or Path(stem(source) + ".ae"), overwrite=overwrite)
+    output = output or Path(stem(source) + ".ae")
+    checkpoint = output.with_name(output.name + ".checkpoint")
+    done = resume and not overwrite and output.is_dir() and not checkpoint.exists()
+    if not done:
+        check_free(output, overwrite=overwrite)
     if overwrite:
         check_own(output, MODEL_FILES, "a model folder")
-    checkpoint = output.with_name(output.name + ".checkpoint")
     from codeword.distributed import leave
     from codeword.estimator import AutoEncoder
     from codeword.settings import PRESETS
@@ -92,6 +99,12 @@ def train(
         raise ParameterError(f"--preset must be one of {', '.join(PRESETS)}. Got {preset!r} instead.")
     ae = AutoEncoder(**({**PRESETS[preset]} if preset else {}) | parameters, verbose=not quiet)
     data = load_rows(ae, source, split, label_column, size)
+    if done:
+        _check_trained(output, ae, data)
+        if not quiet:
+            print(f"{output} is trained already: there is nothing to resume", file=sys.stderr)
+        _report(output, open_model(output, "cpu"), len(data), 0.0, source, json_, True)
+        return
     started = time.perf_counter()
     with redirect_stdout(sys.stderr if json_ else sys.stdout), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what it would say of an interruption is said below
@@ -106,22 +119,40 @@ def train(
     leave()
     if not first:
         return
-    history = ae.history_
+    _report(output, ae, len(data), seconds, source, json_, quiet)
+
+
+def _report(
+    output: Path, ae: AutoEncoder, n: int, seconds: float, source: str, json_: bool, quiet: bool
+) -> None:
     if json_:
-        print(
-            json.dumps(
-                {
-                    "model": str(output),
-                    "n": len(data),
-                    "k": ae.n_components,
-                    "epochs": len(history),
-                    "train_loss": [row["train_loss"] for row in history],
-                    "validation_loss": [row["validation_loss"] for row in history],
-                    "seconds": round(seconds, 3),
-                }
-            )
-        )
+        figures = {
+            "model": str(output),
+            "n": n,
+            "k": ae.n_components,
+            "epochs": len(ae.history_),
+            "train_loss": [row["train_loss"] for row in ae.history_],
+            "validation_loss": [row["validation_loss"] for row in ae.history_],
+            "seconds": round(seconds, 3),
+        }
+        print(json.dumps(figures))
     elif not quiet:
         d = ae.n_features_in_
-        print(f"{output}: {d} → {ae.n_components} → {d}, trained on {len(data):,} rows in {seconds:.1f} s")
+        print(f"{output}: {d} → {ae.n_components} → {d}, trained on {n:,} rows in {seconds:.1f} s")
         print(f"next: codeword evaluate {output} {source}")
+
+
+def _check_trained(output: Path, ae: AutoEncoder, data: Data) -> None:
+    """Say in what a finished model is not the one that was asked for."""
+    from codeword.modelfolder import read_folder
+    from codeword.parameters import to_json
+
+    config = read_folder(output).config
+    asked, made = to_json(ae), config["parameters"]
+    differ = [name for name in asked if name not in ("device", "verbose") and asked[name] != made.get(name)]
+    rows = (len(data), list(data.sample_shape))
+    if differ or rows != (config["data"]["n"], config["data"]["sample_shape"]):
+        what = f"--{differ[0].replace('_', '-')} {made.get(differ[0])}" if differ else "other rows"
+        raise InputError(
+            f"{output} is trained already, with {what}: choose another name, or pass --overwrite"
+        )

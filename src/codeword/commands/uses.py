@@ -178,7 +178,7 @@ def traverse(
         figure = sample_figure(
             shown.reshape(-1, *ae.sample_shape_),
             columns=steps,
-            row_titles=[f"z{dimension}   {effect:.3g}" for dimension, effect in pairs][:dimensions],
+            row_titles=[f"z{dimension}   {effect:.4f}" for dimension, effect in pairs][:dimensions],
             sample_shape=ae.sample_shape_,
             names=columns(ae),
         )

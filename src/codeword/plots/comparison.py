@@ -300,7 +300,7 @@ def _ranking(measures: Sequence[tuple[str, list[Runs]]], k: int) -> Figure:
     errors = sorted(measures[0][1], key=lambda run: float(np.mean(run.values[k])))
     names = list(dict.fromkeys([run.name for run in (*errors, *(r for _, some in measures for r in some))]))
     heights = {name: len(names) - 1 - i for i, name in enumerate(names)}
-    figure = new_figure(2.2 * len(measures) + 1.3, 0.17 * len(names) + 0.7)
+    figure = new_figure(2.2 * len(measures) + 1.3, 0.17 * len(names) + 0.8)
     for i, (what, runs) in enumerate(measures):
         axes = figure.add_subplot(1, len(measures), i + 1)
         for run in runs:
@@ -308,7 +308,8 @@ def _ranking(measures: Sequence[tuple[str, list[Runs]]], k: int) -> Figure:
             height = heights[run.name]
             axes.hlines(height, low, high, color=run.colour, alpha=0.4, linewidth=3)
             axes.plot(mean, [height], run.marker, color=run.colour, markersize=4)
-        axes.set(xlabel=f"{what}, k = {k}", ylim=(-0.6, len(names) - 0.4))
+        axes.set(xlabel=what, ylim=(-0.6, len(names) - 0.4))
+        axes.set_title(f"k = {k}", loc="left", fontsize=7, pad=3)
         _scale_values(axes, "x", runs)
         axes.set_yticks(list(heights.values()), names if i == 0 else [""] * len(names))
         axes.tick_params(axis="y", length=0)

@@ -112,13 +112,8 @@ def sample_figure(
         if images is not None:
             return _image_grid(images, words)
         if is_table:
-            return _table_grid(_finite(x.reshape(len(x), size)), words, column_names(names, size))
-        return _curve_grid(_finite(as_curves(x, shape)), words)
-
-
-def _finite(values: NDArray[Any]) -> NDArray[np.float64]:
-    values = values.astype(np.float64)
-    return np.where(np.isfinite(values), values, np.nan)
+            return _table_grid(x.reshape(len(x), size).astype(np.float64), words, column_names(names, size))
+        return _curve_grid(as_curves(x, shape), words)
 
 
 def _range(values: NDArray[Any]) -> tuple[float, float]:
@@ -134,17 +129,17 @@ def _range(values: NDArray[Any]) -> tuple[float, float]:
 
 def _image_grid(images: NDArray[Any], words: Arrangement) -> Figure:
     low, high = _shades(images)
-    images = np.stack([_colours_of(image, low, high) for image in images])
-    images, fineness = _in_dots(images, words.columns)
-    height, width = (length // fineness for length in images.shape[1:3])
+    height, width, fineness = _cell_of(images.shape[1], images.shape[2], words.columns)
+    size = fineness * width, fineness * height
+    shown = [_resized(_colours_of(image, low, high), size) for image in images]
     grid = lay_out(words, width, height, gap=min(max(round(0.04 * min(width, height)), 3), 8))
     left, top = grid.lefts[0], grid.tops[0]
     right, bottom = grid.lefts[-1] + width, grid.tops[-1] + height
     grid.page.imshow(
-        _mosaic(images, grid, fineness),
+        _mosaic(shown, grid, fineness),
         extent=(left, right, bottom, top),
         aspect="auto",
-        interpolation="nearest" if fineness == 1 else "auto",
+        interpolation="auto",
     )
     return grid.figure
 
@@ -155,7 +150,7 @@ def _colours_of(image: NDArray[Any], low: float, high: float) -> NDArray[np.uint
     if shades.ndim == 2:
         shades = shades[..., None]
     if shades.shape[2] == 4:
-        opaque = shades[..., 3:] / 255
+        opaque = np.clip(shades[..., 3:] / 255, 0, 1)
         shades = shades[..., :3] * opaque + 255 * (1 - opaque)
     shades = np.where(np.isfinite(shades), np.clip(np.round(shades), 0, 255), 255)
     return np.broadcast_to(shades.astype(np.uint8), (*shades.shape[:2], 3))
@@ -170,28 +165,30 @@ def _shades(images: NDArray[Any]) -> tuple[float, float]:
     return low, high
 
 
-def _in_dots(images: NDArray[np.uint8], columns: int) -> tuple[NDArray[np.uint8], int]:
-    """Return images at the size they are shown in, and how many of their pixels go on a dot.
+def _cell_of(height: int, width: int, columns: int) -> tuple[int, int, int]:
+    """Return height and width of an image's cell in dots, and how many of its pixels go on a dot.
 
     A pixel becomes a square of dots. Images that are larger than their cell are made smaller, to two pixels a
     dot: a hundred photographs would otherwise become a file that no viewer opens.
     """
-    from PIL import Image
-
-    height, width = images.shape[1:3]
     wanted = min(max(900 / columns, 56), 220)
     scale = min(wanted / math.sqrt(height * width), WIDEST / columns / width, 800 / height)
     if scale >= 0.75:
         times = max(1, round(scale))
-        return images.repeat(times, axis=1).repeat(times, axis=2), 1
-    size = 2 * max(1, round(width * scale)), 2 * max(1, round(height * scale))
-    smaller = (Image.fromarray(image).resize(size, Image.Resampling.BOX) for image in images)
-    return np.stack([np.asarray(image) for image in smaller]), 2
+        return times * height, times * width, 1
+    return max(1, round(scale * height)), max(1, round(scale * width)), 2
 
 
-def _mosaic(images: NDArray[np.uint8], grid: Grid, fineness: int) -> NDArray[np.uint8]:
+def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return an image of this width and height: each of its pixels many times, or the mean of many."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+
+
+def _mosaic(images: Sequence[NDArray[np.uint8]], grid: Grid, fineness: int) -> NDArray[np.uint8]:
     """Return one image of all, white between them: an axes for each would take seconds."""
-    height, width = images.shape[1:3]
+    height, width = images[0].shape[:2]
     lefts, tops = (fineness * (np.array(edges) - edges[0]) for edges in (grid.lefts, grid.tops))
     mosaic = np.full((tops[-1] + height, lefts[-1] + width, 3), 255, np.uint8)
     for i, image in enumerate(images):
@@ -210,7 +207,7 @@ def _curve_grid(x: NDArray[np.float64], words: Arrangement) -> Figure:
     height = width // 2
     scale = height / (high - low) / (1 + 2 * MARGIN)
     ticks = _few_ticks(low, high)
-    if len(ticks) > 1 and (ticks[1] - ticks[0]) * scale < 18:
+    if len(ticks) > 1 and (ticks[1] - ticks[0]) * scale < 22:
         ticks = ticks[::2]
     labels = _numbers(ticks)
     label_width, label_height = text_size(labels)
