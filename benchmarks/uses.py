@@ -189,7 +189,7 @@ def cluster(options: Options) -> list[Row]:
                 n_neighbors=20, n_components=10, min_dist=0.0, random_state=seed, n_jobs=1
             ).fit_transform(codes)
         pixels = x.reshape(len(x), -1).astype(np.float32) / 255
-        judge("k-means on pixels", KMeans(10, n_init=3, random_state=seed).fit_predict(pixels))
+        judge("k-means on pixels", KMeans(10, n_init=1, random_state=seed).fit_predict(pixels))
         judge("k-means on codes", KMeans(10, n_init=10, random_state=seed).fit_predict(codes))
         judge("mixture on codes", GaussianMixture(10, n_init=3, random_state=seed).fit_predict(codes))
         judge(
@@ -209,7 +209,7 @@ def cluster(options: Options) -> list[Row]:
     return rows
 
 
-CLUSTERED: dict[str, object] = {}
+CLUSTERED = DEEP
 
 
 # -- detect -------------------------------------------------------------------------------------------------

@@ -242,7 +242,9 @@ def test_a_killed_process_goes_on_to_the_same_rows(do):
 def test_a_folder_that_is_there_is_gone_on_with_or_replaced(do, refused, rows):
     words = ["compare", "x.npy", "--k", "1,2", "--seeds", "1", *TINY]
     do(*words)
-    assert "x-comparison already exists: go on with it by resume=True (--resume)" in refused(*words)
+    assert "x-comparison already exists: go on with it by --resume, replace it by --overwrite" in refused(
+        *words
+    )
     out, _ = do(*words, "--resume")
     assert "k=1 seed 0: error" not in out
     assert "recommended" in out

@@ -58,10 +58,19 @@ LAYERS = """
     comparison.outcome
     comparison.runs
     comparison
+    pages.views pages.components pages.decoder
+    pages.content
+    pages.words
+    pages.report
+    pages
     showing
+    export.points export.pictures
+    export.parquet export.projector
+    export
     demo
     commands.common
-    commands.learn commands.codes commands.judge commands.detect commands.uses commands.choose
+    commands.learn commands.codes commands.judge commands.detect commands.uses commands.choose commands.pages
+    commands.export
     commands
     cli
 """

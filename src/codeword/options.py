@@ -267,6 +267,7 @@ def in_options(text: str) -> str:
     names = {p.name: p.option for p in parameters()}
     text = re.sub(r"The '(\w+)' parameter of AutoEncoder", lambda m: str(names.get(m[1], m[0])), text)
     text = text.replace("The 'method' parameter of map_codes", "--method")
+    text = re.sub(r"\b\w+=\w* \((--[^)]+)\)", r"\1", text)  # said in both ways: resume=True (--resume)
     return re.sub(r"\b(\w+)='(\w+)'", lambda m: f"{names[m[1]]} {m[2]}" if m[1] in names else m[0], text)
 
 

@@ -1,0 +1,367 @@
+"""All that a page shows of a model and its data, as plain arrays and texts."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword import __version__
+from codeword.data import Data
+from codeword.data.blocks import Selected, blocks
+from codeword.errors import DataError, ModelError
+from codeword.evaluation import evaluate
+from codeword.evaluation.labels import MOST_CLASSES, labels_of
+from codeword.generation import Traversal, traverse
+from codeword.mapping import map_codes
+from codeword.options import parameters
+from codeword.pages.views import View, view_of
+from codeword.parameters import to_json
+
+if TYPE_CHECKING:
+    from codeword.estimator import AutoEncoder
+
+__all__ = ["MOST_POINTS", "MOST_TRAVERSED", "Content", "Map", "Pairs", "gather"]
+
+MOST_POINTS = 100_000
+"""On a map that has to travel by mail."""
+
+MOST_PICTURED = 2_000
+SHOWN, WORST, SAMPLES = 12, 12, 48
+STEPS = 7
+MOST_TRAVERSED = 16
+
+Floats = NDArray[np.float32]
+Told = Callable[[int, int], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Samples and what the model makes of them.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n,), int64
+        Their numbers in the source.
+    x, x_hat : ndarray of shape (n, *sample_shape)
+        In the units of x.
+    off : ndarray of shape (n, d), float32
+        x - x_hat, in scaled units.
+    """
+
+    rows: NDArray[np.int64]
+    x: NDArray[Any]
+    x_hat: NDArray[Any]
+    off: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """Points on a plane, and what is known of each.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (m,), int64
+        Their numbers in the source.
+    plane : ndarray of shape (m, 2), float32
+    codes : ndarray of shape (m, k), float32
+    errors, pca : ndarray of shape (m,), float32
+        Mean squared errors in scaled units, of the model and of PCA.
+    labels : ndarray of shape (m,), int64 or float64, or None
+        Places in `classes`, -1 where there is no label; or quantities, where `classes` is empty.
+    classes : tuple of str
+    pictured : ndarray of shape (p,), int64
+        The points that have a picture, as places among the m, in no order, so that the first
+        few are as good a sample.
+    """
+
+    rows: NDArray[np.int64]
+    plane: Floats
+    codes: Floats
+    errors: Floats
+    pca: Floats
+    labels: NDArray[Any] | None
+    classes: tuple[str, ...]
+    pictured: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What a page shows.
+
+    Parameters
+    ----------
+    facts : list of (str, str)
+        What was trained on what, and how.
+    command : str
+        That trains such a model again.
+    history : list of dict
+        See `AutoEncoder.history_`.
+    figures : dict
+        What `evaluate` returns.
+    view : View
+    map : Map
+    pictures, shown, worst : Pairs
+        Of points on the map; drawn at random; with the largest errors, the largest first.
+    errors : ndarray of shape (n,), float32
+        Of all rows.
+    titles : dict of int to str
+        The labels of the rows in `shown` and `worst`, where they have one.
+    spread : ndarray of shape (1,) or (d,), float64
+        What one scaled unit of each value is in the units of x.
+    traversal : Traversal
+    samples : ndarray of shape (s, *sample_shape), or None where the model cannot draw any
+    left_out : list of str
+        What a reader might expect and does not find, and why.
+    """
+
+    source: str
+    n: int
+    k: int
+    facts: list[tuple[str, str]]
+    command: str
+    history: list[dict[str, Any]]
+    figures: dict[str, Any]
+    view: View
+    map: Map
+    pictures: Pairs
+    shown: Pairs
+    worst: Pairs
+    errors: Floats
+    titles: dict[int, str]
+    spread: NDArray[np.float64]
+    traversal: Traversal
+    samples: NDArray[Any] | None
+    left_out: list[str]
+
+
+def gather(
+    ae: AutoEncoder,
+    data: Data,
+    *,
+    source: str,
+    part: str = "",
+    options: Sequence[str] = (),
+    points: int = 2000,
+    method: Any = "auto",
+    seed: int = 0,
+    judging: Told | None = None,
+    mapping: Told | None = None,
+) -> Content:
+    """Collect what a page shows.
+
+    Parameters
+    ----------
+    ae : AutoEncoder
+        Fitted.
+    data : Data
+        Rows that fit it, with or without labels.
+    source, part : str
+        What the rows are called, and which part of them they are: "" where there are no parts.
+    options : sequence of str
+        With which they were read, on the command line: ``["--label-column", "kind"]``.
+    points : int, default=2000
+        How many rows go on the map, drawn at random; 0 for all.
+    method : str, default="auto"
+        See `map_codes`.
+    seed : int, default=0
+        Of everything that is drawn.
+    judging, mapping : callable, optional
+        Called as `f(done, total)` while the figures and the map are made.
+
+    Returns
+    -------
+    Content
+
+    Raises
+    ------
+    DataError, ParameterError
+        If the rows do not fit the model, or the map cannot be made.
+    """
+    left_out: list[str] = []
+    rng = np.random.default_rng(seed)
+    n = len(data)
+    errors = -ae.score_samples(data)
+    figures = _figures(ae, data, seed, judging, left_out)
+    there = _map(ae, data, errors, (points, method, seed), mapping, rng, left_out)
+    rows = np.sort(rng.choice(n, min(n, SHOWN), replace=False))
+    worst = np.argsort(-errors, kind="stable")[:WORST]
+    pictures = _pairs(ae, data, there.rows[there.pictured])
+    names = getattr(ae, "feature_names_in_", data.names)
+    view = view_of(ae.sample_shape_, ae.scaling_.kind, pictures.x, names)
+    known = ae.reference_.codes if ae.reference_ is not None else there.codes
+    what = f"{source} ({part})" if part else source
+    return Content(
+        source=what,
+        n=n,
+        k=ae.n_components,
+        facts=_facts(ae, what, n),
+        command=_command(ae, source, options),
+        history=list(ae.history_),
+        figures=figures,
+        view=view,
+        map=there,
+        pictures=pictures,
+        shown=_pairs(ae, data, rows),
+        worst=_pairs(ae, data, worst),
+        errors=errors,
+        titles=_titles(data, [*rows, *worst]),
+        spread=ae.scaling_.scale,
+        traversal=traverse(ae, known, steps=STEPS),
+        samples=_samples(ae, seed, left_out),
+        left_out=left_out,
+    )
+
+
+# -- parts --------------------------------------------------------------------------------------------------
+
+
+def _figures(
+    ae: AutoEncoder, data: Data, seed: int, told: Told | None, left_out: list[str]
+) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the names of columns have been checked
+        try:
+            return evaluate(ae, data, random_state=seed, progress=told)
+        except DataError as error:
+            if data.y is None:
+                raise
+            left_out.append(f"Labels are not judged: {error}.")
+            return evaluate(ae, data.x, random_state=seed, progress=told)
+
+
+def _map(
+    ae: AutoEncoder,
+    data: Data,
+    errors: Floats,
+    drawn: tuple[int, Any, int],
+    told: Told | None,
+    rng: np.random.Generator,
+    left_out: list[str],
+) -> Map:
+    points, method, seed = drawn
+    n = len(data)
+    wanted = min(points or n, n)
+    if wanted > MOST_POINTS:
+        left_out.append(f"The map holds {MOST_POINTS:,} of {wanted:,} samples, drawn at random.")
+    m = min(wanted, MOST_POINTS)
+    rows = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
+    codes = ae.transform(data[rows])
+    plane = map_codes(codes, method=method, random_state=seed, progress=told)
+    labels, classes = _labels(data, rows)
+    pictured = rng.permutation(m)[:MOST_PICTURED]
+    return Map(rows, plane, codes, errors[rows], _pca_errors(ae, data, rows), labels, classes, pictured)
+
+
+def _labels(data: Data, rows: NDArray[np.int64]) -> tuple[NDArray[Any] | None, tuple[str, ...]]:
+    """The label of some rows: places among classes, or quantities and no classes."""
+    if data.y is None:
+        return None, ()
+    try:
+        known = labels_of(data.y, len(data))
+    except DataError:
+        return None, ()
+    if known.fractional or len(known.names) > MOST_CLASSES:
+        values = np.asarray(data.y)
+        if values.dtype.kind in "iuf":
+            return values[rows].astype(np.float64), ()
+    if len(known.names) > MOST_CLASSES:
+        return None, ()
+    return known.index[rows], tuple(known.names)
+
+
+def _titles(data: Data, rows: list[Any]) -> dict[int, str]:
+    if data.y is None:
+        return {}
+    try:
+        known = labels_of(data.y, len(data))
+    except DataError:
+        return {}
+    return {int(row): known.names[known.index[row]] for row in rows if known.index[row] >= 0}
+
+
+def _pca_errors(ae: AutoEncoder, data: Data, rows: NDArray[np.int64]) -> Floats:
+    found = np.empty(len(rows), np.float32)
+    for start, block in blocks(Selected(data.x, rows)):
+        block = block.reshape(len(block), *ae.sample_shape_)
+        hat = ae.baseline_.inverse_transform(ae.baseline_.transform(block))
+        found[start : start + len(block)] = np.nan_to_num(np.nanmean(_off(ae, block, hat) ** 2, axis=1))
+    return found
+
+
+def _off(ae: AutoEncoder, x: NDArray[Any], x_hat: NDArray[Any]) -> Floats:
+    off: Floats = (ae.scaling_.forward(x) - ae.scaling_.forward(x_hat)).numpy()
+    return off
+
+
+def _pairs(ae: AutoEncoder, data: Data, rows: NDArray[np.int64]) -> Pairs:
+    x = np.asarray(data.x[rows]).reshape(len(rows), *ae.sample_shape_)
+    x_hat = ae.reconstruct(Data(x, names=data.names, missing=data.missing))
+    return Pairs(rows, x, x_hat, _off(ae, x, x_hat))
+
+
+def _samples(ae: AutoEncoder, seed: int, left_out: list[str]) -> NDArray[Any] | None:
+    try:
+        return ae.sample(SAMPLES, random_state=seed)
+    except ModelError as error:
+        left_out.append(f"There are no samples from the prior: {error}.")
+        return None
+
+
+# -- words --------------------------------------------------------------------------------------------------
+
+
+def _facts(ae: AutoEncoder, source: str, n: int) -> list[tuple[str, str]]:
+    given = to_json(ae)
+    shape = " × ".join(str(size) for size in ae.sample_shape_)
+    weights = sum(p.numel() for p in ae.network_.parameters())
+    epochs = f"{len(ae.history_):,}"
+    if ae.history_ and ae.history_[-1].get("seconds") is not None:
+        epochs += f" in {sum(row['seconds'] for row in ae.history_):.1f} s"
+    return [
+        ("Trained on", f"{ae.n_samples_:,} samples of {shape} numbers ({ae.dtype_})"),
+        ("Shown on", f"{source}, {n:,} samples"),
+        ("Code", f"{ae.n_components:,} numbers for {math.prod(ae.sample_shape_):,}"),
+        ("Network", f"{_text(given['network'])}, {weights:,} weights"),
+        ("Objective", _text(given["objective"])),
+        ("Scaling", ae.scaling_.kind),
+        ("Epochs", epochs),
+        ("Seed", str(ae.seed_)),
+        ("Made with", f"codeword {__version__}"),
+    ]
+
+
+def _text(value: Any) -> str:
+    """A parameter as it is written on the command line."""
+    if isinstance(value, dict):
+        if "name" not in value:
+            return "two torch modules of your own"
+        from codeword.networks import ARCHITECTURES
+        from codeword.objectives import OBJECTIVES
+
+        known: dict[str, Any] = {**ARCHITECTURES, **OBJECTIVES}
+        usual = to_json(known[value["name"]]())
+        changed = {k: v for k, v in value.items() if k != "name" and v != usual.get(k)}
+        inside = ", ".join(f"{k}={tuple(v) if isinstance(v, list) else v!r}" for k, v in changed.items())
+        return f"{value['name']}({inside})" if inside else str(value["name"])
+    return "none" if value is None else str(value)
+
+
+def _command(ae: AutoEncoder, source: str, options: Sequence[str]) -> str:
+    """The command that trains such a model again, with the seed that it had."""
+    given = to_json(ae) | {"random_state": ae.seed_}
+    words = ["codeword", "train", source, *options, "-o", "again.ae"]
+    for parameter in parameters():
+        value = given[parameter.name]
+        if parameter.name == "device" or (value == parameter.default and parameter.name != "n_components"):
+            continue
+        if isinstance(value, dict) and "name" not in value:
+            return f"# {_text(value)} are trained in Python: AutoEncoder(network=(encoder, decoder)).fit(x)"
+        words += [parameter.option, _text(value)]
+    return shlex.join(words)

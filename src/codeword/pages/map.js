@@ -1,0 +1,246 @@
+// The map of codes: what lies under the pointer, what is selected, and what the plane does to neighbours.
+"use strict";
+var codeword = window.codeword || (window.codeword = {});
+
+// The places of the `count` least of n distances, the least first.
+codeword.least = function (n, count, distance) {
+  const places = [], sizes = [];
+  for (let i = 0; i < n; i++) {
+    const size = distance(i);
+    if (places.length === count && size >= sizes[count - 1]) continue;
+    let at = places.length;
+    while (at > 0 && sizes[at - 1] > size) at--;
+    places.splice(at, 0, i);
+    sizes.splice(at, 0, size);
+    if (places.length > count) { places.pop(); sizes.pop(); }
+  }
+  return { places, sizes };
+};
+
+codeword.Map = class {
+  constructor(page) {
+    this.page = page;
+    const { points } = page.content;
+    Object.assign(this, points);
+    this.codes = codeword.numbers(points.codes, points.precision);
+    this.numbers = points.rows === null ? null : new Int32Array(codeword.bytes(points.rows));
+    this.pictured = new globalThis.Map(
+      Array.from(new Int32Array(codeword.bytes(points.pictured)), (place, i) => [place, i]));
+    this.source = page.model("points");
+    for (const name of ["x", "y", "error", "pca", "label"]) this[name] = this.source.get_column(name);
+    this.source.selected.properties.indices.change.connect(() => this.selected());
+    this.tip = document.body.appendChild(codeword.make("div", "tip"));
+    this.tip.hidden = true;
+    this.mouse = { x: 0, y: 0 };
+    document.addEventListener("pointermove", event => {
+      this.mouse = { x: event.clientX, y: event.clientY };
+    });
+  }
+
+  row(i) { return this.numbers === null ? i : this.numbers[i]; }
+
+  code(i) { return this.codes.subarray(i * this.k, (i + 1) * this.k); }
+
+  labelOf(i) {
+    if (!this.label) return null;
+    if (!this.classes.length) return codeword.short(this.label[i]);
+    return this.label[i] < 0 ? "no label" : this.classes[this.label[i]];
+  }
+
+  title(i) {
+    const label = this.labelOf(i);
+    const words = [`no. ${this.row(i).toLocaleString("en")}`];
+    if (label !== null) words.push(label);
+    return [...words, `error ${codeword.short(this.error[i])}`].join(" · ");
+  }
+
+  // Data to pixels, whichever axes a plot has; the corner does not matter for distances.
+  scales(plot) {
+    const along = (range, scale, size) => {
+      const bend = scale.type === "LogScale" ? Math.log : Number;
+      const unit = size / (bend(range.end) - bend(range.start));
+      return value => bend(value) * unit;
+    };
+    return [along(plot.x_range, plot.x_scale, plot.inner_width),
+      along(plot.y_range, plot.y_scale, plot.inner_height)];
+  }
+
+  // The point at a place of a plot, if there is one within `reach` pixels.
+  at(plot, event, reach) {
+    const [xs, ys] = plot.name === "map" ? [this.x, this.y] : [this.pca, this.error];
+    const [fx, fy] = this.scales(plot);
+    const x = fx(event.x), y = fy(event.y);
+    const { places, sizes } = codeword.least(this.n, 1, i => Math.hypot(fx(xs[i]) - x, fy(ys[i]) - y));
+    return sizes[0] <= reach ? places[0] : null;
+  }
+
+  inside(plot, event) {
+    const within = (range, v) => v >= range.start && v <= range.end;
+    return within(plot.x_range, event.x) && within(plot.y_range, event.y);
+  }
+
+  move(plot, event) {
+    if (!this.inside(plot, event)) return this.leave();
+    const i = this.at(plot, event, 8);
+    this.hover(i);
+    if (plot.name === "map") this.decodeAt(event.x, event.y);
+  }
+
+  leave() { this.tip.hidden = true; }
+
+  // The sample and its reconstruction, or what the page's decoder makes of its code where it has no picture.
+  picture(i) {
+    const at = this.pictured.get(i);
+    if (at !== undefined) return this.page.albums.pictures.draw(at);
+    if (!this.page.decoder) return [codeword.make("p", "note", "no picture of it in this file")];
+    const place = codeword.make("div", "tile");
+    this.page.view.show(place, this.page.decoder.run(this.code(i)), "reconstruction");
+    place.append(codeword.make("figcaption", "", "reconstruction"));
+    return [place];
+  }
+
+  hover(i) {
+    this.tip.hidden = i === null;
+    if (i === null) { this.hovered = null; return; }
+    if (this.hovered !== i) {
+      const pictures = codeword.make("div", "tiles");
+      pictures.append(...this.picture(i));
+      this.tip.replaceChildren(pictures, codeword.make("p", "", this.title(i)));
+      this.hovered = i;
+    }
+    const { offsetWidth: width, offsetHeight: height } = this.tip;
+    const { x, y } = this.mouse;
+    this.tip.style.left = `${Math.max(4, x + 16 + width < innerWidth ? x + 16 : x - width - 16)}px`;
+    this.tip.style.top = `${Math.max(4, Math.min(y + 16, innerHeight - height - 8))}px`;
+  }
+
+  // -- decoding where there is no point -----------------------------------------------------------------
+
+  // The codes of the points nearest to a place, each weighted by one over its squared distance (Shepard
+  // 1968); the confidence is one as near to a point as points are to each other, and falls with the square.
+  codeAt(x, y) {
+    const count = Math.min(8, this.n);
+    const near = codeword.least(this.n, count, i => (this.x[i] - x) ** 2 + (this.y[i] - y) ** 2);
+    const code = new Float64Array(this.k);
+    const tiny = (this.spacing * 1e-3) ** 2;
+    let total = 0;
+    near.places.forEach((i, j) => {
+      const weight = 1 / (near.sizes[j] + tiny);
+      total += weight;
+      const own = this.code(i);
+      for (let c = 0; c < this.k; c++) code[c] += weight * own[c];
+    });
+    return { code: code.map(v => v / total), confidence: Math.min(1, this.spacing ** 2 / near.sizes[0]) };
+  }
+
+  decodeAt(x, y) {
+    const card = document.getElementById("mouse");
+    if (!card || !this.page.decoder) return;
+    const { code, confidence } = this.codeAt(x, y);
+    const place = card.querySelector(".decoded");
+    this.page.view.show(place, this.page.decoder.run(code), "decoded under the mouse");
+    place.style.opacity = 0.2 + 0.8 * confidence;
+    card.querySelector("meter").value = confidence;
+    card.querySelector(".confidence").textContent = confidence >= 0.995 ? "codes lie close by"
+      : `confidence ${confidence < 0.01 ? "below 1" : Math.round(100 * confidence)} %`;
+  }
+
+  // -- selection ------------------------------------------------------------------------------------------
+
+  tap(plot, event) {
+    const i = this.inside(plot, event) ? this.at(plot, event, 14) : null;
+    this.select(i === null ? [] : [i]);
+  }
+
+  select(indices) { this.source.selected.indices = indices; }
+
+  neighbours(i) {
+    const count = Math.min(10, this.n - 1);
+    const own = this.code(i), k = this.k, codes = this.codes;
+    const distance = j => {
+      if (j === i) return Infinity;
+      let sum = 0;
+      for (let c = 0, at = j * k; c < k; c++) sum += (codes[at + c] - own[c]) ** 2;
+      return sum;
+    };
+    const inCodes = codeword.least(this.n, count, distance).places;
+    const onMap = codeword.least(this.n, count, j => j === i ? Infinity
+      : (this.x[j] - this.x[i]) ** 2 + (this.y[j] - this.y[i]) ** 2).places;
+    return { inCodes, kept: inCodes.filter(j => onMap.includes(j)) };
+  }
+
+  selected() {
+    const chosen = Array.from(this.source.selected.indices);
+    const place = document.querySelector("#chosen .content");
+    const one = chosen.length === 1 ? chosen[0] : null;
+    const found = one === null || this.n < 2 ? { inCodes: [], kept: [] } : this.neighbours(one);
+    this.overlay(one, found);
+    if (one !== null) {
+      place.replaceChildren(...this.about(one, found));
+      this.page.slideTo(this.code(one));
+    } else if (chosen.length) {
+      place.replaceChildren(...this.many(chosen));
+    } else {
+      place.replaceChildren(codeword.make("p", "note", place.dataset.empty));
+    }
+  }
+
+  overlay(one, { inCodes, kept }) {
+    const to = name => inCodes.map(j => this[name][j]);
+    const colours = inCodes.map(j => kept.includes(j) ? "#228833" : "#CC3311");
+    this.page.model("links").data = {
+      x0: inCodes.map(() => this.x[one]), y0: inCodes.map(() => this.y[one]),
+      x1: to("x"), y1: to("y"), colour: colours,
+    };
+    this.page.model("chosen").data = one === null ? { x: [], y: [] } : { x: [this.x[one]], y: [this.y[one]] };
+  }
+
+  about(i, { inCodes, kept }) {
+    const pictures = codeword.make("div", "tiles");
+    pictures.append(...this.picture(i));
+    const parts = [codeword.make("p", "title", this.title(i)), pictures];
+    if (inCodes.length) {
+      const text = `${kept.length} of its ${inCodes.length} nearest codes are also among the `
+        + `${inCodes.length} nearest points on the map:`;
+      parts.push(codeword.make("p", "preserved", text), this.strip(inCodes, kept));
+    }
+    return parts;
+  }
+
+  many(chosen) {
+    const mean = chosen.reduce((sum, i) => sum + this.error[i], 0) / chosen.length;
+    const text = `${chosen.length.toLocaleString("en")} samples, mean error ${codeword.short(mean)}`;
+    const parts = [codeword.make("p", "title", text)];
+    if (this.classes.length) {
+      const counts = new globalThis.Map();
+      for (const i of chosen) counts.set(this.labelOf(i), (counts.get(this.labelOf(i)) || 0) + 1);
+      const most = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 6);
+      parts.push(codeword.make("p", "", most.map(([name, count]) => `${name}: ${count}`).join(", ")));
+    }
+    return [...parts, this.strip(chosen.slice(0, 30), null)];
+  }
+
+  // Small pictures in a row; each selects its point.
+  strip(places, kept) {
+    const strip = codeword.make("div", "strip");
+    for (const j of places) {
+      const at = this.pictured.get(j);
+      const button = codeword.make("button", kept === null ? "" : kept.includes(j) ? "kept" : "torn");
+      button.type = "button";
+      button.title = this.title(j);
+      const { kind } = this.page.view;
+      if (at !== undefined && kind !== "table") {
+        button.append(...this.page.albums.pictures.draw(at, true));
+      } else if (this.page.decoder && kind !== "table") {
+        const place = codeword.make("div");
+        this.page.view.show(place, this.page.decoder.run(this.code(j)), "reconstruction");
+        button.append(...place.childNodes);
+      } else {
+        button.append(codeword.make("span", "", this.row(j)));
+      }
+      button.addEventListener("click", () => this.select([j]));
+      strip.append(button);
+    }
+    return strip;
+  }
+};

@@ -1,0 +1,234 @@
+"""What a report says: headings, tables and sentences, from figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword import __version__
+from codeword.data.common import listed
+from codeword.evaluation.views import VIEWS
+from codeword.pages.components import QUANTITY, class_colours
+from codeword.pages.content import MOST_TRAVERSED, Content, Pairs
+
+__all__ = ["SLIDERS", "words_of"]
+
+SLIDERS = 24
+"""At most so many are in a page."""
+
+ABSENT = "–"
+COLUMNS = 12
+CHANGED = 5
+"""Columns of a table shown for each number of a code."""
+
+
+def words_of(content: Content) -> dict[str, Any]:
+    """All texts of the page, as its template asks for them; none of them escaped yet."""
+    figures, there = content.figures, content.map
+    columns, table = _table(figures)
+    quantity = there.labels is not None and not there.classes
+    return {
+        "title": f"{content.source}: {math.prod(content.view.shape):,} numbers in {content.k:,}",
+        "lead": _lead(figures),
+        "tiles": list(_tiles(figures)),
+        "facts": content.facts,
+        "command": content.command,
+        "version": __version__,
+        "kind": content.view.kind,
+        "n": content.n,
+        "shown": _cells(content, content.shown),
+        "worst": _cells(content, content.worst),
+        "has_labels": there.labels is not None,
+        "legend": list(zip(there.classes, class_colours(len(there.classes)), strict=True)),
+        "label_range": _range(there.labels) if quantity and there.labels is not None else None,
+        "error_range": _range(there.errors),
+        "ramp": QUANTITY[::8],
+        "columns": columns,
+        "table": table,
+        "about_figures": _about_figures(figures),
+        "about_map": _about_map(content),
+        "about_sliders": _about_sliders(content),
+        "about_traversal": _about_traversal(content),
+        "walks": list(_walks(content)),
+        "sampled": 0 if content.samples is None else len(content.samples),
+        "sample_names": list(content.view.names[:COLUMNS]),
+        "sample_rows": _sample_rows(content),
+        "health": " ".join(_health(figures["latent"], content.k)),
+    }
+
+
+def short(value: float | None, digits: int = 4) -> str:
+    """So many digits that count."""
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    return f"{value:.{digits}g}"
+
+
+# -- figures ------------------------------------------------------------------------------------------------
+
+
+def _lead(figures: dict[str, Any]) -> str:
+    error, pca = figures["mse"], figures["pca_mse"]
+    begin = f"The mean squared error of the auto-encoder is {short(error)}"
+    if figures["explained_variance"] is not None:
+        begin = f"The auto-encoder keeps {figures['explained_variance']:.1%} of the variance"
+    if not error or not pca:
+        return f"{begin}."
+    if abs(error / pca - 1) < 0.005:
+        return f"{begin}, as much as PCA with as many numbers."
+    if error < pca:
+        return f"{begin}; its error is {pca / error:.2f} times smaller than that of PCA with as many numbers."
+    worse = f"PCA with as many numbers has an error {error / pca:.2f} times smaller"
+    return f"{begin}; {worse}: train longer, or use PCA."
+
+
+def _tiles(figures: dict[str, Any]) -> Iterator[dict[str, str]]:
+    yield {"value": short(figures["mse"]), "name": "mean squared error, scaled units"}
+    yield {"value": short(figures["pca_mse"]), "name": "the same of PCA"}
+    yield {"value": short(figures["worst_decile_mse"]), "name": "of the worst tenth"}
+    if figures["trustworthiness"] is not None:
+        yield {"value": f"{figures['trustworthiness']:.3f}", "name": "trustworthiness of codes"}
+    if figures["knn_accuracy"] is not None:
+        yield {"value": f"{figures['knn_accuracy']:.1%}", "name": "labels by 5 nearest codes"}
+
+
+def _table(figures: dict[str, Any]) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """The names of the columns, and lines of a name and a cell each."""
+
+    def line(name: str, key: str, percent: bool, inside: str | None = None) -> tuple[str, list[str]]:
+        cells = []
+        for view in VIEWS:
+            value = figures.get(view + key)
+            value = value.get(inside) if inside and value else None if inside else value
+            cells.append(ABSENT if value is None else f"{value:.1%}" if percent else short(value))
+        return name, cells
+
+    lines = [
+        line("mean squared error", "mse", False),
+        line("of the worst tenth", "worst_decile_mse", False),
+        line("variance kept", "explained_variance", True),
+        line("trustworthiness", "trustworthiness", False),
+    ]
+    if figures["classes"] is not None:
+        lines += [
+            line("5 nearest neighbours", "knn_accuracy", True),
+            line("linear probe", "linear_accuracy", True),
+            line("k-means accuracy", "clustering", True, "accuracy"),
+            line("k-means NMI", "clustering", False, "nmi"),
+        ]
+    names = ["auto-encoder", "PCA", "raw data"]
+    used = [i for i in range(3) if any(cells[i] != ABSENT for _, cells in lines)]
+    return [names[i] for i in used], [(name, [cells[i] for i in used]) for name, cells in lines]
+
+
+def _about_figures(figures: dict[str, Any]) -> str:
+    text = (
+        f"As codeword evaluate gives them, of {figures['n']:,} samples; PCA has {figures['k']:,} components "
+        "and was fitted on the rows the model was trained on. Errors are in scaled units."
+    )
+    if figures["classes"] is not None:
+        text += (
+            f" Labels: {figures['classes']:,} classes in {figures['labelled_rows']:,} samples, told from "
+            "codes in five-fold cross-validation."
+        )
+    return text
+
+
+def _health(latent: dict[str, Any], k: int) -> Iterator[str]:
+    unused = latent["unused_dimensions"]
+    if unused:
+        yield f"{len(unused):,} of {k:,} numbers of the code are unused: {listed(f'z{i}' for i in unused)}."
+    else:
+        yield (
+            "The one number of the code is in use."
+            if k == 1
+            else f"All {k:,} numbers of the code are in use."
+        )
+    if latent["max_correlation"] is not None and latent["most_correlated"] is not None:
+        one, other = latent["most_correlated"]
+        alike = latent["max_correlation"]
+        yield f"The two most alike are z{one} and z{other}, with a correlation of {alike:.2f}."
+    if latent.get("kl_per_dimension"):
+        yield f"A code is {sum(latent['kl_per_dimension']):.1f} nats from the prior (KL)."
+    use = latent.get("codebook_use")
+    if use:
+        yield f"{sum(use) / len(use):.0%} of the codebook is in use."
+
+
+# -- samples ------------------------------------------------------------------------------------------------
+
+
+def _cells(content: Content, pairs: Pairs) -> list[dict[str, str]]:
+    return [
+        {
+            "title": f"no. {row:,}",
+            "error": short(float(content.errors[row]), 3),
+            "label": content.titles.get(int(row), ""),
+        }
+        for row in pairs.rows
+    ]
+
+
+def _range(values: NDArray[Any]) -> tuple[str, str]:
+    known = values[np.isfinite(values)]
+    low, high = np.percentile(known, [2, 98]) if len(known) else (0.0, 0.0)
+    return short(float(low)), short(float(high))
+
+
+def _about_map(content: Content) -> str:
+    m = len(content.map.rows)
+    drawn = "all samples" if m == content.n else f"{m:,} of {content.n:,} samples, drawn at random"
+    return (
+        f"The codes of {drawn}. Lines go from the selected point to its nearest codes: green where the map "
+        "keeps them near, red where it tears them away. Ctrl and the wheel zoom."
+    )
+
+
+def _about_sliders(content: Content) -> str:
+    text = (
+        "The number that changes the reconstruction most comes first. Selecting a point sets all of them to "
+        "its code."
+    )
+    hidden = content.k - SLIDERS
+    return text + (f" {hidden:,} more are left as they are." if hidden > 0 else "")
+
+
+def _about_traversal(content: Content) -> str:
+    text = (
+        "One number at a time goes from its 2nd to its 98th percentile, the others stay. The effect is the "
+        "mean squared change of what is decoded."
+    )
+    hidden = len(content.traversal.dimensions) - MOST_TRAVERSED
+    return text + (f" The {hidden:,} of least effect are not shown." if hidden > 0 else "")
+
+
+def _walks(content: Content) -> Iterator[dict[str, Any]]:
+    walk = content.traversal
+    steps = walk.values.shape[1]
+    for i, dimension in enumerate(walk.dimensions[:MOST_TRAVERSED]):
+        found: dict[str, Any] = {
+            "dimension": int(dimension),
+            "effect": short(float(walk.effects[i]), 3),
+            "places": list(range(i * steps, (i + 1) * steps)),
+        }
+        if content.view.kind == "table":
+            rows = walk.rows[i].reshape(steps, -1)
+            moved = np.ptp(rows, axis=0) / content.spread
+            most = np.argsort(-moved, kind="stable")[:CHANGED]
+            found["steps"] = [f"{value:.2f}" for value in walk.values[i]]
+            found["columns"] = [(content.view.names[c], _texts(rows[:, c])) for c in most]
+        yield found
+
+
+def _sample_rows(content: Content) -> list[list[str]]:
+    if content.view.kind != "table" or content.samples is None:
+        return []
+    return [_texts(row.ravel()[:COLUMNS]) for row in content.samples[:COLUMNS]]
+
+
+def _texts(values: Sequence[float] | NDArray[Any]) -> list[str]:
+    return [short(float(value)) for value in values]

@@ -1,0 +1,258 @@
+"""`codeword report` in a browser: opened as a file, looked at, and used."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codeword import MLP, AutoEncoder, Data, load, neighbors
+from codeword.pages.content import gather
+from codeword.pages.decoder import program_of
+from codeword.pages.report import make_report
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BAD = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: codeword[test]")
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"no browser is here: none of {', '.join(BROWSERS)}")
+    with api.sync_playwright() as play:
+        # Chromium's own sandbox does not start for root, as whom tests run in containers.
+        options = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
+        opened = play.chromium.launch(executable_path=path, args=options)
+        yield opened
+        opened.close()
+
+
+class Opened:
+    """A page, and all that it asked for and complained of."""
+
+    def __init__(self, browser, file: Path, **options):
+        self.context = browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | options))
+        self.page = self.context.new_page()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on(
+            "console",
+            lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None,
+        )
+        self.page.goto(file.as_uri())
+        self.page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
+
+    def run(self, script, argument=None):
+        return self.page.evaluate(script, argument)
+
+    def point(self, i):
+        """Where point `i` of the map is on the screen."""
+        self.page.locator(".plot").scroll_into_view_if_needed()
+        x, y = self.run(
+            """i => {
+                const { map } = codeword.page;
+                const view = Bokeh.index.find_one_by_id(codeword.page.model("map").id);
+                const box = view.canvas_view.el.getBoundingClientRect();
+                return [box.left + view.frame.x_scale.compute(map.x[i]),
+                        box.top + view.frame.y_scale.compute(map.y[i])];
+            }""",
+            i,
+        )
+        return x, y
+
+    def pixels(self, selector):
+        """The grey levels of a canvas, (height, width)."""
+        size, data = self.run(
+            """selector => {
+                const canvas = document.querySelector(selector), { width, height } = canvas;
+                const context = canvas.getContext("2d");
+                return [[height, width], Array.from(context.getImageData(0, 0, width, height).data)];
+            }""",
+            selector,
+        )
+        return np.array(data).reshape(*size, 4)[..., 0]
+
+
+@pytest.fixture(scope="module")
+def digits_page(model, tmp_path_factory):
+    """60 digits in a file, and their content."""
+    test = load("digits", "test")
+    content = gather(model, Data(test.x[:60], test.y[:60]), source="digits", method="pca")
+    return make_report(model, content).save(tmp_path_factory.mktemp("page") / "digits.html"), content
+
+
+@pytest.fixture(scope="module")
+def digits_open(browser, digits_page):
+    """The file of digits, opened once: what a test selects, the next one may find selected."""
+    opened = Opened(browser, digits_page[0])
+    yield opened
+    opened.context.close()
+
+
+def test_it_opens_as_a_file_and_asks_nothing_of_anybody(digits_open, digits_page):
+    assert [url for url in digits_open.requests if not url.startswith("data:")] == [digits_page[0].as_uri()]
+    assert digits_open.complaints == []
+    for name in ("map", "errors", "dimensions", "history"):
+        box = digits_open.page.locator(f"#of-{name}").bounding_box()
+        assert box["width"] > 300
+        assert box["height"] > 200
+
+
+def test_a_request_would_not_leave_the_page(browser, digits_page):
+    opened = Opened(browser, digits_page[0])
+    refused = opened.run("() => fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'refused')")
+    assert refused == "refused"
+    assert any("Content Security Policy" in said for said in opened.complaints)
+    opened.context.close()
+
+
+def test_hovering_shows_the_sample_and_its_reconstruction(digits_open, digits_page, model):
+    _, content = digits_page
+    i = 7
+    digits_open.page.mouse.move(*digits_open.point(i))
+    tip = digits_open.page.locator(".tip")
+    tip.wait_for(state="visible")
+    row, error = content.map.rows[i], content.map.errors[i]
+    assert tip.inner_text().startswith("sample")
+    assert f"no. {row} · {content.map.classes[content.map.labels[i]]} · error {error:.4g}" in tip.inner_text()
+    x = load("digits", "test").x[row]
+    np.testing.assert_array_equal(digits_open.pixels(".tip figure:nth-child(1) canvas"), np.rint(255 * x))
+    shown = digits_open.pixels(".tip figure:nth-child(2) canvas")
+    np.testing.assert_array_equal(shown, np.rint(255 * model.reconstruct(x[None])[0]).clip(0, 255))
+
+
+def test_a_slider_changes_the_picture_which_is_that_of_python(digits_open, model):
+    before = digits_open.pixels("#decoded canvas")
+    codes = []
+    for share in (0.1, 0.9):
+        for slider in digits_open.page.locator("#sliders input").all():
+            slider.evaluate(
+                """(input, share) => {
+                    input.value = +input.min + share * (input.max - input.min);
+                    input.dispatchEvent(new Event("input"));
+                }""",
+                share,
+            )
+        codes.append(digits_open.run("() => Array.from(codeword.page.current)"))
+        expected = 255 * model.inverse_transform([codes[-1]])[0]
+        shown = digits_open.pixels("#decoded canvas")
+        assert np.abs(shown - before).max() > 20
+        assert np.abs(shown - expected).max() <= 1
+    assert codes[0] != codes[1]
+
+
+def test_under_the_mouse_is_the_code_of_the_point_and_less_sure_where_nothing_is(
+    digits_open, digits_page, model
+):
+    _, content = digits_page
+    far = digits_open.run(
+        """() => {
+            const { x_range, y_range } = codeword.page.model("map");
+            return codeword.page.map.codeAt(x_range.end + 9, y_range.end + 9).confidence;
+        }"""
+    )
+    x, y = (float(value) for value in content.map.plane[3])
+    near = digits_open.run("([x, y]) => codeword.page.map.codeAt(x, y)", [x, y])
+    code = [near["code"][str(i)] for i in range(5)] if isinstance(near["code"], dict) else near["code"]
+    np.testing.assert_allclose(code, content.map.codes[3], atol=0.02)
+    assert near["confidence"] == 1
+    assert far < 0.1
+    digits_open.page.mouse.move(*digits_open.point(3))
+    shown = digits_open.pixels("#mouse canvas")
+    expected = 255 * model.inverse_transform(content.map.codes[3:4])[0]
+    assert np.abs(shown - expected).max() <= 8  # the mouse is within a pixel of the point
+
+
+def test_a_tap_draws_the_true_neighbours(digits_open, digits_page):
+    _, content = digits_page
+    i = 11
+    digits_open.page.mouse.click(*digits_open.point(i))
+    digits_open.page.wait_for_selector("#chosen .preserved")
+    places = digits_open.run("() => codeword.page.map.source.selected.indices")
+    assert len(places) == 1
+    chosen = places[0]
+    inside, _ = neighbors(content.map.codes, [chosen], 10)
+    on_map, _ = neighbors(content.map.plane, [chosen], 10)
+    drawn = digits_open.run("() => Array.from(codeword.page.model('links').data.x1)")
+    np.testing.assert_allclose(np.sort(drawn), np.sort(content.map.plane[inside[0], 0]), rtol=1e-5)
+    kept = len(set(inside[0]) & set(on_map[0]))
+    said = digits_open.page.locator("#chosen .preserved").inner_text()
+    assert said.startswith(f"{kept} of its 10 nearest codes")
+    current = digits_open.run("() => Array.from(codeword.page.current)")
+    np.testing.assert_allclose(current, content.map.codes[chosen], rtol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_the_decoder_in_the_page_is_that_of_python(digits_open, precision):
+    """Every kind of layer, with weights that matter: those of a network that starts at random."""
+    x = load("digits", "test").x[:50]
+    for network in (
+        MLP(hidden=(12,), activation="silu", linear_skip=False),
+        MLP(hidden=(12, 9), activation="gelu", norm="layer", linear_skip=False),
+        MLP(hidden=(12,), activation="leaky_relu", norm="batch", linear_skip=False),
+        MLP(hidden=(12,), activation="tanh", tied=True),
+        MLP(hidden=(12,), activation="relu"),
+    ):
+        ae = AutoEncoder(3, network=network, epochs=2, random_state=0, device="cpu").fit(x)
+        codes = 2 * ae.transform(x[:8])
+        program = program_of(ae, codes)
+        rows = digits_open.run(
+            """([packed, codes]) => {
+                const decoder = new codeword.Decoder(packed);
+                return codes.map(code => Array.from(decoder.run(code)));
+            }""",
+            [program.packed(precision), codes.tolist()],
+        )
+        np.testing.assert_allclose(rows, program.run(codes, precision), atol=2e-6)
+        if precision == "float32":
+            np.testing.assert_allclose(rows, ae.inverse_transform(codes).reshape(8, -1), atol=2e-6)
+
+
+def test_colours_change_from_labels_to_errors(digits_open):
+    complaints = list(digits_open.complaints)  # reading pixels back, as tests do, is one
+    digits_open.page.select_option("#colour", "error")
+    glyph = "() => codeword.page.model('map').renderers[0].glyph.fill_color.field"
+    assert digits_open.run(glyph) == "error"
+    assert digits_open.page.locator('.legend[data-of="error"]').is_visible()
+    assert not digits_open.page.locator('.legend[data-of="label"]').is_visible()
+    assert digits_open.complaints == complaints
+
+
+def test_tables_on_a_phone_in_the_dark(browser, curve, tmp_path):
+    names = (BAD, "a column whose name is far too long for the width of a phone", *"cdefghij")
+    labels = np.array([BAD, "another label that goes on and on until nobody reads it any more"])
+    ae = AutoEncoder(2, network=MLP(hidden=(8,)), epochs=2, random_state=0, device="cpu")
+    ae.fit(Data(curve[:80], names=names))
+    data = Data(curve[:80], labels[np.arange(80) % 2], names)
+    file = make_report(ae, gather(ae, data, source=f"{BAD}.csv", method="pca")).save(tmp_path / "t.html")
+    opened = Opened(
+        browser, file, viewport={"width": 390, "height": 844}, color_scheme="dark", has_touch=True
+    )
+    assert opened.complaints == []
+    assert opened.run("document.documentElement.scrollWidth") <= 390
+    opened.page.mouse.move(*opened.point(2))
+    tip = opened.page.locator(".tip")
+    tip.wait_for(state="visible")
+    assert tip.locator("tr").count() == 8
+    assert opened.page.locator("img").count() == 0
+    assert BAD in opened.page.locator("h1").inner_text()
+    opened.context.close()
+
+
+def test_two_samples_and_no_labels(browser, model, tmp_path):
+    data = replace(load("digits", "test")[:2], y=None)
+    file = make_report(model, gather(model, data, source="two")).save(tmp_path / "two.html")
+    opened = Opened(browser, file)
+    opened.run("codeword.page.map.select([0])")
+    assert "1 of its 1 nearest codes" in opened.page.locator("#chosen").inner_text()
+    assert opened.complaints == []
+    opened.context.close()
