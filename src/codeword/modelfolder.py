@@ -4,7 +4,7 @@
 
     digits.ae/
       config.json          parameters, library version, the shape and names of the data, the scaling
-      weights.safetensors  every tensor
+      weights.safetensors  every tensor; codes and errors of some rows trained on, and of rows held out
       history.jsonl        one line an epoch
       README.md            what it is, in words and figures
 """
