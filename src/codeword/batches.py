@@ -7,6 +7,7 @@ the size of the file.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import os
@@ -60,6 +61,10 @@ class Batches(Protocol):
         """
         ...
 
+    def alone(self) -> Batches:
+        """The same rows, walked over by one process."""
+        ...
+
 
 class ResidentBatches:
     """Rows that lie on the device as one tensor: a batch is an index, no loader and no worker.
@@ -100,6 +105,12 @@ class ResidentBatches:
             if not len(mine):
                 yield torch.empty(0, self.rows.shape[1], device=self.rows.device), 0.0
 
+    def alone(self) -> ResidentBatches:
+        """See `Batches.alone`."""
+        other = copy.copy(self)
+        other.world = World()
+        return other
+
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
         """The same rows, unshuffled, on every process."""
         order = torch.arange(self.n, device=self.rows.device) if self.chosen is None else self.chosen
@@ -130,6 +141,12 @@ class StreamedBatches:
         self.per_window = max(1, block_length(x, WINDOW_BYTES) // length)
         self.n = sum(b - a for a, b in self.blocks)
         self.d = math.prod(x.shape[1:])
+
+    def alone(self) -> StreamedBatches:
+        """See `Batches.alone`."""
+        other = copy.copy(self)
+        other.world = World()
+        return other
 
     def _mine(self, order: list[int], rank: int) -> list[int]:
         return order[rank :: self.world.size]

@@ -53,12 +53,12 @@ class Reference:
         held_out: ResidentBatches | None,
         seed: int,
     ) -> Reference:
-        """Pass rows, drawn by the seed, through a model."""
+        """Pass rows, drawn by the seed, through a model: the same on every process."""
         most = max(1, min(MOST_ROWS, MOST_VALUES // k))
         size = max(1, min(1024, (1 << 23) // train.d))
         parts: list[Array] = []
         for rows in (
-            (x for x, _ in train.epoch(seed, size)),
+            (x for x, _ in train.alone().epoch(seed, size)),
             held_out.in_order(size) if held_out is not None else iter(()),
         ):
             codes, errors = [np.zeros((0, k), np.float32)], [np.zeros(0, np.float32)]
