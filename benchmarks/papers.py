@@ -201,7 +201,7 @@ def generation(options: Options) -> list[Row]:
         return frechet(features(images), real)
 
     plain, cost = fit(options, x, 40, network=MLP((512, 256)), objective="regularized", n_components=16)
-    variational, _ = fit(
+    variational, vae_cost = fit(
         options, x, 40, network=MLP((512, 256)), objective="variational", n_components=16, scaling="pixels"
     )
     by_prior = distance(variational.inverse_transform(rng.normal(size=(n, 16)).astype(np.float32)))
@@ -220,7 +220,7 @@ def generation(options: Options) -> list[Row]:
             f"{distance(pca_samples(plain, x, n, options.seed)):.2f}",
             None,
         ),
-        (f"VAE, from its prior, {cost}", "", f"{by_prior:.2f}", None),
+        (f"VAE, from its prior, {vae_cost}", "", f"{by_prior:.2f}", None),
         (
             "VAE, from a mixture on its codes",
             "",

@@ -637,7 +637,12 @@ def test_exit_codes_and_streams_of_the_process(tmp_path):
 def test_ctrl_c_while_training_ends_in_a_line_and_no_model():
     words = ["-m", "codeword.cli", "train", "digits", *TINY, "--epochs", "100000"]
     with subprocess.Popen(
-        [sys.executable, "-u", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-u", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell has what it starts in the background ignore Ctrl-C, and these tests may be in it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         try:
             assert "epoch" in process.stdout.readline()
