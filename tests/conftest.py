@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from codeword import MLP, AutoEncoder, load
+from codeword.cli import run
 from codeword.files import remove
 
 
@@ -63,3 +64,45 @@ def curve():
     t = rng.uniform(0, 3 * np.pi, 1000)
     plane = np.stack([t * np.cos(t), t * np.sin(t)], axis=1)
     return plane @ np.linalg.qr(rng.normal(size=(10, 2)))[0].T + rng.normal(scale=0.02, size=(1000, 10))
+
+
+@pytest.fixture
+def do(capsys):
+    """Run a command that must succeed; what it put on standard output."""
+
+    def command(*words):
+        code = run([str(word) for word in words])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        assert "error" not in err
+        return out
+
+    return command
+
+
+@pytest.fixture
+def refused(capsys, tmp_path):
+    """Run a command that must be refused: one line, exit code 2, and not a file more or less; the line."""
+
+    def command(*words, code=2):
+        before = snapshot(tmp_path)
+        found = run([str(word) for word in words])
+        out, err = capsys.readouterr()
+        assert found == code, err
+        assert out == ""
+        assert err.count("\n") == 1, err
+        assert err.startswith("codeword: error: ")
+        assert "Traceback" not in err
+        assert len(err) < 500
+        assert snapshot(tmp_path) == before
+        return err
+
+    return command
+
+
+def snapshot(folder):
+    return {
+        str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None
+        for p in folder.rglob("*")
+        if not p.is_symlink()
+    }

@@ -27,36 +27,6 @@ def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def do(capsys):
-    """Run a command that must succeed; what it put on standard output."""
-
-    def command(*words):
-        code = run([str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert code == 0, err
-        return out
-
-    return command
-
-
-@pytest.fixture
-def refused(capsys, tmp_path):
-    """Run a command that must be refused: one line, exit code 2, no file more; the line."""
-
-    def command(*words):
-        before = sorted(tmp_path.rglob("*"))
-        code = run([str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert code == 2, err
-        assert out == ""
-        assert err.count("\n") == 1, err
-        assert sorted(tmp_path.rglob("*")) == before
-        return err
-
-    return command
-
-
 @pytest.fixture(scope="module")
 def ae(saved_model):
     return AutoEncoder.load(saved_model, device="cpu")
