@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from figures import Figures, Options, Row, show
 from machine import describe_machine
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
@@ -33,9 +34,6 @@ from torch import Tensor, nn
 from codeword import MLP, AutoEncoder, load
 from codeword.networks import ARCHITECTURES, Network
 from codeword.objectives import OBJECTIVES, Variational
-
-Options = argparse.Namespace
-Row = tuple[str, str, str, bool | None]
 
 
 def main() -> int:
@@ -48,16 +46,7 @@ def main() -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    missed = False
-    for name in FIGURES if options.figure == "all" else [options.figure]:
-        rows = FIGURES[name](options)
-        print(f"\n## {name}\n\n{(FIGURES[name].__doc__ or '').splitlines()[0]}\n")
-        print("| figure | known, or target | reached | |\n|---|---|---|---|")
-        for figure, target, reached, good in rows:
-            print(
-                f"| {figure} | {target} | {reached} | {'' if good is None else 'yes' if good else '**no**'} |"
-            )
-            missed |= good is False
+    missed = show(FIGURES, options, "known, or target")
     print(f"\nseed {options.seed}; {describe_machine()}")
     return int(missed and not options.quick)
 
@@ -325,7 +314,7 @@ def count(source: str) -> int:
     return len(held)
 
 
-FIGURES: dict[str, Callable[[Options], list[Row]]] = {
+FIGURES: Figures = {
     "hinton": hinton,
     "likelihood": likelihood,
     "iwae": iwae,

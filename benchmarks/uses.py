@@ -19,16 +19,14 @@ import argparse
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from figures import Figures, Options, Row, show
 from machine import describe_machine
 
 from codeword import MLP, AutoEncoder, OutlierDetector, evaluate, load
 from codeword.evaluation.labelled import clustering_figures
-
-Options = argparse.Namespace
-Row = tuple[str, str, str, bool | None]
 
 
 def main() -> int:
@@ -39,18 +37,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
-    missed = False
-    for name in FIGURES if options.figure == "all" else [options.figure]:
-        started = time.perf_counter()
-        rows = FIGURES[name](options)
-        print(f"\n## {name}\n\n{(FIGURES[name].__doc__ or '').splitlines()[0]}\n")
-        print("| figure | reference, or target | reached | |\n|---|---|---|---|")
-        for figure, target, reached, good in rows:
-            print(
-                f"| {figure} | {target} | {reached} | {'' if good is None else 'yes' if good else '**no**'} |"
-            )
-            missed |= good is False
-        print(f"\n{(time.perf_counter() - started) / 60:.1f} min")
+    started = time.perf_counter()
+    missed = show(FIGURES, options, "reference, or target")
+    print(f"\n{(time.perf_counter() - started) / 60:.1f} min")
     packages = ("umap-learn",) if options.figure in ("cluster", "all") else ()
     print(f"\nseeds 0 to {options.seeds - 1}; {describe_machine(*packages)}")
     return int(missed and not options.quick)
@@ -283,7 +272,7 @@ def alarms(options: Options) -> list[Row]:
     ]
 
 
-FIGURES: dict[str, Callable[[Options], list[Row]]] = {
+FIGURES: Figures = {
     "classify": classify,
     "few": few,
     "cluster": cluster,
