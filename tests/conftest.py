@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from browsing import chromium
 
 from codeword import MLP, AutoEncoder, load
 from codeword.cli import run
@@ -64,6 +65,13 @@ def curve():
     t = rng.uniform(0, 3 * np.pi, 1000)
     plane = np.stack([t * np.cos(t), t * np.sin(t)], axis=1)
     return plane @ np.linalg.qr(rng.normal(size=(10, 2)))[0].T + rng.normal(scale=0.02, size=(1000, 10))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium."""
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -61,7 +61,9 @@ LAYERS = """
     pages.views pages.components pages.decoder
     pages.content
     pages.words
-    pages.report
+    pages.page pages.uploads
+    pages.report pages.explorer
+    pages.server
     pages
     showing
     export.points export.pictures

@@ -2,84 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import Opened
 
 from codeword import MLP, AutoEncoder, Data, load, neighbors
 from codeword.pages.content import gather
 from codeword.pages.decoder import program_of
 from codeword.pages.report import make_report
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BAD = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: codeword[test]")
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip(f"no browser is here: none of {', '.join(BROWSERS)}")
-    with api.sync_playwright() as play:
-        # Chromium's own sandbox does not start for root, as whom tests run in containers.
-        options = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
-        opened = play.chromium.launch(executable_path=path, args=options)
-        yield opened
-        opened.close()
-
-
-class Opened:
-    """A page, and all that it asked for and complained of."""
-
-    def __init__(self, browser, file: Path, **options):
-        self.context = browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | options))
-        self.page = self.context.new_page()
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on(
-            "console",
-            lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None,
-        )
-        self.page.goto(file.as_uri())
-        self.page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
-
-    def run(self, script, argument=None):
-        return self.page.evaluate(script, argument)
-
-    def point(self, i):
-        """Where point `i` of the map is on the screen."""
-        self.page.locator(".plot").scroll_into_view_if_needed()
-        x, y = self.run(
-            """i => {
-                const { map } = codeword.page;
-                const view = Bokeh.index.find_one_by_id(codeword.page.model("map").id);
-                const box = view.canvas_view.el.getBoundingClientRect();
-                return [box.left + view.frame.x_scale.compute(map.x[i]),
-                        box.top + view.frame.y_scale.compute(map.y[i])];
-            }""",
-            i,
-        )
-        return x, y
-
-    def pixels(self, selector):
-        """The grey levels of a canvas, (height, width)."""
-        size, data = self.run(
-            """selector => {
-                const canvas = document.querySelector(selector), { width, height } = canvas;
-                const context = canvas.getContext("2d");
-                return [[height, width], Array.from(context.getImageData(0, 0, width, height).data)];
-            }""",
-            selector,
-        )
-        return np.array(data).reshape(*size, 4)[..., 0]
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,11 @@
-"""Pages that open in a browser: `codeword report`."""
+"""Pages that open in a browser: `codeword report`, `codeword explore`."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +21,11 @@ from codeword.options import (
     Source,
     Split,
 )
+
+if TYPE_CHECKING:
+    from codeword.data import Data
+    from codeword.estimator import AutoEncoder
+    from codeword.pages.content import Content
 
 __all__: list[str] = []
 
@@ -52,30 +59,11 @@ def report(
     check_output(output, overwrite=overwrite, formats=(".html", ".htm"))
     ae = open_model(model, device)
     data = load_rows(ae, source, split, label_column, size)
-    from codeword.data.named import NAMES
-    from codeword.pages.content import gather
     from codeword.pages.report import make_report
-    from codeword.progress import Progress
 
-    part = split if source in NAMES else ""
     read = (("--label-column", label_column), ("--size", size))
-    options = [word for name, value in read if value is not None for word in (name, value)]
-    with (
-        Progress(0, "figures", verbose=not quiet) as judging,
-        Progress(0, "map", verbose=not quiet) as mapping,
-    ):
-        content = gather(
-            ae,
-            data,
-            source=source,
-            part=part,
-            options=options,
-            points=points,
-            method=method,
-            seed=seed,
-            judging=judging.upto,
-            mapping=mapping.upto,
-        )
+    how = {"points": points, "method": method, "seed": seed}
+    content = _gathered(ae, data, source, split, read, quiet, **how)
     made = make_report(ae, content)
     made.save(output, overwrite=overwrite)
     figures: dict[str, Any] = {
@@ -89,3 +77,93 @@ def report(
         "figures": content.figures,
     }
     say(figures, json_, quiet)
+
+
+@app.command(epilog="Example: codeword explore digits.ae digits")
+def explore(
+    model: Model,
+    source: Source,
+    port: Annotated[
+        int, typer.Option(help="On this machine; 0 for any that is free.", min=0, max=65535)
+    ] = 8866,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Say the address, open nothing.")] = False,
+    max_points: Annotated[
+        int, typer.Option(help="How many samples are on the map, chosen at random; 0 for all.", min=0)
+    ] = 5000,
+    method: Annotated[str, typer.Option(help="Of the map: auto, tsne, umap or pca.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of all that is drawn, and of the map.", min=0)] = 0,
+    split: Split = "test",
+    label_column: LabelColumn = None,
+    size: Size = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> None:
+    """Open a page that the model answers: the report, live.
+
+    Move over the map to see what the decoder makes of a place, draw or upload a sample of your own, go from
+    one sample to another, colour by cluster, and download what is selected. Only this machine can reach it;
+    Ctrl-C stops it.
+    """
+    from codeword.pages.server import HOST, listen, serve
+
+    taken, port = listen(port)  # first: what comes then takes a while
+    with taken:
+        ae = open_model(model, device)
+        data = load_rows(ae, source, split, label_column, size)
+        from codeword.pages.explorer import Explorer, most_points
+
+        read = (("--label-column", label_column), ("--size", size))
+        how = {"points": max_points, "most_points": most_points(ae), "method": method, "seed": seed}
+        content = _gathered(ae, data, source, split, read, quiet, **how)
+        explorer = Explorer(ae, data, content)
+        address = f"http://{HOST}:{port}/"
+
+        def ready() -> None:
+            if json_:
+                known = {"url": address, "n": content.n, "points": len(content.map.rows)}
+                print(json.dumps(known), flush=True)
+            elif not quiet:
+                print(f"{address}  (Ctrl-C stops it)", flush=True)
+            if not no_browser:
+                _open(address)
+
+        serve(explorer, taken, ready)
+
+
+def _open(address: str) -> None:
+    """Show a page in the user's browser, where there is one; some of them return when they are closed."""
+    import threading
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+
+def _gathered(
+    ae: AutoEncoder,
+    data: Data,
+    source: str,
+    split: str,
+    read: Sequence[tuple[str, str | None]],
+    quiet: bool,
+    **how: Any,
+) -> Content:
+    """What a page shows of rows that were read with the options `read`, with a bar for what takes long."""
+    from codeword.data.named import NAMES
+    from codeword.pages.content import gather
+    from codeword.progress import Progress
+
+    with (
+        Progress(0, "figures", verbose=not quiet) as judging,
+        Progress(0, "map", verbose=not quiet) as mapping,
+    ):
+        return gather(
+            ae,
+            data,
+            source=source,
+            part=split if source in NAMES else "",
+            options=[word for name, value in read if value is not None for word in (name, value)],
+            judging=judging.upto,
+            mapping=mapping.upto,
+            **how,
+        )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from codeword.data.common import reading
 from codeword.errors import DataError, ParameterError
 
-__all__ = ["SUFFIXES", "read_folder"]
+__all__ = ["SUFFIXES", "plain", "read_folder"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
@@ -137,13 +137,13 @@ def _decoded(path: Path, target: tuple[int, int] | None) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps
 
     with Image.open(path) as opened:
-        picture = _plain(ImageOps.exif_transpose(opened))
+        picture = plain(ImageOps.exif_transpose(opened))
     if target is not None:
         picture = picture.resize((target[1], target[0]), Image.Resampling.BICUBIC)
     return np.asarray(picture)
 
 
-def _plain(picture: Any) -> Any:
+def plain(picture: Any) -> Any:
     """Return a picture as 8-bit grey ("L") or colour ("RGB")."""
     from PIL import Image
 

@@ -20,6 +20,7 @@ from bokeh.models import (
     LassoSelectTool,
     LinearColorMapper,
     PanTool,
+    PrintfTickFormatter,
     Range1d,
     ResetTool,
     Scatter,
@@ -33,6 +34,7 @@ from codeword.plots.style import PALETTE, mixed
 
 __all__ = [
     "MANY_POINTS",
+    "MOST_CLUSTERS",
     "QUANTITY",
     "class_colours",
     "dimension_figure",
@@ -44,6 +46,9 @@ __all__ = [
 
 MANY_POINTS = 5_000
 """From here on points are drawn by the graphics processor, where there is one."""
+
+MOST_CLUSTERS = 30
+"""As many as there are colours."""
 
 ACCENT = "#CC3311"
 SECOND = "#4477AA"
@@ -66,7 +71,12 @@ def class_colours(count: int) -> list[str]:
 
 
 def points_source(
-    plane: NDArray[Any], errors: ArrayLike, pca: ArrayLike, labels: NDArray[Any] | None
+    plane: NDArray[Any],
+    errors: ArrayLike,
+    pca: ArrayLike,
+    labels: NDArray[Any] | None,
+    *,
+    clusters: bool = False,
 ) -> ColumnDataSource:
     """What is known of each point, in columns that several figures share, and with them a selection.
 
@@ -75,6 +85,8 @@ def points_source(
     plane : ndarray of shape (n, 2)
     errors, pca : array-like of shape (n,)
     labels : ndarray of shape (n,), integers from -1 on or numbers, or None
+    clusters : bool, default=False
+        Whether there is a column for the cluster of each, all zero to begin with.
     """
     columns = {
         "x": np.asarray(plane[:, 0], np.float32),
@@ -85,6 +97,8 @@ def points_source(
     if labels is not None:
         whole = labels.dtype.kind in "iu"
         columns["label"] = labels.astype(np.int16 if whole else np.float32)
+    if clusters:
+        columns["cluster"] = np.zeros(len(plane), np.int16)
     return ColumnDataSource(data=columns, name="points")
 
 
@@ -110,17 +124,16 @@ def map_figure(source: ColumnDataSource, classes: Sequence[str], quantity: bool 
         setattr(plot, f"{axis}_range", Range1d(start=float(middle - half), end=float(middle + half)))
     colour: Any = {"field": "error", "transform": _mapper("by_error", source.data["error"])}
     if classes:
-        palette = class_colours(len(classes))
-        mapper = LinearColorMapper(
-            palette=palette, low=-0.5, high=len(classes) - 0.5, low_color=NO_LABEL, name="by_label"
-        )
-        by_label = {"field": "label", "transform": mapper}
+        by_label = {"field": "label", "transform": _class_mapper("by_label", len(classes))}
     elif quantity:
         by_label = {"field": "label", "transform": _mapper("by_label", source.data["label"])}
     else:
         by_label = colour
     _dots(plot, source, "x", "y", by_label, n)
     plot.tags = [{"by_label": by_label, "by_error": colour}]
+    if "cluster" in source.data:
+        by_cluster = {"field": "cluster", "transform": _class_mapper("by_cluster", MOST_CLUSTERS)}
+        plot.tags = [*plot.tags, {"by_cluster": by_cluster}]
     links = ColumnDataSource(data={"x0": [], "y0": [], "x1": [], "y1": [], "colour": []}, name="links")
     plot.segment("x0", "y0", "x1", "y1", source=links, line_color="colour", line_width=1.5, line_alpha=0.8)
     plot.scatter("x1", "y1", source=links, size=9, fill_color=None, line_color="colour", line_width=2)
@@ -145,7 +158,9 @@ def error_figure(source: ColumnDataSource) -> Figure:
     if scale == "log":
         powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)))
         few = [1, 2, 5] if len(powers) < 3 else [1, 3] if len(powers) < 5 else [1]
-        ticks = np.sort(np.outer(powers, few).ravel())
+        # To the digit: 3e-4 written out is 0.0003, and not what the product of two floats is.
+        ticks = np.array([float(f"{tick:.0e}") for tick in np.sort(np.outer(powers, few).ravel())])
+        plot.axis.formatter = PrintfTickFormatter(format="%g")
         plot.axis.ticker = FixedTicker(ticks=ticks[(ticks >= low) & (ticks <= high)].tolist())
     plot.line([low, high], [low, high], line_color=NO_LABEL, line_dash="dashed", line_width=1.5)
     _dots(plot, source, "pca", "error", SECOND, n)
@@ -180,7 +195,7 @@ def dimension_figure(values: ArrayLike, what: str) -> Figure:
     plot.vbar(x=names, top=sizes[order], width=0.75, color=SECOND)
     plot.yaxis.axis_label = what
     plot.xgrid.visible = False
-    if len(names) > 16:
+    if len(names) > 10:  # on a telephone more of them would run into one another
         plot.xaxis.major_label_orientation = "vertical"
     return plot
 
@@ -216,6 +231,12 @@ def _figure(name: str, height: int, n: int, **options: Any) -> Figure:
     for grid in plot.grid:
         grid.grid_line_color, grid.grid_line_alpha = NO_LABEL, 0.25
     return plot
+
+
+def _class_mapper(name: str, count: int) -> LinearColorMapper:
+    return LinearColorMapper(
+        palette=class_colours(count), low=-0.5, high=count - 0.5, low_color=NO_LABEL, name=name
+    )
 
 
 def _mapper(name: str, values: Any) -> LinearColorMapper:

@@ -27,7 +27,7 @@ from codeword.parameters import to_json
 if TYPE_CHECKING:
     from codeword.estimator import AutoEncoder
 
-__all__ = ["MOST_POINTS", "MOST_TRAVERSED", "Content", "Map", "Pairs", "gather"]
+__all__ = ["MOST_POINTS", "MOST_TRAVERSED", "Content", "Map", "Pairs", "gather", "pairs_of"]
 
 MOST_POINTS = 100_000
 """On a map that has to travel by mail."""
@@ -149,6 +149,7 @@ def gather(
     part: str = "",
     options: Sequence[str] = (),
     points: int = 2000,
+    most_points: int = MOST_POINTS,
     method: Any = "auto",
     seed: int = 0,
     judging: Told | None = None,
@@ -168,6 +169,8 @@ def gather(
         With which they were read, on the command line: ``["--label-column", "kind"]``.
     points : int, default=2000
         How many rows go on the map, drawn at random; 0 for all.
+    most_points : int, default=100,000
+        That a page of this kind can hold.
     method : str, default="auto"
         See `map_codes`.
     seed : int, default=0
@@ -189,10 +192,13 @@ def gather(
     n = len(data)
     errors = -ae.score_samples(data)
     figures = _figures(ae, data, seed, judging, left_out)
-    there = _map(ae, data, errors, (points, method, seed), mapping, rng, left_out)
+    drawn = min(points or n, most_points), method, seed
+    if (wanted := min(points or n, n)) > most_points:
+        left_out.append(f"The map holds {most_points:,} of {wanted:,} samples, drawn at random.")
+    there = _map(ae, data, errors, drawn, mapping, rng)
     rows = np.sort(rng.choice(n, min(n, SHOWN), replace=False))
     worst = np.argsort(-errors, kind="stable")[:WORST]
-    pictures = _pairs(ae, data, there.rows[there.pictured])
+    pictures = pairs_of(ae, data, there.rows[there.pictured])
     names = getattr(ae, "feature_names_in_", data.names)
     view = view_of(ae.sample_shape_, ae.scaling_.kind, pictures.x, names)
     known = ae.reference_.codes if ae.reference_ is not None else there.codes
@@ -208,8 +214,8 @@ def gather(
         view=view,
         map=there,
         pictures=pictures,
-        shown=_pairs(ae, data, rows),
-        worst=_pairs(ae, data, worst),
+        shown=pairs_of(ae, data, rows),
+        worst=pairs_of(ae, data, worst),
         errors=errors,
         titles=_titles(data, [*rows, *worst]),
         spread=ae.scaling_.scale,
@@ -243,14 +249,10 @@ def _map(
     drawn: tuple[int, Any, int],
     told: Told | None,
     rng: np.random.Generator,
-    left_out: list[str],
 ) -> Map:
     points, method, seed = drawn
     n = len(data)
-    wanted = min(points or n, n)
-    if wanted > MOST_POINTS:
-        left_out.append(f"The map holds {MOST_POINTS:,} of {wanted:,} samples, drawn at random.")
-    m = min(wanted, MOST_POINTS)
+    m = min(points, n)
     rows = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
     codes = ae.transform(data[rows])
     plane = map_codes(codes, method=method, random_state=seed, progress=told)
@@ -300,7 +302,8 @@ def _off(ae: AutoEncoder, x: NDArray[Any], x_hat: NDArray[Any]) -> Floats:
     return off
 
 
-def _pairs(ae: AutoEncoder, data: Data, rows: NDArray[np.int64]) -> Pairs:
+def pairs_of(ae: AutoEncoder, data: Data, rows: NDArray[np.int64]) -> Pairs:
+    """Some rows, by number, and what the model makes of them."""
     x = np.asarray(data.x[rows]).reshape(len(rows), *ae.sample_shape_)
     x_hat = ae.reconstruct(Data(x, names=data.names, missing=data.missing))
     return Pairs(rows, x, x_hat, _off(ae, x, x_hat))

@@ -88,13 +88,14 @@ codeword.Map = class {
 
   leave() { this.tip.hidden = true; }
 
-  // The sample and its reconstruction, or what the page's decoder makes of its code where it has no picture.
-  picture(i) {
+  // The sample and its reconstruction; in a file, what its decoder makes of the code where it has no picture.
+  picture(i, small) {
+    if (this.page.live) return [this.page.live.picture(this.row(i), small)];
     const at = this.pictured.get(i);
-    if (at !== undefined) return this.page.albums.pictures.draw(at);
-    if (!this.page.decoder) return [codeword.make("p", "note", "no picture of it in this file")];
+    if (at !== undefined) return this.page.albums.pictures.draw(at, small);
+    if (!this.page.decodes) return [codeword.make("p", "note", "no picture of it in this file")];
     const place = codeword.make("div", "tile");
-    this.page.view.show(place, this.page.decoder.run(this.code(i)), "reconstruction");
+    this.page.decodeInto(place, this.code(i), "reconstruction");
     place.append(codeword.make("figcaption", "", "reconstruction"));
     return [place];
   }
@@ -135,10 +136,10 @@ codeword.Map = class {
 
   decodeAt(x, y) {
     const card = document.getElementById("mouse");
-    if (!card || !this.page.decoder) return;
+    if (!card || !this.page.decodes) return;
     const { code, confidence } = this.codeAt(x, y);
     const place = card.querySelector(".decoded");
-    this.page.view.show(place, this.page.decoder.run(code), "decoded under the mouse");
+    this.page.decodeInto(place, code, "decoded under the mouse");
     place.style.opacity = 0.2 + 0.8 * confidence;
     card.querySelector("meter").value = confidence;
     card.querySelector(".confidence").textContent = confidence >= 0.995 ? "codes lie close by"
@@ -186,13 +187,18 @@ codeword.Map = class {
   }
 
   overlay(one, { inCodes, kept }) {
-    const to = name => inCodes.map(j => this[name][j]);
-    const colours = inCodes.map(j => kept.includes(j) ? "#228833" : "#CC3311");
+    const place = one === null ? null : [this.x[one], this.y[one]];
+    this.mark(place, inCodes, inCodes.map(j => kept.includes(j) ? "#228833" : "#CC3311"));
+  }
+
+  // A ring at a place, or none, with a line from there to each of some points.
+  mark(place, points, colour) {
+    const [x, y] = place || [];
     this.page.model("links").data = {
-      x0: inCodes.map(() => this.x[one]), y0: inCodes.map(() => this.y[one]),
-      x1: to("x"), y1: to("y"), colour: colours,
+      x0: points.map(() => x), y0: points.map(() => y),
+      x1: points.map(j => this.x[j]), y1: points.map(j => this.y[j]), colour,
     };
-    this.page.model("chosen").data = one === null ? { x: [], y: [] } : { x: [this.x[one]], y: [this.y[one]] };
+    this.page.model("chosen").data = place === null ? { x: [], y: [] } : { x: [x], y: [y] };
   }
 
   about(i, { inCodes, kept }) {
@@ -203,6 +209,16 @@ codeword.Map = class {
       const text = `${kept.length} of its ${inCodes.length} nearest codes are also among the `
         + `${inCodes.length} nearest points on the map:`;
       parts.push(codeword.make("p", "preserved", text), this.strip(inCodes, kept));
+    }
+    if (this.page.between) {
+      const ends = codeword.make("div", "ends");
+      for (const [end, words] of [["from", "interpolate from here"], ["to", "to here"]]) {
+        const button = codeword.make("button", "", words);
+        button.type = "button";
+        button.addEventListener("click", () => this.page.between.set(end, i));
+        ends.append(button);
+      }
+      parts.push(ends);
     }
     return parts;
   }
@@ -229,12 +245,8 @@ codeword.Map = class {
       button.type = "button";
       button.title = this.title(j);
       const { kind } = this.page.view;
-      if (at !== undefined && kind !== "table") {
-        button.append(...this.page.albums.pictures.draw(at, true));
-      } else if (this.page.decoder && kind !== "table") {
-        const place = codeword.make("div");
-        this.page.view.show(place, this.page.decoder.run(this.code(j)), "reconstruction");
-        button.append(...place.childNodes);
+      if (kind !== "table" && (at !== undefined || this.page.decodes)) {
+        button.append(...this.picture(j, true));
       } else {
         button.append(codeword.make("span", "", this.row(j)));
       }

@@ -12,10 +12,24 @@ codeword.Page = class {
     this.content = content;
     this.view = new codeword.View(content.view, content.scale);
     this.decoder = content.decoder === null ? null : new codeword.Decoder(content.decoder);
+    this.live = content.live === null ? null : new codeword.Live(this);
     this.albums = {};
+    this.colours = {};
     for (const [name, packed] of Object.entries(content.albums)) {
       this.albums[name] = new codeword.Album(packed, this.view);
     }
+  }
+
+  get decodes() { return this.decoder !== null || this.live !== null; }
+
+  // What a code decodes to comes into a place: at once in a file, when it arrives in a live page.
+  decodeInto(place, code, name) {
+    if (this.live) this.live.decodeInto(place, code, name);
+    else this.view.show(place, this.decoder.run(code), name);
+  }
+
+  async decodeAll(codes) {
+    return this.live ? this.live.decode(codes) : codes.map(code => Float32Array.from(this.decoder.run(code)));
   }
 
   model(name) { return this.document.get_model_by_name(name); }
@@ -26,10 +40,13 @@ codeword.Page = class {
     await Bokeh.embed.embed_items(figures, items);
     this.document = Bokeh.documents[Bokeh.documents.length - 1];
     this.map = new codeword.Map(this);
-    this.map.selected();
+    if (document.getElementById("between")) this.between = new codeword.Between(this);
     this.sliders();
+    this.map.selected();
     this.choices();
     this.paint();
+    if (this.between) this.between.start();
+    if (this.live) this.live.start();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
     document.documentElement.dataset.ready = "yes";
   }
@@ -54,18 +71,20 @@ codeword.Page = class {
   }
 
   palette() {
-    const mapper = this.model("by_label");
-    if (!this.content.points.classes.length) return;
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-    this.colours = this.colours || Array.from(mapper.palette);
-    const shown = this.colours.map(colour => {
-      const text = typeof colour === "number" ? `#${(colour >>> 8).toString(16).padStart(6, "0")}` : colour;
-      return dark ? this.lighter(text) : text;
-    });
-    mapper.palette = shown;
-    document.querySelectorAll('.legend[data-of="label"] i').forEach((dot, i) => {
-      dot.style.background = shown[i];
-    });
+    for (const of of ["label", "cluster"]) {
+      const mapper = this.model(`by_${of}`);
+      if (!mapper || of === "label" && !this.content.points.classes.length) continue;
+      this.colours[of] = this.colours[of] || Array.from(mapper.palette);
+      const shown = this.colours[of].map(colour => {
+        const text = typeof colour === "number" ? `#${(colour >>> 8).toString(16).padStart(6, "0")}` : colour;
+        return dark ? this.lighter(text) : text;
+      });
+      mapper.palette = shown;
+      document.querySelectorAll(`.legend[data-of="${of}"] i`).forEach((dot, i) => {
+        dot.style.background = shown[i];
+      });
+    }
   }
 
   // Bokeh draws on a canvas, which style sheets do not reach.
@@ -97,17 +116,29 @@ codeword.Page = class {
       let place = -1;
       for (let i = 0; i < n && place < 0; i++) if (this.map.row(i) === Number(find.value)) place = i;
       const found = find.value !== "" && place >= 0;
-      find.setCustomValidity(found || find.value === "" ? "" : "not on the map");
+      find.setCustomValidity(found || find.value === "" || this.live ? "" : "not on the map");
       find.reportValidity();
       this.map.select(found ? [place] : []);
+      if (this.live && find.value !== "" && !found) this.look(find);
     });
+  }
+
+  // A sample that is not on the map, by its number.
+  async look(find) {
+    try {
+      const found = await this.live.json("look", { row: Number(find.value) });
+      document.querySelector("#chosen .content").replaceChildren(...await this.live.about(found));
+    } catch (problem) {
+      find.setCustomValidity(problem.message);
+      find.reportValidity();
+    }
   }
 
   // -- sliders ------------------------------------------------------------------------------------------
 
   sliders() {
     const place = document.getElementById("sliders");
-    if (!place || !this.decoder) return;
+    if (!place || !this.decodes) return;
     const { start, low, high, order } = this.content.sliders;
     this.start_ = Float32Array.from(start);
     this.current = Float32Array.from(start);
@@ -128,7 +159,7 @@ codeword.Page = class {
     });
     document.getElementById("reset").addEventListener("click", () => this.slideTo(this.start_));
     this.slideTo(this.start_);
-    this.view.show(document.querySelector("#mouse .decoded"), this.decoder.run(this.start_), "decoded");
+    this.decodeInto(document.querySelector("#mouse .decoded"), this.start_, "decoded");
   }
 
   slideTo(code) {
@@ -142,8 +173,7 @@ codeword.Page = class {
   }
 
   decode() {
-    const row = this.decoder.run(this.current);
-    this.view.show(document.querySelector("#decoded .decoded"), row, "decoded from the sliders");
+    this.decodeInto(document.querySelector("#decoded .decoded"), this.current, "decoded from the sliders");
   }
 };
 

@@ -95,6 +95,26 @@ codeword.View = class {
     }
   }
 
+  // Rows of a table beside each other: those columns that change most, the most first.
+  table(rows, titles) {
+    const table = codeword.make("table", "figures");
+    const head = table.createTHead().insertRow();
+    head.append(...["", ...titles].map(title => codeword.make("th", "", title)));
+    const spread = i => {
+      const values = rows.map(row => row[i]);
+      return Math.max(...values) - Math.min(...values);
+    };
+    const columns = this.names.map((_, i) => i).sort((a, b) => spread(b) - spread(a)).slice(0, 12);
+    const body = table.createTBody();
+    for (const i of columns) {
+      const line = body.insertRow();
+      const name = line.appendChild(codeword.make("th", "", this.names[i]));
+      name.title = this.names[i];
+      for (const row of rows) line.insertCell().textContent = codeword.short(this.raw(row[i], i));
+    }
+    return table;
+  }
+
   curves(lines, name) {
     const width = 160, height = 72;
     const picture = codeword.svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "curve", role: "img" });

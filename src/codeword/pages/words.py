@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -57,6 +59,7 @@ def words_of(content: Content) -> dict[str, Any]:
         "sampled": 0 if content.samples is None else len(content.samples),
         "sample_names": list(content.view.names[:COLUMNS]),
         "sample_rows": _sample_rows(content),
+        "row_as_text": _row_as_text(content),
         "health": " ".join(_health(figures["latent"], content.k)),
     }
 
@@ -228,6 +231,16 @@ def _sample_rows(content: Content) -> list[list[str]]:
     if content.view.kind != "table" or content.samples is None:
         return []
     return [_texts(row.ravel()[:COLUMNS]) for row in content.samples[:COLUMNS]]
+
+
+def _row_as_text(content: Content) -> str:
+    """The first row shown of a table, as a file would have it: to be changed and looked at."""
+    if content.view.kind != "table":
+        return ""
+    text = io.StringIO()
+    values = [f"{value:.6g}" if math.isfinite(value) else "" for value in content.shown.x[0].ravel().tolist()]
+    csv.writer(text, lineterminator="\n").writerows([content.view.names, values])
+    return text.getvalue()
 
 
 def _texts(values: Sequence[float] | NDArray[Any]) -> list[str]:

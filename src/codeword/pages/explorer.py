@@ -1,0 +1,223 @@
+"""What a live page asks of a model: decode, look at a sample, cluster, download."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword.data import Data
+from codeword.detection import OutlierDetector
+from codeword.errors import DataError
+from codeword.nearest import neighbors
+from codeword.pages.components import MOST_CLUSTERS
+from codeword.pages.content import Content, Pairs, pairs_of
+from codeword.pages.page import Page
+from codeword.pages.uploads import Frame, sample_of
+from codeword.pages.views import packed
+
+if TYPE_CHECKING:
+    from codeword.estimator import AutoEncoder
+
+__all__ = ["MOST_CODES", "MOST_SAMPLES", "Explorer", "most_points"]
+
+MOST_CODES = 64
+MOST_SAMPLES = 64
+"""Decoded, or read from the source, at once."""
+
+NEIGHBOURS = 10
+PLACED_BY = 8
+"""Points that a new sample is placed between."""
+
+FORMATS = ("csv", "parquet")
+
+CODE_BYTES = 256_000_000
+"""Of the codes that a page holds: browsers take no text much longer."""
+
+
+def most_points(ae: AutoEncoder) -> int:
+    """How many samples of a model the map of a live page can hold."""
+    return min(500_000, CODE_BYTES // (4 * ae.n_components))
+
+
+class Explorer:
+    """A model, its data and their map, answering a page.
+
+    Parameters
+    ----------
+    ae : AutoEncoder
+        Fitted.
+    data : Data
+        The rows that `content` was gathered from.
+    content : Content
+        See `gather`.
+
+    """
+
+    def __init__(self, ae: AutoEncoder, data: Data, content: Content) -> None:
+        self.ae, self.data, self.content = ae, data, content
+        self.view = content.view
+        self.dtype = str(np.asarray(data.x[:1]).dtype)
+        self.frame = self._frame()
+        page = Page(content, ae.scaling_, live=True)
+        page.about = {
+            "ink": "light" if self.frame is None or self.frame.dark else "dark",
+            "framed": self.frame is not None,
+        }
+        self.html = page.render(0, content.left_out)
+        # Of the detector only p-values are used: the level of its alarms does not matter.
+        self.held = 0 if ae.reference_ is None else len(ae.reference_.held_codes)
+        self.detector = OutlierDetector.from_model(ae, max_false_alarms=0.5) if self.held else None
+        self.clusters = lru_cache(maxsize=8)(self._clusters)
+
+    def _frame(self) -> Frame | None:
+        """Of grey pictures; those with colour are taken as they come."""
+        if self.view.kind != "image":
+            return None
+        images = self.view.pixels(self.content.pictures.x)
+        return Frame(images) if images.ndim == 3 else None
+
+    # -- answers ----------------------------------------------------------------------------------------
+
+    def decode(self, codes: Any) -> NDArray[np.float32]:
+        """Rows (m, d) in scaled units of codes (m, k), at most 64 of them."""
+        k = self.content.k
+        try:
+            with np.errstate(over="ignore"):  # a number too large is infinite, and refused
+                given = np.asarray(codes, dtype=np.float32)
+        except (TypeError, ValueError, OverflowError):
+            given = np.zeros(0, np.float32)
+        if given.ndim != 2 or not 0 < len(given) <= MOST_CODES or given.shape[1] != k:
+            raise DataError(f"codes: expected between 1 and {MOST_CODES} lists of {k} numbers")
+        if not np.isfinite(given).all():
+            raise DataError("codes: expected finite numbers")
+        rows: NDArray[np.float32] = self.ae.scaling_.forward(self.ae.inverse_transform(given)).numpy()
+        return rows
+
+    def samples(self, rows: Any) -> dict[str, Any]:
+        """Some rows of the source, by number, and what the model makes of each."""
+        n = len(self.data)
+        numbers = isinstance(rows, list) and all(type(row) is int and 0 <= row < n for row in rows)
+        if not numbers or not 0 < len(rows) <= MOST_SAMPLES:
+            raise DataError(f"rows: expected between 1 and {MOST_SAMPLES} whole numbers from 0 to {n - 1}")
+        return self._album(pairs_of(self.ae, self.data, np.asarray(rows)))
+
+    def look(self, row: Any) -> dict[str, Any]:
+        """All there is to say of one row of the source, which need not be on the map."""
+        if type(row) is not int or not 0 <= row < len(self.data):
+            raise DataError(f"row: expected a whole number from 0 to {len(self.data) - 1}")
+        found = self._look(replace(self.data, x=np.asarray(self.data.x[[row]]), y=None), row)
+        found["title"] = f"no. {row:,}"
+        if self.data.y is not None:
+            found["title"] += f" · {self.data.y[row]}"
+        return found
+
+    def look_at(self, upload: bytes, *, invert: bool = False, framed: bool = False) -> dict[str, Any]:
+        """All there is to say of a sample that was drawn or uploaded."""
+        x = sample_of(
+            upload,
+            self.view,
+            dtype=self.dtype,
+            names=self.view.names or None,
+            missing=self.ae.takes_missing,
+            invert=invert,
+            frame=self.frame if framed else None,
+        )
+        return self._look(replace(self.data, x=x, y=None)) | {"title": "your sample"}
+
+    def table(self, places: Any, kind: Any, clusters: Any = None) -> bytes:
+        """Points of the map as a file: number, place, label, error, cluster and code.
+
+        Parameters
+        ----------
+        places : list of int
+            Which points; none for all.
+        kind : {"csv", "parquet"}
+        clusters : int, optional
+            So many, which each point is put into one of.
+        """
+        import pyarrow as pa
+        import pyarrow.csv as pa_csv
+        import pyarrow.parquet as pq
+
+        there = self.content.map
+        if kind not in FORMATS:
+            raise DataError(f"format: expected {' or '.join(FORMATS)}")
+        if not isinstance(places, list) or not all(
+            type(i) is int and 0 <= i < len(there.rows) for i in places
+        ):
+            raise DataError(f"places: expected whole numbers from 0 to {len(there.rows) - 1}")
+        chosen = np.asarray(places or range(len(there.rows)), dtype=np.int64)
+        columns: dict[str, Any] = {
+            "row": there.rows[chosen],
+            "x": there.plane[chosen, 0],
+            "y": there.plane[chosen, 1],
+            "error": there.errors[chosen],
+        }
+        if self.data.y is not None:
+            columns["label"] = np.asarray(self.data.y)[there.rows[chosen]]
+        if clusters is not None:
+            columns["cluster"] = self._checked(clusters)[chosen]
+        columns |= {f"z{i}": there.codes[chosen, i] for i in range(self.content.k)}
+        table = pa.table(columns)
+        file = io.BytesIO()
+        if kind == "csv":
+            pa_csv.write_csv(table, file)
+        else:
+            pq.write_table(table, file)
+        return file.getvalue()
+
+    def cluster(self, count: Any) -> list[int]:
+        """The cluster of each point of the map, by k-means on codes, the largest cluster first."""
+        return [int(i) for i in self._checked(count)]
+
+    # -- parts ------------------------------------------------------------------------------------------
+
+    def _checked(self, count: Any) -> NDArray[np.int64]:
+        most = min(MOST_CLUSTERS, len(self.content.map.rows))
+        if type(count) is not int or not 1 <= count <= most:
+            raise DataError(f"clusters: expected a whole number from 1 to {most}")
+        found: NDArray[np.int64] = self.clusters(count)
+        return found
+
+    def _clusters(self, count: int) -> NDArray[np.int64]:
+        from sklearn.cluster import KMeans
+
+        codes = self.content.map.codes
+        found = KMeans(count, n_init=4, random_state=0).fit_predict(codes)
+        sizes = np.bincount(found, minlength=count)
+        rank = np.empty(count, np.int64)
+        rank[np.argsort(-sizes, kind="stable")] = np.arange(count)
+        return np.asarray(rank[found])
+
+    def _album(self, pairs: Pairs) -> dict[str, Any]:
+        return packed(self.view, pairs.x, pairs.x_hat, pairs.off)
+
+    def _look(self, sample: Data, row: int | None = None) -> dict[str, Any]:
+        """All there is to say of the only row of `sample`."""
+        there = self.content.map
+        code = self.ae.transform(sample)
+        count = min(NEIGHBOURS + 1, len(there.rows))
+        near, distances = neighbors(there.codes, code, count)
+        found: dict[str, Any] = {
+            "album": self._album(pairs_of(self.ae, sample, np.zeros(1, np.int64))),
+            "code": code[0].tolist(),
+            "error": float(-self.ae.score_samples(sample)[0]),
+            "p_value": None,
+            "held": self.held,
+            "place": self._place(near[0][:PLACED_BY], distances[0][:PLACED_BY]),
+            "neighbours": [int(i) for i in near[0] if there.rows[i] != row][:NEIGHBOURS],
+        }
+        if self.detector is not None:
+            found["p_value"] = float(self.detector.p_values(sample)[0])
+        return found
+
+    def _place(self, near: NDArray[Any], distances: NDArray[np.float64]) -> list[float]:
+        """Between the points with the nearest codes, each weighted by one over its squared distance."""
+        weight = 1 / (distances**2 + (1e-6 * (distances.mean() or 1.0)) ** 2)
+        place = weight @ self.content.map.plane[near].astype(np.float64) / weight.sum()
+        return [float(v) for v in place]

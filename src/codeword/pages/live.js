@@ -1,0 +1,194 @@
+// Questions to the server of a live page, and what comes of them.
+"use strict";
+var codeword = window.codeword || (window.codeword = {});
+
+codeword.Live = class {
+  constructor(page) {
+    this.page = page;
+    this.known = new globalThis.Map();
+    this.wanted = [];
+    this.decoding = new WeakMap();
+  }
+
+  // An answer as it came, or an Error with one line of what was wrong.
+  async ask(path, body) {
+    const plain = body instanceof Blob || typeof body === "string";
+    let answer;
+    try {
+      answer = await fetch(`/api/${path}`, { method: "POST", body: plain ? body : JSON.stringify(body) });
+    } catch {
+      this.say("The explorer does not answer. Is codeword explore still running?");
+      throw new Error("no answer");
+    }
+    this.say("");
+    if (!answer.ok) {
+      const said = await answer.json().catch(() => ({}));
+      throw new Error(said.error || `the explorer answered with ${answer.status}`);
+    }
+    return answer;
+  }
+
+  async json(path, body) { return (await this.ask(path, body)).json(); }
+
+  say(problem) {
+    const place = document.getElementById("problem");
+    place.hidden = !problem;
+    place.textContent = problem;
+  }
+
+  // -- decoding -----------------------------------------------------------------------------------------
+
+  async decode(codes) {
+    const lists = codes.map(code => Array.from(code));
+    const rows = new Float32Array(await (await this.ask("decode", { codes: lists })).arrayBuffer());
+    const d = rows.length / codes.length;
+    return codes.map((_, i) => rows.subarray(i * d, (i + 1) * d));
+  }
+
+  // The last code asked for in a place is the one that is shown: those a fast mouse leaves behind are not sent.
+  async decodeInto(place, code, name) {
+    const busy = this.decoding.get(place);
+    if (busy) { busy.next = code; return; }
+    const state = { next: code };
+    this.decoding.set(place, state);
+    try {
+      while (state.next) {
+        const now = state.next;
+        state.next = null;
+        const [row] = await this.decode([now]);
+        this.page.view.show(place, row, name);
+      }
+    } catch {
+      // What was wrong stands in the banner.
+    } finally {
+      this.decoding.delete(place);
+    }
+  }
+
+  // -- samples ------------------------------------------------------------------------------------------
+
+  // An element that a sample's pictures come into.
+  picture(row, small) {
+    const place = codeword.make("div", "arriving");
+    this.sample(row).then(
+      ({ album, at }) => place.replaceChildren(...album.draw(at, small)),
+      problem => place.replaceChildren(codeword.make("p", "note", problem.message)));
+    return place;
+  }
+
+  // All that are asked for at about the same time travel together.
+  sample(row) {
+    if (!this.known.has(row)) {
+      if (this.known.size > 4000) this.known.clear();
+      this.known.set(row, new Promise((resolve, reject) => {
+        this.wanted.push({ row, resolve, reject });
+        if (this.wanted.length === 1) setTimeout(() => this.fetch(), 5);
+      }));
+    }
+    return this.known.get(row);
+  }
+
+  async fetch() {
+    while (this.wanted.length) {
+      const some = this.wanted.splice(0, 64);
+      try {
+        const packed = await this.json("samples", { rows: some.map(one => one.row) });
+        const album = await new codeword.Album(packed, this.page.view).ready();
+        some.forEach((one, at) => one.resolve({ album, at }));
+      } catch (problem) {
+        for (const { row, reject } of some) {
+          this.known.delete(row);
+          reject(problem);
+        }
+      }
+    }
+  }
+
+  // -- what is said of one sample -----------------------------------------------------------------------
+
+  // Pictures, figures and neighbours of a sample that is no point of the map; its place is marked there.
+  async about(found) {
+    const { map } = this.page;
+    const album = await new codeword.Album(found.album, this.page.view).ready();
+    const pictures = codeword.make("div", "tiles");
+    pictures.append(...album.draw(0));
+    const parts = [codeword.make("p", "title", `${found.title} · error ${codeword.short(found.error)}`), pictures];
+    parts.push(codeword.make("p", "p-value", this.rarity(found)));
+    if (found.neighbours.length) {
+      parts.push(codeword.make("p", "preserved", "Its nearest codes on the map, between which it is placed:"));
+      parts.push(map.strip(found.neighbours, null));
+    }
+    const code = Array.from(found.code, (v, i) => `z${i} ${v.toFixed(2)}`).join("  ");
+    const details = codeword.make("details");
+    details.append(codeword.make("summary", "", "its code"), codeword.make("p", "code", code));
+    parts.push(details);
+    map.source.selected.indices = [];
+    map.mark(found.place, found.neighbours, found.neighbours.map(() => "#4477AA"));
+    this.page.slideTo(found.code);
+    return parts;
+  }
+
+  rarity({ p_value: p, held }) {
+    if (p === null) return "No p-value: the model held no samples out from training to compare with.";
+    const what = p <= 0.01 ? "unusual" : p <= 0.05 ? "rather unusual" : "usual";
+    const others = held === 1 ? "the one sample" : `${held.toLocaleString("en")} samples`;
+    return `p-value ${codeword.short(p)}: ${what} beside ${others} held out from training`;
+  }
+
+  // -- clusters and files ---------------------------------------------------------------------------------
+
+  async cluster() {
+    const field = document.getElementById("clusters");
+    const { clusters } = await this.json("clusters", { count: Number(field.value) });
+    const { source } = this.page.map;
+    source.data = { ...source.data, cluster: Int16Array.from(clusters) };
+    const counts = [];
+    for (const c of clusters) counts[c] = (counts[c] || 0) + 1;
+    const legend = document.querySelector('.legend[data-of="cluster"]');
+    legend.replaceChildren(...counts.map((count, c) => {
+      const entry = codeword.make("span");
+      entry.append(codeword.make("i"), `${c + 1}: ${count.toLocaleString("en")}`);
+      return entry;
+    }));
+    this.page.palette();
+    this.clustered = counts.length;
+  }
+
+  async download(format) {
+    const places = Array.from(this.page.map.source.selected.indices);
+    const answer = await this.ask("table", { format, places, clusters: this.clustered || null });
+    const link = codeword.make("a");
+    link.href = URL.createObjectURL(await answer.blob());
+    link.download = `selection.${format}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  }
+
+  start() {
+    const field = document.getElementById("clusters");
+    const colour = document.getElementById("colour");
+    const cluster = () => {
+      field.closest("label").hidden = colour.value !== "cluster";
+      if (colour.value !== "cluster") return;
+      this.cluster().then(
+        () => field.setCustomValidity(""),
+        problem => { field.setCustomValidity(problem.message); field.reportValidity(); });
+    };
+    colour.addEventListener("change", cluster);
+    field.addEventListener("change", cluster);
+    for (const button of document.querySelectorAll("[data-download]")) {
+      button.addEventListener("click", () => {
+        this.download(button.dataset.download).catch(problem => this.say(problem.message));
+      });
+    }
+    this.counted();
+    this.page.map.source.selected.properties.indices.change.connect(() => this.counted());
+    new codeword.Own(this.page).start();
+  }
+
+  counted() {
+    const count = this.page.map.source.selected.indices.length || this.page.map.n;
+    document.getElementById("to-download").textContent =
+      count === this.page.map.n ? `all ${count.toLocaleString("en")}` : `${count.toLocaleString("en")} selected`;
+  }
+};

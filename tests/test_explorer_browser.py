@@ -1,0 +1,176 @@
+"""`codeword explore` in a browser: draw, see places and neighbours, go from one to another, download."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from browsing import Opened
+from PIL import Image
+
+from codeword import load
+from codeword.pages.content import gather
+from codeword.pages.explorer import Explorer
+from codeword.pages.server import HOST, listen, serve
+
+
+@pytest.fixture(scope="module")
+def explorer(model):
+    data = load("digits", "test")[:120]
+    return Explorer(model, data, gather(model, data, source="digits", points=100, method="pca", seed=3))
+
+
+@pytest.fixture(scope="module")
+def opened(browser, explorer):
+    """Its page, opened once; the server ends with the tests' process."""
+    taken, port = listen(0)
+    ready = threading.Event()
+    threading.Thread(target=serve, args=(explorer, taken, ready.set), daemon=True).start()
+    assert ready.wait(20)
+    page = Opened(browser, f"http://{HOST}:{port}/")
+    yield page
+    page.context.close()
+
+
+def answered(opened, selector, text):
+    """Wait until an element holds a text."""
+    opened.page.locator(selector).filter(has_text=text).wait_for(timeout=10_000)
+    return opened.page.locator(selector).inner_text()
+
+
+def test_the_page_asks_its_own_server_only(opened):
+    origin = opened.page.url
+    assert {url for url in opened.requests if not url.startswith(("data:", "blob:", origin))} == set()
+    assert opened.complaints == []
+    for name in ("map", "errors", "dimensions", "history"):
+        assert opened.page.locator(f"#of-{name}").bounding_box()["width"] > 300
+
+
+def test_the_mouse_decodes_what_lies_under_it(opened, explorer, model):
+    there = explorer.content.map
+    opened.page.mouse.move(*opened.point(8))
+    opened.page.wait_for_timeout(500)
+    shown = opened.pixels("#mouse canvas")
+    expected = 255 * model.inverse_transform(there.codes[8:9])[0]
+    assert np.abs(shown - expected).max() <= 8  # the mouse is within a pixel of the point
+    tip = opened.page.locator(".tip")
+    tip.wait_for(state="visible")
+    opened.page.wait_for_selector(".tip canvas")
+    np.testing.assert_array_equal(
+        opened.pixels(".tip figure:nth-child(1) canvas"), np.rint(255 * explorer.data.x[there.rows[8]])
+    )
+
+
+def test_a_slider_changes_the_picture_which_is_that_of_python(opened, model):
+    slider = opened.page.locator("#sliders input").first
+    slider.evaluate("input => { input.value = input.max; input.dispatchEvent(new Event('input')); }")
+    opened.page.wait_for_timeout(500)
+    code = opened.run("() => Array.from(codeword.page.current)")
+    assert np.abs(opened.pixels("#decoded canvas") - 255 * model.inverse_transform([code])[0]).max() <= 1
+
+
+def test_a_drawing_is_placed_on_the_map_with_its_neighbours(opened, explorer):
+    pad = opened.page.locator("#pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    opened.page.mouse.move(box["x"] + 140, box["y"] + 40)
+    opened.page.mouse.down()
+    for y in (100, 160, 240):
+        opened.page.mouse.move(box["x"] + 140, box["y"] + y, steps=4)
+    opened.page.mouse.up()
+    said = answered(opened, "#answer", "p-value")
+    assert said.startswith("your sample · error ")
+    opened.page.wait_for_timeout(600)  # the last stroke's answer
+    assert opened.page.locator("#answer .strip button").count() == 10
+    ring = opened.run("() => codeword.page.model('chosen').data")
+    links = opened.run("() => Array.from(codeword.page.model('links').data.x1)")
+    assert len(ring["x"]) == 1
+    plane = explorer.content.map.plane
+    assert plane[:, 0].min() <= ring["x"][0] <= plane[:, 0].max()
+    assert len(links) == 10
+    assert set(np.round(links, 3)) <= set(np.round(plane[:, 0].astype(float), 3))
+    opened.page.click("#clear")
+    assert "come here" in opened.page.locator("#answer").inner_text()
+
+
+def test_an_uploaded_picture_and_one_that_is_none(opened, explorer, tmp_path):
+    one = explorer.data.x[5]
+    Image.fromarray(np.rint(255 * one).astype(np.uint8)).save(tmp_path / "five.png")
+    opened.page.uncheck("#framed")
+    opened.page.set_input_files("#upload", tmp_path / "five.png")
+    answered(opened, "#answer", "p-value")
+    shown = opened.pixels("#answer canvas")
+    assert np.abs(shown - 255 * one).max() <= 1
+    (tmp_path / "none.png").write_text("<b>no picture</b>")
+    opened.page.set_input_files("#upload", tmp_path / "none.png")
+    assert "no picture that can be read" in answered(opened, "#answer", "no picture")
+    complaints = [
+        said for said in opened.complaints if "400" not in said and "willReadFrequently" not in said
+    ]
+    assert complaints == []
+    opened.complaints.clear()
+
+
+def test_a_sample_by_its_number_on_the_map_and_off_it(opened, explorer):
+    rows = set(explorer.content.map.rows.tolist())
+    on, off = min(rows), min(set(range(120)) - rows)
+    for row in (on, off):
+        opened.page.fill("#find", str(row))
+        opened.page.press("#find", "Enter")
+        said = answered(opened, "#chosen", f"no. {row}")
+        assert f"error {-explorer.ae.score_samples(explorer.data.x[row : row + 1])[0]:.4g}" in said
+    assert "p-value" in said  # of the one that is off
+
+
+def test_colour_by_cluster(opened, explorer):
+    opened.page.select_option("#colour", "cluster")
+    opened.page.fill("#clusters", "4")
+    opened.page.press("#clusters", "Enter")
+    opened.page.wait_for_function(
+        "() => document.querySelectorAll('.legend[data-of=cluster] span').length === 4"
+    )
+    shown = opened.run("() => Array.from(codeword.page.map.source.data.cluster)")
+    assert shown == explorer.cluster(4)
+    field = opened.run("() => codeword.page.model('map').renderers[0].glyph.fill_color.field")
+    assert field == "cluster"
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_selection_is_downloaded(opened, explorer, kind):
+    opened.run("() => codeword.page.map.select([3, 9, 27])")
+    assert "3 selected" in opened.page.locator(".download").inner_text()
+    with opened.page.expect_download() as downloading:
+        opened.page.click(f"[data-download={kind}]")
+    assert downloading.value.suggested_filename == f"selection.{kind}"
+    path = downloading.value.path()
+    table = pyarrow.csv.read_csv(path) if kind == "csv" else pyarrow.parquet.read_table(path)
+    assert table["row"].to_pylist() == explorer.content.map.rows[[3, 9, 27]].tolist()
+
+
+def test_from_one_sample_to_another(opened, explorer, model):
+    for end, i in (("from", 12), ("to", 40)):
+        opened.run("i => codeword.page.map.select([i])", i)
+        words = "interpolate from here" if end == "from" else "to here"
+        opened.page.get_by_role("button", name=words, exact=True).click()
+    opened.page.wait_for_timeout(500)
+    codes = explorer.content.map.codes
+    for step, share in ((1, 0.0), (5, 0.5), (9, 1.0)):
+        code = (1 - share) * codes[12] + share * codes[40]
+        shown = opened.pixels(f".steps div:nth-child({step}) canvas")
+        assert np.abs(shown - 255 * model.inverse_transform([code])[0]).max() <= 1
+
+
+def test_when_the_server_is_gone_the_page_says_so(browser, explorer):
+    taken, port = listen(0)
+    ready = threading.Event()
+    threading.Thread(target=serve, args=(explorer, taken, ready.set), daemon=True).start()
+    assert ready.wait(20)
+    page = Opened(browser, f"http://{HOST}:{port}/")
+    page.page.route("**/api/**", lambda route: route.abort())
+    page.run("() => codeword.page.slideTo(codeword.page.start_)")
+    page.page.locator("#problem").wait_for(state="visible")
+    assert "Is codeword explore still running?" in page.page.locator("#problem").inner_text()
+    page.context.close()
