@@ -9,6 +9,7 @@ import pytest
 from browsing import Opened
 
 from codeword import MLP, AutoEncoder, Data, load, neighbors
+from codeword.pages.components import class_colours
 from codeword.pages.content import gather
 from codeword.pages.decoder import program_of
 from codeword.pages.report import make_report
@@ -189,4 +190,80 @@ def test_two_samples_and_no_labels(browser, model, tmp_path):
     opened.run("codeword.page.map.select([0])")
     assert "1 of its 1 nearest codes" in opened.page.locator("#chosen").inner_text()
     assert opened.complaints == []
+    opened.context.close()
+
+
+def test_thousands_of_points_are_drawn_coloured_and_selected(browser, model, tmp_path):
+    """From 5,000 on the page draws them itself, and what bokeh does for fewer must be so for them too."""
+    test = load("digits", "test")
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, len(test), 5200)
+    x = np.clip(test.x[rows] + rng.normal(scale=0.05, size=(5200, 8, 8)), 0, 1).astype(np.float32)
+    content = gather(model, Data(x, test.y[rows]), source="many", points=0, method="pca")
+    opened = Opened(browser, make_report(model, content).save(tmp_path / "many.html"))
+    opened.page.locator(".plot").scroll_into_view_if_needed()
+    opened.page.wait_for_timeout(300)
+    plane, labels = content.map.plane, content.map.labels
+    alone = int(neighbors(plane, np.arange(5200), 1)[1][:, 0].argmax())
+    palette = opened.run("() => Array.from(codeword.page.model('by_label').palette)")
+    colour = """i => {
+        const { map } = codeword.page, dots = map.dots[0], { plot, canvas } = dots;
+        const [fx, fy] = map.scales(plot);
+        const x = fx(map.x[i]) - fx(plot.x_range.start), y = fy(plot.y_range.end) - fy(map.y[i]);
+        const [r, g, b, a] = canvas.getContext("2d").getImageData(Math.round(x), Math.round(y), 1, 1).data;
+        return [a, "#" + [r, g, b].map(c => c.toString(16).padStart(2, "0")).join("")];
+    }"""
+    alpha, shown = opened.run(colour, alone)
+    assert alpha > 100
+    expected = class_colours(10)[labels[alone]]
+    assert expected == palette[labels[alone]].lower()
+
+    def off(one, other):
+        return max(abs(int(one[i : i + 2], 16) - int(other[i : i + 2], 16)) for i in (1, 3, 5))
+
+    assert off(shown, expected) < 16  # a neighbour may shine through
+    middle = float(np.median(plane[:, 0]))
+    opened.run(
+        """([x0, x1, y0, y1]) => codeword.on("enclose", codeword.page.model("map"),
+            { geometry: { type: "rect", x0, x1, y0, y1 } })""",
+        [float(plane[:, 0].min()) - 1, middle, float(plane[:, 1].min()) - 1, float(plane[:, 1].max()) + 1],
+    )
+    chosen = opened.run("() => Array.from(codeword.page.map.source.selected.indices)")
+    assert chosen == np.flatnonzero(plane[:, 0] <= middle).tolist()
+    opened.page.wait_for_timeout(200)
+    faded = opened.run(colour, alone)[0]
+    assert (faded > alpha) == (plane[alone, 0] <= middle)
+    opened.page.select_option("#colour", "error")
+    opened.page.wait_for_timeout(200)
+    assert off(opened.run(colour, alone)[1], expected) > 16
+    assert [said for said in opened.complaints if "willReadFrequently" not in said] == []
+    opened.context.close()
+
+
+def test_the_box_tool_encloses_points_that_the_page_draws(browser, model, tmp_path):
+    test = load("digits", "test")
+    rows = np.random.default_rng(1).integers(0, len(test), 5000)
+    content = gather(model, Data(test.x[rows]), source="many", points=0, method="pca")
+    opened = Opened(browser, make_report(model, content).save(tmp_path / "box.html"))
+    opened.run(
+        """() => {
+            const { toolbar } = codeword.page.model("map");
+            const box = toolbar.tools.find(tool => tool.type === "BoxSelectTool");
+            toolbar.active_drag = box;
+            box.active = true;
+        }"""
+    )
+    opened.page.locator(".plot").scroll_into_view_if_needed()
+    box = opened.page.locator("#of-map").bounding_box()
+    middle = box["x"] + box["width"] / 2
+    opened.page.mouse.move(middle, box["y"] + 60)
+    opened.page.mouse.down()
+    opened.page.mouse.move(box["x"] + box["width"] - 8, box["y"] + box["height"] - 10, steps=5)
+    opened.page.mouse.up()
+    opened.page.wait_for_timeout(300)
+    chosen = opened.run("() => Array.from(codeword.page.map.source.selected.indices)")
+    assert 0 < len(chosen) < 5000
+    assert content.map.plane[chosen, 0].min() >= content.map.plane[:, 0].min() + 0.3 * np.ptp(
+        content.map.plane[:, 0]
+    )
     opened.context.close()

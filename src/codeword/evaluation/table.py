@@ -9,7 +9,7 @@ from typing import Any
 from codeword.data.common import listed, shortened
 from codeword.evaluation.views import VIEWS
 
-__all__ = ["evaluation_table"]
+__all__ = ["comparison", "evaluation_table", "health"]
 
 WIDTH = 80
 ALIKE = 0.9
@@ -43,9 +43,9 @@ def evaluation_table(figures: dict[str, Any], what: str, learned_from: str = "th
     ]
     if labels:
         blocks.append(_filled(_about_labels(figures, learned_from)) + lines[1 + len(errors) :])
-    blocks.append([line for sentence in _health(figures["latent"], k) for line in _filled(sentence)])
+    blocks.append([line for sentence in health(figures["latent"], k) for line in _filled(sentence)])
     if figures["mse"] is not None and figures["pca_mse"] is not None:
-        blocks.append(_filled(_comparison(figures["mse"], figures["pca_mse"])))
+        blocks.append(_filled(comparison(figures["mse"], figures["pca_mse"])))
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
@@ -104,7 +104,7 @@ def _about_labels(figures: dict[str, Any], learned_from: str) -> str:
     return f"{about}; learned from {figures['reference_rows']:,} rows of {shortened(learned_from, 40)}."
 
 
-def _health(latent: dict[str, Any], k: int) -> Iterator[str]:
+def health(latent: dict[str, Any], k: int) -> Iterator[str]:
     """What is worth knowing of the codes themselves."""
     unused = latent["unused_dimensions"]
     if unused:
@@ -128,7 +128,8 @@ def _health(latent: dict[str, Any], k: int) -> Iterator[str]:
         yield f"{sum(use) / len(use):.0%} of the {books} is in use{least}."
 
 
-def _comparison(error: float, pca: float) -> str:
+def comparison(error: float, pca: float) -> str:
+    """Which of the two errors is smaller, and by how much."""
     if error <= 0 or pca <= 0 or abs(error / pca - 1) < 0.005:
         return "The auto-encoder and PCA keep the same."
     if error < pca:

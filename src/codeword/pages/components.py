@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from bokeh.events import MouseLeave, MouseMove, Tap
+from bokeh.events import MouseLeave, MouseMove, SelectionGeometry, Tap
 from bokeh.models import (
     BoxSelectTool,
     ColumnDataSource,
@@ -45,7 +45,8 @@ __all__ = [
 ]
 
 MANY_POINTS = 5_000
-"""From here on points are drawn by the graphics processor, where there is one."""
+"""From here on the page's script draws the points: bokeh takes longer than a frame, and WebGL too wherever it
+has no graphics processor."""
 
 MOST_CLUSTERS = 30
 """As many as there are colours."""
@@ -130,7 +131,7 @@ def map_figure(source: ColumnDataSource, classes: Sequence[str], quantity: bool 
     else:
         by_label = colour
     _dots(plot, source, "x", "y", by_label, n)
-    plot.tags = [{"by_label": by_label, "by_error": colour}]
+    plot.tags = [*plot.tags, {"by_label": by_label, "by_error": colour}]
     if "cluster" in source.data:
         by_cluster = {"field": "cluster", "transform": _class_mapper("by_cluster", MOST_CLUSTERS)}
         plot.tags = [*plot.tags, {"by_cluster": by_cluster}]
@@ -215,7 +216,6 @@ def _figure(name: str, height: int, n: int, **options: Any) -> Figure:
         sizing_mode="stretch_width",
         tools=tools,
         toolbar_location="above" if n else None,
-        output_backend="webgl" if n >= MANY_POINTS else "canvas",
         background_fill_color=None,
         border_fill_color=None,
         outline_line_color=None,
@@ -252,6 +252,9 @@ def _mapper(name: str, values: Any) -> LinearColorMapper:
 
 
 def _dots(plot: Figure, source: ColumnDataSource, x: str, y: str, colour: Any, n: int) -> None:
+    plot.tags = [*plot.tags, source]  # part of the document, whoever draws it
+    if n >= MANY_POINTS:
+        return
     size, alpha = (9, 0.9) if n <= 200 else (6, 0.8) if n <= 3000 else (4, 0.6) if n <= 20_000 else (3, 0.5)
     dots = Scatter(x=x, y=y, size=size, fill_color=colour, fill_alpha=alpha, line_color=None)
     faint = Scatter(x=x, y=y, size=size, fill_color=colour, fill_alpha=alpha * 0.4, line_color=None)
@@ -261,7 +264,12 @@ def _dots(plot: Figure, source: ColumnDataSource, x: str, y: str, colour: Any, n
 
 def _listened(plot: Figure) -> None:
     """Tell the page's script, `codeword.on`, what the pointer does."""
-    for kind, event in (("move", MouseMove), ("leave", MouseLeave), ("tap", Tap)):
+    for kind, event in (
+        ("move", MouseMove),
+        ("leave", MouseLeave),
+        ("tap", Tap),
+        ("enclose", SelectionGeometry),
+    ):
         plot.js_on_event(
             event, CustomJS(args={"plot": plot}, code=f"window.codeword.on('{kind}', plot, cb_obj)")
         )

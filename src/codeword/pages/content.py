@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ from codeword.evaluation import evaluate
 from codeword.evaluation.labels import MOST_CLASSES, labels_of
 from codeword.generation import Traversal, traverse
 from codeword.mapping import map_codes
-from codeword.options import parameters
 from codeword.pages.views import View, view_of
 from codeword.parameters import to_json
+from codeword.repeat import command, in_words
 
 if TYPE_CHECKING:
     from codeword.estimator import AutoEncoder
@@ -208,7 +207,7 @@ def gather(
         n=n,
         k=ae.n_components,
         facts=_facts(ae, what, n),
-        command=_command(ae, source, options),
+        command=command(to_json(ae), ae.seed_, source, options),
         history=list(ae.history_),
         figures=figures,
         view=view,
@@ -331,40 +330,10 @@ def _facts(ae: AutoEncoder, source: str, n: int) -> list[tuple[str, str]]:
         ("Trained on", f"{ae.n_samples_:,} samples of {shape} numbers ({ae.dtype_})"),
         ("Shown on", f"{source}, {n:,} samples"),
         ("Code", f"{ae.n_components:,} numbers for {math.prod(ae.sample_shape_):,}"),
-        ("Network", f"{_text(given['network'])}, {weights:,} weights"),
-        ("Objective", _text(given["objective"])),
+        ("Network", f"{in_words(given['network'])}, {weights:,} weights"),
+        ("Objective", in_words(given["objective"])),
         ("Scaling", ae.scaling_.kind),
         ("Epochs", epochs),
         ("Seed", str(ae.seed_)),
         ("Made with", f"codeword {__version__}"),
     ]
-
-
-def _text(value: Any) -> str:
-    """A parameter as it is written on the command line."""
-    if isinstance(value, dict):
-        if "name" not in value:
-            return "two torch modules of your own"
-        from codeword.networks import ARCHITECTURES
-        from codeword.objectives import OBJECTIVES
-
-        known: dict[str, Any] = {**ARCHITECTURES, **OBJECTIVES}
-        usual = to_json(known[value["name"]]())
-        changed = {k: v for k, v in value.items() if k != "name" and v != usual.get(k)}
-        inside = ", ".join(f"{k}={tuple(v) if isinstance(v, list) else v!r}" for k, v in changed.items())
-        return f"{value['name']}({inside})" if inside else str(value["name"])
-    return "none" if value is None else str(value)
-
-
-def _command(ae: AutoEncoder, source: str, options: Sequence[str]) -> str:
-    """The command that trains such a model again, with the seed that it had."""
-    given = to_json(ae) | {"random_state": ae.seed_}
-    words = ["codeword", "train", source, *options, "-o", "again.ae"]
-    for parameter in parameters():
-        value = given[parameter.name]
-        if parameter.name == "device" or (value == parameter.default and parameter.name != "n_components"):
-            continue
-        if isinstance(value, dict) and "name" not in value:
-            return f"# {_text(value)} are trained in Python: AutoEncoder(network=(encoder, decoder)).fit(x)"
-        words += [parameter.option, _text(value)]
-    return shlex.join(words)

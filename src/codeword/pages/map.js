@@ -17,6 +17,23 @@ codeword.least = function (n, count, distance) {
   return { places, sizes };
 };
 
+codeword.inRectangle = function ({ x0, x1, y0, y1 }) {
+  const [left, right] = [Math.min(x0, x1), Math.max(x0, x1)], [low, high] = [Math.min(y0, y1), Math.max(y0, y1)];
+  return (x, y) => x >= left && x <= right && y >= low && y <= high;
+};
+
+// By how many sides a ray to the right crosses: an odd number inside.
+codeword.inPolygon = function (xs, ys) {
+  const count = xs.length;
+  return (x, y) => {
+    let inside = false;
+    for (let i = 0, j = count - 1; i < count; j = i++) {
+      if ((ys[i] > y) !== (ys[j] > y) && x < (xs[j] - xs[i]) * (y - ys[i]) / (ys[j] - ys[i]) + xs[i]) inside = !inside;
+    }
+    return inside;
+  };
+};
+
 codeword.Map = class {
   constructor(page) {
     this.page = page;
@@ -29,6 +46,14 @@ codeword.Map = class {
     this.source = page.model("points");
     for (const name of ["x", "y", "error", "pca", "label"]) this[name] = this.source.get_column(name);
     this.source.selected.properties.indices.change.connect(() => this.selected());
+    this.dots = [];
+    for (const [name, xs, ys] of [["map", this.x, this.y], ["errors", this.pca, this.error]]) {
+      const plot = page.model(name);
+      // Where bokeh has no points of its own to draw, there are too many for it.
+      if (!plot.renderers.some(renderer => renderer.name === "dots")) {
+        this.dots.push(new codeword.Dots(this, plot, xs, ys));
+      }
+    }
     this.tip = document.body.appendChild(codeword.make("div", "tip"));
     this.tip.hidden = true;
     this.mouse = { x: 0, y: 0 };
@@ -151,6 +176,31 @@ codeword.Map = class {
   tap(plot, event) {
     const i = this.inside(plot, event) ? this.at(plot, event, 14) : null;
     this.select(i === null ? [] : [i]);
+  }
+
+  // Box and lasso: bokeh selects the points that it draws; the others are looked through here.
+  enclose(plot, { geometry }) {
+    if (!this.dots.length || geometry.type !== "rect" && geometry.type !== "poly") return;
+    const [xs, ys] = plot.name === "map" ? [this.x, this.y] : [this.pca, this.error];
+    const within = geometry.type === "rect"
+      ? codeword.inRectangle(geometry) : codeword.inPolygon(geometry.x, geometry.y);
+    const indices = [];
+    for (let i = 0; i < this.n; i++) if (within(xs[i], ys[i])) indices.push(i);
+    this.select(indices);
+  }
+
+  // What bokeh's points and ours are coloured by.
+  colourBy(name) {
+    const mapper = this.page.model(`by_${name}`);
+    const own = this.page.model("map").renderers.find(renderer => renderer.name === "dots");
+    if (own) {
+      const by = { field: name, transform: mapper };
+      for (const glyph of [own.glyph, own.selection_glyph, own.nonselection_glyph]) glyph.fill_color = by;
+    }
+    for (const dots of this.dots) {
+      if (dots.plot.name === "map") dots.colour(this.source.get_column(name), mapper);
+      else dots.colour(null, null, "#4477AA");
+    }
   }
 
   select(indices) { this.source.selected.indices = indices; }

@@ -64,10 +64,11 @@ codeword.Page = class {
 
   // Dark colours stand out on a light page only: on a dark one they are made lighter.
   lighter(colour) {
-    const channels = [1, 3, 5].map(at => parseInt(colour.slice(at, at + 2), 16));
+    const channels = codeword.channels(colour);
     const light = (0.3 * channels[0] + 0.59 * channels[1] + 0.11 * channels[2]) / 255;
     const share = Math.max(0, 0.55 * (1 - light / 0.45));
-    return `rgb(${channels.map(c => Math.round(c + (255 - c) * share)).join(" ")})`;
+    const bytes = channels.map(c => Math.round(c + (255 - c) * share));
+    return `#${bytes.map(c => c.toString(16).padStart(2, "0")).join("")}`;
   }
 
   palette() {
@@ -85,6 +86,7 @@ codeword.Page = class {
         dot.style.background = shown[i];
       });
     }
+    if (this.map) this.map.colourBy(document.getElementById("colour").value);
   }
 
   // Bokeh draws on a canvas, which style sheets do not reach.
@@ -103,9 +105,7 @@ codeword.Page = class {
   choices() {
     const colour = document.getElementById("colour");
     colour.addEventListener("change", () => {
-      const dots = this.model("map").renderers.find(renderer => renderer.name === "dots");
-      const by = { field: colour.value, transform: this.model(`by_${colour.value}`) };
-      for (const glyph of [dots.glyph, dots.selection_glyph, dots.nonselection_glyph]) glyph.fill_color = by;
+      this.map.colourBy(colour.value);
       for (const legend of document.querySelectorAll(".legend")) {
         legend.hidden = legend.dataset.of !== colour.value;
       }

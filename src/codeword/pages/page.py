@@ -12,7 +12,6 @@ from jinja2 import Environment, Template
 from markupsafe import Markup
 
 from codeword.pages.components import (
-    MANY_POINTS,
     MOST_CLUSTERS,
     dimension_figure,
     error_figure,
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["POLICY", "Page"]
 
-SCRIPTS = ("decoder.js", "pictures.js", "map.js", "between.js", "page.js")
+SCRIPTS = ("decoder.js", "pictures.js", "map.js", "dots.js", "between.js", "page.js")
 LIVE = ("live.js", "own.js")
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
@@ -92,7 +91,7 @@ class Page:
             content=_json(self._data(pictures)),
             figures=self.figures,
             items=self.items,
-            scripts=[_raw(text) for text in (*_bokeh(len(self.content.map.rows)), *map(_read, ours))],
+            scripts=[_raw(text) for text in (_bokeh(), *map(_read, ours))],
         )
 
     def _data(self, pictures: int) -> dict[str, Any]:
@@ -185,12 +184,11 @@ def _embedded(content: Content, live: bool) -> tuple[dict[str, Markup], Markup, 
     return roots, _safe(serialize_json({"of-document": docs[docid]})), _safe(drawn)
 
 
-def _bokeh(n: int) -> list[str]:
-    """BokehJS from its wheel, with WebGL where points are many."""
+def _bokeh() -> str:
+    """BokehJS from its wheel."""
     from bokeh.resources import Resources
 
-    parts: list[Any] = ["bokeh", "bokeh-gl"] if n >= MANY_POINTS else ["bokeh"]
-    return list(Resources(mode="inline", components=parts, minified=True).js_raw)[: len(parts)]
+    return str(Resources(mode="inline", components=["bokeh"], minified=True).js_raw[0])
 
 
 def _template() -> Template:

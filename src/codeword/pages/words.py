@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword import __version__
-from codeword.data.common import listed
+from codeword.evaluation.table import comparison, health
 from codeword.evaluation.views import VIEWS
 from codeword.pages.components import QUANTITY, class_colours
 from codeword.pages.content import MOST_TRAVERSED, Content, Pairs
@@ -60,7 +60,7 @@ def words_of(content: Content) -> dict[str, Any]:
         "sample_names": list(content.view.names[:COLUMNS]),
         "sample_rows": _sample_rows(content),
         "row_as_text": _row_as_text(content),
-        "health": " ".join(_health(figures["latent"], content.k)),
+        "health": " ".join(health(figures["latent"], content.k)),
     }
 
 
@@ -75,18 +75,10 @@ def short(value: float | None, digits: int = 4) -> str:
 
 
 def _lead(figures: dict[str, Any]) -> str:
-    error, pca = figures["mse"], figures["pca_mse"]
-    begin = f"The mean squared error of the auto-encoder is {short(error)}"
+    begin = f"The mean squared error of the auto-encoder is {short(figures['mse'])}."
     if figures["explained_variance"] is not None:
-        begin = f"The auto-encoder keeps {figures['explained_variance']:.1%} of the variance"
-    if not error or not pca:
-        return f"{begin}."
-    if abs(error / pca - 1) < 0.005:
-        return f"{begin}, as much as PCA with as many numbers."
-    if error < pca:
-        return f"{begin}; its error is {pca / error:.2f} times smaller than that of PCA with as many numbers."
-    worse = f"PCA with as many numbers has an error {error / pca:.2f} times smaller"
-    return f"{begin}; {worse}: train longer, or use PCA."
+        begin = f"The auto-encoder keeps {figures['explained_variance']:.1%} of the variance."
+    return f"{begin} {comparison(figures['mse'], figures['pca_mse'])}"
 
 
 def _tiles(figures: dict[str, Any]) -> Iterator[dict[str, str]]:
@@ -139,27 +131,6 @@ def _about_figures(figures: dict[str, Any]) -> str:
             "codes in five-fold cross-validation."
         )
     return text
-
-
-def _health(latent: dict[str, Any], k: int) -> Iterator[str]:
-    unused = latent["unused_dimensions"]
-    if unused:
-        yield f"{len(unused):,} of {k:,} numbers of the code are unused: {listed(f'z{i}' for i in unused)}."
-    else:
-        yield (
-            "The one number of the code is in use."
-            if k == 1
-            else f"All {k:,} numbers of the code are in use."
-        )
-    if latent["max_correlation"] is not None and latent["most_correlated"] is not None:
-        one, other = latent["most_correlated"]
-        alike = latent["max_correlation"]
-        yield f"The two most alike are z{one} and z{other}, with a correlation of {alike:.2f}."
-    if latent.get("kl_per_dimension"):
-        yield f"A code is {sum(latent['kl_per_dimension']):.1f} nats from the prior (KL)."
-    use = latent.get("codebook_use")
-    if use:
-        yield f"{sum(use) / len(use):.0%} of the codebook is in use."
 
 
 # -- samples ------------------------------------------------------------------------------------------------
