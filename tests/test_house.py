@@ -53,6 +53,7 @@ LAYERS = """
     evaluation.latent evaluation.table
     evaluation.judging
     options mapping nearest evaluation plots scoring
+    repeat
     detection
     comparison.choice comparison.folder comparison.judging
     comparison.outcome
