@@ -20,7 +20,7 @@ from codeword.options import parameters
 COMMANDS = [
     *("demo", "train", "encode", "decode", "reconstruct", "map", "evaluate", "info"),
     *("score", "sample", "interpolate", "traverse", "neighbors", "compare", "export"),
-    *("report", "explore"),
+    *("report", "explore", "push"),
 ]
 TINY = ["-k", "2", "--epochs", "2", "--network", "mlp(hidden=(4,))", "--random-state", "0", "--device", "cpu"]
 

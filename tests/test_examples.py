@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
+SERVE = EXAMPLES / "serve_onnx.py"
 LONGEST = 40
 
 
@@ -70,6 +74,33 @@ def test_table(example, capsys):
     assert ((x_hat - table) ** 2 / table.var()).to_numpy().mean() < 0.2  # in the columns' own units
     assert left["share"] > 1.25 * left["malignant"].mean()
     assert str(left["order"][0]) in capsys.readouterr().out
+
+
+def test_mixed_table(example):
+    """Words that cannot be right are found, and blamed, where PCA of the same numbers sees few of them."""
+    pytest.importorskip("palmerpenguins", reason="needs the demo extra")
+    left = example("mixed_table.py")
+    assert list(left["given_back"]["auto-encoder"]) == list(left["test"])
+    assert left["right"]["auto-encoder"] > left["right"]["PCA"] + 0.1
+    assert left["hits"]["auto-encoder"] > left["hits"]["PCA"] + 2
+    assert left["blamed"].count("Species") >= 6
+
+
+def test_serve_onnx(model, digits, tmp_path):
+    """Where neither torch nor codeword can be imported, exported files say what the model says."""
+    from codeword.export import write_onnx
+
+    write_onnx(model, tmp_path / "digits-onnx")
+    np.save(tmp_path / "rows.npy", digits.x[:20])
+    absent = "import sys; sys.modules.update(torch=None, codeword=None)"
+    script = f"sys.argv[1:] = ['digits-onnx', 'rows.npy']; import runpy; runpy.run_path({str(SERVE)!r})"
+    command = [sys.executable, "-W", "error", "-c", f"{absent}; {script}"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (told.returncode, told.stderr) == (0, "")
+    with np.load(tmp_path / "served.npz") as served:
+        assert served["codes"] == pytest.approx(model.transform(digits.x[:20]), abs=1e-5)
+        assert served["x_hat"] == pytest.approx(model.reconstruct(digits.x[:20]), abs=1e-5)
+    assert told.stdout.startswith("20 rows, 5 numbers each, mean squared error 0.0")
 
 
 def test_every_example_is_short_and_tested():

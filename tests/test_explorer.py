@@ -376,3 +376,28 @@ def test_names_and_labels_are_escaped(curve):
     page = Explorer(ae, data, gather(ae, data, source=bad, method="pca")).html
     assert "<img" not in page
     assert "b" * 500 in page
+
+
+def test_a_row_of_a_mixed_table_is_typed_in_its_own_words():
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["cat", "dog, big", "bird"], 90)
+    frame = pd.DataFrame(
+        {"kind": kind, "weight": rng.normal(size=90) + (kind == "dog, big"), "tame": kind != "bird"}
+    )
+    ae = AutoEncoder(2, network=MLP(hidden=(8,)), epochs=3, random_state=0, device="cpu").fit(frame)
+    data = ae.columns_.transform(frame)
+    plain = ae.as_numbers()
+    explorer = Explorer(plain, data, gather(plain, data, source="animals.csv", method="pca"))
+    assert "&#34;kind&#34;,&#34;weight&#34;,&#34;tame&#34;" in explorer.html  # a row to begin with
+    row = f'weight,tame,kind\n{frame.weight[4]:.17g},{str(frame.tame[4]).lower()},"{frame.kind[4]}"\n'
+    found = explorer.look_at(row.encode())
+    np.testing.assert_allclose(found["code"], explorer.look(4)["code"], atol=1e-5)
+    for text, problem in (
+        (b"kind\ncat", "weight"),
+        (b"kind,weight,tame\n", "0 rows"),
+        (b"\xff\x00", "cannot"),
+    ):
+        with pytest.raises(DataError, match=problem):
+            explorer.look_at(text)

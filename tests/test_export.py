@@ -95,7 +95,7 @@ def test_every_column_holds_what_the_model_says(do, saved_model, ae, digits):
     columns = ["row", "label", "error", "image", "x", "y", "code", "neighbors"]
     assert said == {
         **{"n": 1438, "k": 5, "parquet": "d.parquet", "projector": None, "columns": columns},
-        **{"neighbors": 10, "renamed": {}, "thumbnail": None, "notes": []},
+        **{"neighbors": 10, "renamed": {}, "thumbnail": None, "notes": [], "onnx": None, "difference": None},
     }
     read = pq.read_table("d.parquet")
     floats = pa.list_(pa.float32())
@@ -377,7 +377,7 @@ def test_a_failure_half_way_leaves_nothing(option, saved_model, monkeypatch, tmp
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "nothing to write: give --parquet FILE, --projector DIR, or both"),
+        ([], "nothing to write: give --parquet FILE, --projector DIR, --onnx DIR, or several"),
         (["--parquet", "d.csv"], "cannot tell the format from the ending '.csv'; use .parquet"),
         (["--parquet", "no/d.parquet"], "there is no folder no; create it first"),
         (["--projector", "no/d"], "there is no folder no; create it first"),

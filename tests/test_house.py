@@ -24,27 +24,35 @@ LAYERS = """
     errors
     files
     data.common data.blocks progress distributed products
+    data.cells
     data.idx data.images data.tables data.parts data.scaling
-    data.named
+    data.named data.mixed
     data.readers
     data
     baseline
     plots.style
-    plots.kinds plots.grid
+    plots.kinds plots.grid plots.cells
     plots.reconstructions plots.samples plots.maps plots.history plots.comparison
     networks.base
     networks.mlp networks.conv networks.pairs
     networks
+    objectives.layout
     objectives.base
     objectives.plain objectives.probabilistic objectives.variational objectives.quantized objectives.nested
     objectives
+    columns.column
+    columns.preprocessing columns.told
+    columns.table
+    columns
     dense
     batches steps
     threads
-    modelfolder parameters modelcard outputs
+    modelfolder parameters options outputs
+    repeat
+    modelcard
     checkpoint
     training
-    settings rows reference rarity conformal
+    settings rows reference rarity conformal hub
     saving passes generation
     special
     estimator
@@ -52,8 +60,7 @@ LAYERS = """
     evaluation.reconstruction evaluation.views evaluation.labelled
     evaluation.latent evaluation.table
     evaluation.judging
-    options mapping nearest evaluation plots scoring
-    repeat
+    mapping nearest evaluation plots scoring
     detection
     comparison.choice comparison.folder comparison.judging
     comparison.outcome
@@ -66,14 +73,20 @@ LAYERS = """
     pages.report pages.explorer
     pages.server
     pages
-    showing
-    export.points export.pictures
-    export.parquet export.projector
+    showing tabular
+    export.points export.pictures export.graphs
+    export.parquet export.projector export.onnx
     export
+    fleet.places
+    fleet.job
+    fleet.encoder
+    fleet.engine
+    fleet.run
+    fleet
     demo
     commands.common
     commands.learn commands.codes commands.judge commands.detect commands.uses commands.choose commands.pages
-    commands.export
+    commands.export commands.share
     commands
     cli
 """
@@ -87,6 +100,7 @@ PUBLIC = [
     "Adversarial",
     "AutoEncoder",
     "CodewordError",
+    "Columns",
     "Contractive",
     "Conv",
     "Data",
@@ -284,6 +298,6 @@ def test_scripts_are_posix_shell(script):
 
 def test_ci_runs_what_people_run():
     lines = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
-    assert {"scripts/check", "scripts/test"} <= set(lines)
+    assert {"scripts/check", "scripts/test", "scripts/docs"} <= set(lines)
     named = {"scripts/demo", "scripts/test", "scripts/check"}
     assert named <= {f"scripts/{path.name}" for path in SCRIPTS}

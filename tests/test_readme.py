@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+from blocks import Block, blocks_of, run_command, run_python, shell_lines
 
 from codeword.cli import app, run
 from codeword.data.named import NAMES
@@ -17,13 +17,13 @@ from codeword.modelfolder import read_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")
-TEXT = (ROOT / "README.md").read_text("utf-8")
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+README = ROOT / "README.md"
+TEXT = README.read_text("utf-8")
 KINDS = {"python", "sh", "text"}
 
 
-def blocks(kind: str) -> list[str]:
-    return [code for language, code in FENCE.findall(TEXT) if language == kind]
+def blocks(kind: str) -> list[Block]:
+    return [block for block in blocks_of(README) if block.language == kind]
 
 
 def section(title: str) -> str:
@@ -32,7 +32,7 @@ def section(title: str) -> str:
 
 def test_every_block_is_of_a_kind_that_runs():
     """A block in a language that no test runs would be a claim that nobody holds."""
-    assert {language for language, _ in FENCE.findall(TEXT)} <= KINDS
+    assert {block.language for block in blocks_of(README)} <= KINDS
     assert blocks("python")
     assert blocks("sh")
 
@@ -41,13 +41,7 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     """In one session, as a reader types them; `# (1438, 8) float32` behind a name is held to."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    promised = 0
-    for code in blocks("python"):
-        exec(compile(code, "README.md", "exec"), names)
-        for name, shape, dtype in re.findall(r"^(\w+) = .*# (\([\d, ]+\)) (\w+)", code, re.MULTILINE):
-            assert (str(names[name].shape), str(names[name].dtype)) == (shape, dtype), name
-            promised += 1
-    assert promised == 9
+    assert sum(run_python(block, names) for block in blocks("python")) == 9
     assert names["figures"]["mse"] < 0.6 * names["figures"]["pca_mse"]
     assert (names["again"].transform(names["digits"].x) == names["own"].transform(names["digits"].x)).all()
 
@@ -55,14 +49,8 @@ def test_python_blocks_run(tmp_path, monkeypatch):
 def test_shell_blocks_run(tmp_path, monkeypatch, capsys):
     """`codeword` in this process, in an empty folder; of `scripts/` that they are there to be run."""
     monkeypatch.chdir(tmp_path)
-    commands = [line for code in blocks("sh") for line in code.splitlines()]
-    for line in commands:
-        program, *arguments = shlex.split(line, comments=True)
-        if program == "codeword":
-            assert run([*arguments]) == 0, f"{line}\n{capsys.readouterr().err}"
-        else:
-            assert program.startswith("scripts/"), f"{line}: this test does not know how to try it"
-            assert os.access(ROOT / program, os.X_OK), f"{line}: no such script"
+    for words in (words for block in blocks("sh") for words in shell_lines(block)):
+        assert run_command(words) == 0, f"{shlex.join(words)}\n{capsys.readouterr().err}"
     assert "PCA with 8 components" in capsys.readouterr().out
     assert len((tmp_path / "codes.csv").read_text("utf-8").splitlines()) == 1 + 1438
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")

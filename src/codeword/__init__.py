@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from codeword.columns import Columns
     from codeword.comparison import compare
     from codeword.data import Data, load
     from codeword.detection import OutlierDetector
@@ -40,6 +41,7 @@ _HOME = {
     "Adversarial": "objectives",
     "AutoEncoder": "estimator",
     "CodewordError": "errors",
+    "Columns": "columns",
     "Contractive": "objectives",
     "Conv": "networks",
     "Data": "data",
@@ -72,6 +74,7 @@ __all__ = [
     "Adversarial",
     "AutoEncoder",
     "CodewordError",
+    "Columns",
     "Contractive",
     "Conv",
     "Data",

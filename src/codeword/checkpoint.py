@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from codeword.errors import InputError, ModelError, TrainingError
-from codeword.files import recover, remove
+from codeword.data.common import shortened
+from codeword.errors import CodewordError, InputError, ModelError, TrainingError
+from codeword.files import Lock, check_free, recover, remove
 from codeword.modelfolder import Folder, write_folder
 
 __all__ = ["Checkpoint", "digest"]
@@ -45,6 +48,13 @@ class Checkpoint:
         Gives the model folder as it stands now.
     writes : bool
         Whether this process is the one that writes.
+
+    Raises
+    ------
+    InputError
+        If another process is writing it, or the folder to keep it in is missing.
+    TrainingError
+        If it cannot be written there.
     """
 
     def __init__(
@@ -57,6 +67,17 @@ class Checkpoint:
         self.path, self.settings, self.folder, self.writes = Path(path), settings, folder, writes
         self.last = time.monotonic()
         self.cost = 0.0
+        self.lock = self._locked() if writes else None
+
+    def _locked(self) -> Lock:
+        check_free(self.path, overwrite=True)
+        try:
+            return Lock(self.path)
+        except OSError as error:
+            raise TrainingError(
+                f"the checkpoint {self.path} cannot be written ({error.strerror or error}): choose another "
+                "folder"
+            ) from error
 
     def due(self, *, within_epoch: bool) -> bool:
         """Whether it is time to save."""
@@ -92,8 +113,16 @@ class Checkpoint:
         self.last = time.monotonic()
         self.cost = self.last - started
 
-    def load(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    def load(
+        self, like: Mapping[str, Tensor] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """State and tensors of the run that stopped; None if there is no checkpoint.
+
+        Parameters
+        ----------
+        like : dict of tensors, optional
+            What a checkpoint of this run holds: those it shares with the kept one must be alike in shape and
+            dtype, and none may be missing but for `OPTIONAL`.
 
         Raises
         ------
@@ -102,29 +131,86 @@ class Checkpoint:
         InputError
             If it was made with other settings; the message names the first that differs.
         """
-        recover(self.path)
+        if self.writes:
+            recover(self.path)
         if not self.path.exists():
             return None
-        try:
+        with self.trusting():
             kept = json.loads((self.path / "training.json").read_text("utf-8"))
             tensors = load_file(self.path / "training.safetensors")
-            settings, state = kept["settings"], kept["state"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
-            reason = (str(error).splitlines() or [""])[0]
-            raise ModelError(
-                f"the checkpoint {self.path} is damaged ({reason}): delete it and train from the start"
-            ) from None
+            settings, state = dict(kept["settings"]), dict(kept["state"])
+            _check_state(state)
+            _check_tensors(tensors, like)
         for name, value in json.loads(json.dumps(self.settings)).items():
             if settings.get(name) != value:
                 raise InputError(
-                    f"the checkpoint {self.path} was made with {name} = {settings.get(name)}, and this run "
-                    f"has {value}: give the same, or delete the checkpoint to train from the start"
+                    f"the checkpoint {self.path} was made with {name} = {shortened(settings.get(name))}, and "
+                    f"this run has {shortened(value)}: give the same, or delete the checkpoint to train from "
+                    "the start"
                 )
         return state, tensors
+
+    @contextmanager
+    def trusting(self) -> Iterator[None]:
+        """Make whatever goes wrong with what was read into a ModelError that says it is damaged."""
+        try:
+            yield
+        except CodewordError:
+            raise
+        except (
+            OSError,
+            LookupError,
+            TypeError,
+            ArithmeticError,
+            ValueError,
+            RuntimeError,
+            SafetensorError,
+        ) as error:
+            raise ModelError(
+                f"the checkpoint {self.path} is damaged ({shortened(error)}): delete it and train from the "
+                "start"
+            ) from None
 
     def remove(self) -> None:
         """Delete it: the run has ended and its model is saved."""
         remove(self.path)
+
+
+OPTIONAL = ("best.", "totals", "random.cuda")
+"""The beginnings of what is not in every checkpoint of a run."""
+
+
+def _check_state(state: dict[str, Any]) -> None:
+    """Raise a TypeError or ValueError that says what of a run's state is not what a run leaves."""
+    for name in ("epoch", "batch", "best_epoch"):
+        if type(state[name]) is not int or state[name] < 0:
+            raise TypeError(f"{name} is {shortened(state[name], 40)!r}")
+    if not (state["best_loss"] is None or _is_number(state["best_loss"])):
+        raise TypeError(f"best_loss is {shortened(state['best_loss'], 40)!r}")
+    if not all(isinstance(name, str) for name in state["names"]):
+        raise TypeError("names are not names")
+    if len(state["history"]) != state["epoch"]:
+        raise ValueError(f"{len(state['history'])} lines of history after {state['epoch']} epochs")
+    for row in state["history"]:
+        known = [row["epoch"], row["train_loss"], row["seconds"]]
+        known += [row["validation_loss"]] if row["validation_loss"] is not None else []
+        if not all(map(_is_number, known)):
+            raise TypeError("a line of history is not of numbers")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _check_tensors(tensors: dict[str, Tensor], like: Mapping[str, Tensor] | None) -> None:
+    """Raise a ValueError that names the first tensor that cannot be of this run."""
+    for name, tensor in (like or {}).items():
+        found = tensors.get(name)
+        if found is None:
+            if not name.startswith(OPTIONAL):
+                raise ValueError(f"{name} is missing")
+        elif found.shape != tensor.shape or found.dtype != tensor.dtype:
+            raise ValueError(f"{name} is {found.dtype} of shape {tuple(found.shape)}")
 
 
 def digest(*arrays: Any) -> str:

@@ -22,8 +22,8 @@ from codeword.data.scaling import check_finite
 from codeword.errors import DataError, ModelError, ParameterError
 from codeword.estimator import AutoEncoder
 from codeword.passes import collect
-from codeword.rows import check_rows
-from codeword.scoring import Scorer, shares
+from codeword.rows import check_rows, mixed_columns, mixed_table
+from codeword.scoring import Scorer
 
 __all__ = ["Findings", "OutlierDetector"]
 
@@ -50,7 +50,8 @@ class Findings:
         Low is unusual; usual rows are above -1, as a rule.
     p_values : ndarray of shape (n,), float64
     features : ndarray of shape (n, top), int64
-        The features of the flat row that share most in its squared error, most first.
+        The features of the flat row that share most in its squared error, most first; of a mixed table its
+        own columns, by their place in `columns_.names`.
     shares : ndarray of shape (n, top), float32
         The share of each.
     """
@@ -111,6 +112,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Where X had column names.
+    columns_ : Columns
+        Where X was a mixed table, those of `model_`.
 
     Notes
     -----
@@ -179,11 +182,18 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         seed = int(random.randint(2**31 - 1))
         if model.random_state is None:
             model.random_state = seed
-        x = check_rows(model, X, reset=True)
+        table = mixed_table(X)
+        if table is None:
+            X = check_rows(model, X, reset=True)
+        n = len(X)
+        held = _calibration_size(n, self.calibration_fraction, self.max_false_alarms)
+        self.calibration_indices_ = np.sort(random.permutation(n)[:held]).astype(np.int64)
+        if table is not None:  # what makes numbers of it must not know the rows to calibrate on
+            known = mixed_columns(table.take(np.delete(np.arange(n), self.calibration_indices_)))
+            X = check_rows(model, known.transform(table), reset=True)
+        x: Rows = X
         if self.model is None:
             model.n_components = min(MOST_COMPONENTS, -(-model.n_features_in_ // 2))
-        held = _calibration_size(len(x), self.calibration_fraction, self.max_false_alarms)
-        self.calibration_indices_ = np.sort(random.permutation(len(x))[:held]).astype(np.int64)
         train, calibration = _parted(x, self.calibration_indices_, model)
         self._adopt(model.fit(train))
         self._calibrate(self._scorer.scores(calibration.x))
@@ -276,12 +286,14 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def contributions(self, X: Any) -> NDArray[np.float32]:
         """The share of each value in the squared error of its row, shape (n, ...) as X, float32.
 
-        Errors are taken in scaled units. Shares of a row sum to 1, or are all 0 where nothing is off.
+        Errors are taken in scaled units. Shares of a row sum to 1, or are all 0 where nothing is off. Of a
+        mixed table there is one for each of its own columns, (n, number of them): see `columns_.names`.
         """
         check_is_fitted(self)
-        x = check_rows(self, X)
-        flat = collect(self._scorer.shares(x), len(x), (self.n_features_in_,))
-        return flat.reshape(len(x), *self.sample_shape_)
+        x, scorer = check_rows(self, X), self._scorer
+        each = (scorer.shares(scaled, x_hat) for scaled, x_hat, _, _ in scorer.rows(x))
+        flat = collect(each, len(x), (scorer.parts,))
+        return flat if hasattr(self, "columns_") else flat.reshape(len(x), *self.sample_shape_)
 
     def explain(self, X: Any, *, top: int = 3) -> Findings:
         """All there is to say of each row, in one pass; `top` features that contribute most to its error."""
@@ -298,11 +310,16 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         if not _whole(top) or top < 0:
             raise ParameterError(f"top must be a whole number, zero or more. Got {top!r} instead.")
-        return self._scan(check_rows(self, X), min(top, self.n_features_in_))
+        return self._scan(check_rows(self, X), min(top, self.features))
+
+    @property
+    def features(self) -> int:
+        """How many features can be named: the values of a row or, of a mixed table, its own columns."""
+        return self._scorer.parts
 
     def _scan(self, x: Rows, top: int) -> Iterator[Findings]:
         for scaled, x_hat, errors, rarity in self._scorer.rows(x):
-            most, features = shares(scaled, x_hat).topk(top, dim=1)
+            most, features = self._scorer.shares(scaled, x_hat).topk(top, dim=1)
             scores = self._scorer.combined(errors, rarity)
             p = p_values(self.calibration_scores_, scores)
             yield Findings(errors, rarity, scores, p, features.cpu().numpy(), most.cpu().numpy())
@@ -318,6 +335,10 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             self.feature_names_in_ = model.feature_names_in_
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
+        if hasattr(model, "columns_"):
+            self.columns_ = model.columns_
+        elif hasattr(self, "columns_"):
+            del self.columns_
 
     def _calibrate(self, scores: Values) -> None:
         self.calibration_scores_ = np.sort(scores)
@@ -354,7 +375,10 @@ def _parted(x: Rows, chosen: NDArray[np.int64], model: AutoEncoder) -> tuple[Dat
         parts[1].append(block[here])
     names = getattr(model, "feature_names_in_", None)
     names = None if names is None else tuple(str(name) for name in names)
-    train, calibration = (Data(np.concatenate(p), names=names, missing=missing) for p in parts)
+    columns = getattr(model, "columns_", None)
+    train, calibration = (
+        Data(np.concatenate(p), names=names, missing=missing, columns=columns) for p in parts
+    )
     return train, calibration
 
 

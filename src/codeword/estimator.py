@@ -33,6 +33,7 @@ from codeword.settings import (
     held_out,
     make_network,
     make_plan,
+    scaling_of,
     starts_solved,
 )
 from codeword.special import SpecialMethods
@@ -94,8 +95,10 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
     reference_ : Reference or None
         Codes and errors of up to 10,000 of the rows trained on, and of rows held out, that new codes are
         drawn from and new rows are judged by. Saved with the model.
+    columns_ : Columns
+        Where x was a mixed table: what makes rows of numbers of it, and the table's own columns of these.
     sample_shape_ : tuple of int
-        The shape of one sample of x.
+        The shape of one sample of x; of a mixed table, of the row of numbers that is made of it.
     n_features_in_ : int
         d, the values in a sample.
     feature_names_in_ : ndarray of str
@@ -157,7 +160,9 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
         Parameters
         ----------
         X : Data, ndarray, memory map, tensor or DataFrame of shape (n, ...)
-            Numbers, all of them finite. A memory map larger than memory is read in shuffled blocks.
+            Numbers, all of them finite. A memory map larger than memory is read in shuffled blocks. A
+            DataFrame or pyarrow Table with columns of words or dates goes through `Columns`, and may have
+            missing cells; from then on the model takes such tables, and gives them back.
         y : ignored
         on_epoch : callable, optional
             Called with each row of the history as it is made.
@@ -186,8 +191,8 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
         self._world = world = World.join(device)
         self._checkpoint_path = checkpoint
         self.seed_ = seed = choose_seed(self, checkpoint, resume, world)
-        seen = describe(x, missing=self._objective().takes_missing)
-        self.scaling_ = Scaling.choose(self.scaling, x.dtype, self.sample_shape_, seen)
+        seen = describe(x, missing=self._objective().takes_missing, world=world)
+        self.scaling_ = Scaling.choose(scaling_of(self), x.dtype, self.sample_shape_, seen)
         mean = self.scaling_.scaled_mean(seen)
         self.baseline_ = PrincipalComponents.fit(x, self.scaling_, mean, self.n_components, seed)
         self.dtype_ = str(x.dtype)
@@ -256,8 +261,10 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
         codes = self._each(x, lambda scaled: self._encode(scaled)[:, :k])
         return collect(codes, len(x), (k or self.n_components,))
 
-    def inverse_transform(self, X: Any, *, indices: bool = False) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def inverse_transform(self, X: Any, *, indices: bool = False) -> Any:
         """Decode codes (n, n_components) to rows (n, ...), float32, in the units and the shape of x.
+
+        Of a mixed table they are a DataFrame of its own columns: see `Columns.inverse_transform`.
 
         With `indices`, X is the integers that `transform(..., indices=True)` gave. Codes of an objective that
         orders them may be cut to their first columns.
@@ -277,14 +284,15 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
                 "give codes that this model made"
             )
         decoded = (self.scaling_.inverse(self._decode(part)) for part in self._tensors(z))
-        return collect(decoded, len(z), self.sample_shape_)
+        return self._given_back(collect(decoded, len(z), self.sample_shape_))
 
-    def reconstruct(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def reconstruct(self, X: Any) -> Any:
         """The reconstruction of each row: `inverse_transform(transform(X))`, in one pass."""
         check_is_fitted(self)
         x = check_rows(self, X)
         decoded = self._each(x, lambda scaled: self._decode(self._encode(scaled)))
-        return collect((self.scaling_.inverse(t) for t in decoded), len(x), self.sample_shape_)
+        rows = collect((self.scaling_.inverse(t) for t in decoded), len(x), self.sample_shape_)
+        return self._given_back(rows, getattr(X, "index", None))
 
     def score_samples(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Minus the mean squared error of each row in scaled units, shape (n,): low is unusual."""

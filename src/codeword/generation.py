@@ -84,7 +84,8 @@ def interpolate(model: Codec, a: Any, b: Any, steps: int = 8) -> NDArray[Any]:
     Returns
     -------
     ndarray of shape (n, steps, ...)
-        In the units of x. The first and the last of each are the reconstructions of a and b.
+        In the units of x; of a mixed table, the rows of numbers that its `columns_` make of it. The first and
+        the last of each are the reconstructions of a and b.
 
     Raises
     ------
@@ -95,6 +96,7 @@ def interpolate(model: Codec, a: Any, b: Any, steps: int = 8) -> NDArray[Any]:
     """
     if steps < 2:
         raise ParameterError(f"The 'steps' parameter of interpolate must be at least 2. Got {steps} instead.")
+    model = getattr(model, "as_numbers", lambda: model)()
     start, end = np.asarray(model.transform(a)), np.asarray(model.transform(b))
     if len(start) != len(end):
         raise DataError(f"a and b must have as many rows each. Got {len(start)} and {len(end)} instead.")
@@ -155,6 +157,7 @@ def traverse(model: Codec, codes: ArrayLike, *, start: ArrayLike | None = None, 
     """
     if steps < 2:
         raise ParameterError(f"The 'steps' parameter of traverse must be at least 2. Got {steps} instead.")
+    model = getattr(model, "as_numbers", lambda: model)()
     known = np.asarray(codes, dtype=np.float32)
     k = known.shape[1]
     if start is None:

@@ -7,6 +7,7 @@
       weights.safetensors  every tensor; codes and errors of some rows trained on, and of rows held out
       history.jsonl        one line an epoch
       README.md            what it is, in words and figures
+      columns.json         of a mixed table: its columns, and the figures of what makes numbers of them
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ FORMAT = 1
 CHECKPOINT_FILES = ("training.safetensors", "training.json")
 
 CONFIG: dict[str, type] = {"format": int, "parameters": dict, "data": dict, "scaling": str, "seed": int}
+COLUMNS = "columns.json"
 DATA: dict[str, type] = {"n": int, "sample_shape": list, "dtype": str, "names": object}
 """What config.json holds, and of what type."""
 
@@ -45,6 +47,7 @@ class Folder:
     tensors: dict[str, Tensor]
     history: list[dict[str, Any]]
     card: str = ""
+    columns: dict[str, Any] | None = None
 
 
 def write_folder(
@@ -75,6 +78,8 @@ def write_folder(
         (new / "weights.safetensors").write_bytes(save(tensors))
         (new / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in folder.history), "utf-8")
         (new / "README.md").write_text(folder.card, "utf-8")
+        if folder.columns is not None:
+            (new / COLUMNS).write_text(json.dumps(folder.columns, indent=1) + "\n", "utf-8")
         for name, content in (extra or {}).items():
             (new / name).write_bytes(content)
 
@@ -100,7 +105,8 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
         raise ModelError(
             f"{path / 'config.json'}: the format is {found!r}, and this codeword reads {FORMAT}; upgrade it"
         )
-    _check_keys(path / "config.json", config, CONFIG)
+    mixed = "columns" in config
+    _check_keys(path / "config.json", config, CONFIG | ({"columns": str} if mixed else {}))
     _check_keys(path / "config.json", config["data"], DATA)
     weights = path / "weights.safetensors"
     try:
@@ -116,7 +122,8 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ModelError(f"{weights}: {name} holds values that are not finite; train or copy it again")
-    return Folder(config, tensors, _read_history(path / "history.jsonl"))
+    columns = _read_json(path / COLUMNS) if mixed else None
+    return Folder(config, tensors, _read_history(path / "history.jsonl"), columns=columns)
 
 
 def _check_keys(path: Path, found: dict[str, Any], expected: dict[str, type]) -> None:

@@ -30,7 +30,8 @@ class Passes:
         n_features_in_: int
 
     def _objective(self) -> Objective:
-        return resolve_objective(self.objective)
+        columns = getattr(self, "columns_", None)
+        return resolve_objective(self.objective, None if columns is None else columns.layout)
 
     def _place(self) -> torch.device:
         return next(self.network_.parameters()).device

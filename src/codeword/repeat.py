@@ -8,7 +8,6 @@ from typing import Any
 
 from codeword.networks import ARCHITECTURES
 from codeword.objectives import OBJECTIVES
-from codeword.options import parameters
 from codeword.parameters import to_json
 
 __all__ = ["command", "in_words"]
@@ -46,6 +45,8 @@ def command(given: dict[str, Any], seed: int, source: str, options: Sequence[str
     str
         One line for a shell; of modules of the user's own, a comment that says how they are trained.
     """
+    from codeword.options import parameters  # with typer, which training has no use for
+
     given = given | {"random_state": seed}
     words = ["codeword", "train", source, *options, "-o", "again.ae"]
     for parameter in parameters():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ import torch
 from sklearn.utils.validation import _check_feature_names, check_array
 from torch import Tensor
 
+from codeword.columns import Columns
 from codeword.data.blocks import Rows, Selected
 from codeword.data.parts import PartFolder
 from codeword.data.readers import Data
 from codeword.errors import DataError
 
-__all__ = ["check_rows"]
+__all__ = ["check_rows", "mixed_columns", "mixed_table"]
 
 
 def check_rows(ae: Any, X: Any, *, reset: bool = False) -> Rows:
@@ -25,7 +27,12 @@ def check_rows(ae: Any, X: Any, *, reset: bool = False) -> Rows:
     looked at later, a block at a time, so that a memory map is not read here.
     """
     names = None
+    if not isinstance(X, Data):
+        X = _from_columns(ae, X, reset)
+    elif X.columns is None and reset:
+        _forget_columns(ae)
     if isinstance(X, Data):
+        _check_columns(ae, X, reset)
         X, names = X.x, X.names
     if isinstance(X, Tensor):
         X = X.detach().cpu()
@@ -60,6 +67,55 @@ def check_rows(ae: Any, X: Any, *, reset: bool = False) -> Rows:
             f"give rows of that shape, or flat rows of {ae.n_features_in_} values"
         )
     return X  # type: ignore[no-any-return]
+
+
+def mixed_table(X: Any) -> Any:
+    """A DataFrame with columns of words or dates as a pyarrow Table; None where X is anything else."""
+    from codeword.data.mixed import mixed_frame
+
+    return None if isinstance(X, (Data, np.ndarray, Tensor)) else mixed_frame(X)
+
+
+def mixed_columns(table: Any) -> Columns:
+    """`Columns` fitted on a mixed table, with a warning of what they leave out."""
+    columns = Columns().fit(table)
+    if columns.left_out_:
+        warnings.warn(columns.left_out_text(), stacklevel=3)
+    return columns
+
+
+def _from_columns(ae: Any, X: Any, reset: bool) -> Any:
+    """A mixed table as rows of numbers, by the estimator's columns or, on `reset`, columns of its own."""
+    columns = getattr(ae, "columns_", None)
+    if reset:
+        table = mixed_table(X)
+        if table is not None:
+            return mixed_columns(table).transform(table)
+        _forget_columns(ae)
+        return X
+    if columns is None or isinstance(X, np.ndarray) or not (hasattr(X, "columns") or hasattr(X, "schema")):
+        return X
+    return columns.transform(X)
+
+
+def _forget_columns(ae: Any) -> None:
+    if hasattr(ae, "columns_"):
+        del ae.columns_
+
+
+def _check_columns(ae: Any, data: Data, reset: bool) -> None:
+    """Rows that columns have made are for the estimator that knows these columns."""
+    if data.columns is None:
+        return
+    if reset:
+        ae.columns_ = data.columns
+        return
+    known = getattr(ae, "columns_", None)
+    if known is not data.columns and (known is None or known.to_json() != data.columns.to_json()):
+        raise DataError(
+            "the rows were made by other columns than those of the model: give the table itself, or what its "
+            "columns_.transform makes of it"
+        )
 
 
 def _check_names(ae: Any, names: tuple[str, ...], reset: bool) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from codeword.baseline import PrincipalComponents
 from codeword.checkpoint import Checkpoint, digest
+from codeword.columns import Columns
 from codeword.data.blocks import Rows, read
 from codeword.data.scaling import Scaling, Statistics
 from codeword.distributed import World
@@ -41,6 +42,9 @@ def to_folder(ae: Any) -> Folder:
         "scaling": ae.scaling_.kind,
         "seed": ae.seed_,
     }
+    columns = getattr(ae, "columns_", None)
+    if columns is not None:
+        config["columns"] = "columns.json"
     tensors = {f"network.{name}": tensor for name, tensor in ae.network_.state_dict().items()}
     tensors["scaling.offset"] = torch.from_numpy(ae.scaling_.offset)
     tensors["scaling.scale"] = torch.from_numpy(ae.scaling_.scale)
@@ -49,7 +53,8 @@ def to_folder(ae: Any) -> Folder:
     reference = getattr(ae, "reference_", None)  # none yet in the checkpoints of a run
     if reference is not None:
         tensors |= reference.tensors()
-    return Folder(config, tensors, ae.history_, model_card(config, ae.history_))
+    told = None if columns is None else columns.to_json()
+    return Folder(config, tensors, ae.history_, model_card(config, ae.history_), told)
 
 
 def from_folder(cls: type, folder: Folder, network: Any, device: str) -> Any:
@@ -65,6 +70,10 @@ def from_folder(cls: type, folder: Folder, network: Any, device: str) -> Any:
     ae.n_samples_, ae.dtype_ = data["n"], data["dtype"]
     if data["names"] is not None:
         ae.feature_names_in_ = np.array(data["names"], dtype=object)
+    if folder.columns is not None:
+        ae.columns_ = Columns.from_json(folder.columns)
+        if list(ae.columns_.feature_names_) != data["names"]:
+            raise TypeError("columns.json makes other numbers of a row than config.json names")
     offset, scale = (tensors.pop(f"scaling.{part}").numpy() for part in ("offset", "scale"))
     missing = ae._objective().takes_missing
     ae.scaling_ = Scaling(folder.config["scaling"], offset, scale, ae.sample_shape_, missing)

@@ -83,10 +83,20 @@ class Scorer:
         errors: Any = self.known.held_errors.astype(np.float64)
         return self.combined(errors, self.rarity(self.known.held_codes))
 
-    def shares(self, x: Rows) -> Iterator[Tensor]:
-        """The share of each value in the squared error of its row, (m, d), block by block."""
-        for scaled, x_hat, _, _ in self.rows(x):
-            yield shares(scaled, x_hat)
+    @property
+    def parts(self) -> int:
+        """How many shares a row has: one for each value or, of a mixed table, for each of its own columns."""
+        columns = getattr(self.model, "columns_", None)
+        return self.model.n_features_in_ if columns is None else len(columns.names)
+
+    def shares(self, scaled: Tensor, x_hat: Tensor) -> Tensor:
+        """The share of each value, or of a mixed table's own columns, in its row's error: (m, parts)."""
+        each = shares(scaled, x_hat)
+        columns = getattr(self.model, "columns_", None)
+        if columns is None:
+            return each
+        owners = torch.tensor(columns.layout.owners, device=each.device)
+        return each.new_zeros(len(each), self.parts).index_add_(1, owners, each)
 
 
 def shares(x: Tensor, x_hat: Tensor) -> Tensor:

@@ -101,6 +101,18 @@ def check_parameters(ae: Any) -> None:
     resolve_architecture(ae.network)
 
 
+def scaling_of(ae: Any) -> str:
+    """The scaling asked for; of a mixed table none, as its columns are scaled each by its kind."""
+    if getattr(ae, "columns_", None) is None:
+        return str(ae.scaling)
+    if ae.scaling not in ("auto", "none"):
+        raise ParameterError(
+            "The 'scaling' parameter of AutoEncoder must be 'auto' or 'none' for a mixed table, whose "
+            f"columns are scaled each by its kind. Got {ae.scaling!r} instead."
+        )
+    return "none"
+
+
 def held_out(ae: Any, n: int) -> int:
     """How many of n rows to hold out; at least one is left to train on."""
     if ae.validation_fraction == "auto":
@@ -129,7 +141,7 @@ def make_plan(ae: Any, train: Batches, seed: int, world: World) -> Plan:
 
 def make_network(ae: Any, baseline: PrincipalComponents | None) -> Network:
     """The network for the rows that were seen; with their PCA given, at the point where training begins."""
-    objective = resolve_objective(ae.objective)
+    objective = ae._objective()
     k = ae.n_components
     spec = Spec(ae.sample_shape_, k, objective.width(k), ae.scaling_.bounded, objective.logits)
     network = build_network(ae.network, spec, objective.extra(spec))
@@ -143,9 +155,8 @@ def make_network(ae: Any, baseline: PrincipalComponents | None) -> Network:
 
 def starts_solved(ae: Any) -> bool:
     """Whether the network starts as PCA, and PCA is a solution of what is minimised."""
-    objective = resolve_objective(ae.objective)
-    plain = type(objective) is Reconstruction and objective.loss == "mse"
-    return plain and isinstance(ae.network_.encoder, Skip)
+    objective = ae._objective()
+    return isinstance(objective, Reconstruction) and objective.plain and isinstance(ae.network_.encoder, Skip)
 
 
 def choose_seed(ae: Any, checkpoint: str | os.PathLike[str] | None, resume: bool, world: World) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import copy
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from codeword.rows import check_rows
 from codeword.training import seeded
 
 if TYPE_CHECKING:
+    from codeword.columns import Columns
     from codeword.reference import Reference
 
 __all__ = ["SpecialMethods"]
@@ -29,7 +31,9 @@ class SpecialMethods(Passes):
         seed_: int
         reference_: Reference | None
 
-        def inverse_transform(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]: ...
+        columns_: Columns
+
+        def inverse_transform(self, X: Any) -> Any: ...
 
     def log_likelihood(self, X: Any, n_samples: int = 100) -> np.ndarray[Any, np.dtype[np.float32]]:
         """A lower bound of log p(x) of each row, shape (n,), in nats, for values in scaled units.
@@ -53,10 +57,10 @@ class SpecialMethods(Passes):
             bounds = self._each(x, lambda scaled: objective.log_likelihood(self.network_, scaled, n_samples))
             return collect(bounds, len(x), ())
 
-    def sample(
-        self, n: int = 1, *, prior: str = "auto", random_state: int | None = None
-    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def sample(self, n: int = 1, *, prior: str = "auto", random_state: int | None = None) -> Any:
         """Generate new samples (n, ...), float32, in the units and the shape of x.
+
+        Of a mixed table they are a DataFrame of its own columns.
 
         Parameters
         ----------
@@ -131,3 +135,26 @@ class SpecialMethods(Passes):
     def takes_missing(self) -> bool:
         """Whether rows may hold NaN, to be reconstructed."""
         return bool(self._objective().takes_missing)
+
+    # -- mixed tables ---------------------------------------------------------------------------------------
+
+    _as_numbers = False
+
+    def as_numbers(self) -> Self:
+        """This model for code that takes arrays: of a mixed table it gives back the rows of numbers, (n, d).
+
+        The weights are shared. A model of anything else is returned as it is.
+        """
+        check_is_fitted(self)
+        if getattr(self, "columns_", None) is None:
+            return self
+        view = copy.copy(self)
+        view._as_numbers = True
+        return view
+
+    def _given_back(self, rows: np.ndarray[Any, Any], index: Any = None) -> Any:
+        """Rows of numbers as they are or, of a mixed table, as its own columns."""
+        columns = getattr(self, "columns_", None)
+        if columns is None or self._as_numbers:
+            return rows
+        return columns.inverse_transform(rows, index=index)

@@ -212,7 +212,7 @@ class DenseStep:
     @staticmethod
     def chain_of(network: Network, objective: Objective) -> Chain | None:
         """The network's layers, if this step can train it under this objective; else None."""
-        plain = type(objective) is Reconstruction and objective.loss == "mse"
+        plain = isinstance(objective, Reconstruction) and objective.plain
         return chain_of(network) if plain else None
 
     def begin(self, names: list[str], totals: Tensor) -> None:

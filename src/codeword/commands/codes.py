@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeword.commands.common import PICTURES, app, columns, load_rows, open_model, say
-from codeword.errors import DataError
+from codeword.commands.common import PICTURES, Interrupted, app, load_rows, open_model, say, write_own
+from codeword.errors import DataError, ParameterError
 from codeword.options import (
     Device,
     Json,
@@ -33,28 +35,83 @@ def encode(
     model: Model,
     source: Source,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Where the codes go: .npy, .npz, .csv or .parquet.")
-    ] = Path("codes.npy"),
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Where the codes go: .npy, .npz, .csv or .parquet; with --engine a folder.",
+            metavar="PATH",
+        ),
+    ] = "codes.npy",
     split: Split = "train",
     label_column: LabelColumn = None,
     size: Size = None,
     device: Device = "auto",
+    engine: Annotated[
+        str | None,
+        typer.Option(help="ray: encode Parquet files on a cluster, into Parquet parts.", show_default=False),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(help="With --engine: columns to pass through, with commas.", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="With --engine: processes; else as many as there is room for.", show_default=False),
+    ] = None,
+    gpus: Annotated[
+        float, typer.Option(help="With --engine: of each process; 0.25 has four share a GPU.")
+    ] = 0.0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
     """Write the codes of SOURCE.
 
-    One row of k numbers for each sample.
+    One row of k numbers for each sample. With --engine ray SOURCE is Parquet files, a folder of them or a
+    pattern such as 's3://bucket/rows/*.parquet'; a second start goes on where the first stopped.
     """
+    given = {"--keep": keep is not None, "--workers": workers is not None, "--gpus": gpus > 0}
+    if engine is not None:
+        given = {"--split": split != "train", "--size": size is not None, "--device": device != "auto"}
+    _check_engine(engine, given)
+    if engine is not None:
+        how = {"keep": _names(keep), "leave_out": _names(label_column), "gpus_per_worker": gpus}
+        figures = _on_engine(
+            model, source, output, workers=workers, overwrite=overwrite, verbose=not quiet, **how
+        )
+        say({"output": output, **figures}, json_, quiet)
+        return
     from codeword.outputs import check_output, write_rows
 
-    check_output(output, overwrite=overwrite)
+    path = check_output(Path(output), overwrite=overwrite)
     ae = open_model(model, device)
     data = load_rows(ae, source, split, label_column, size)
     names = [f"z{i}" for i in range(ae.n_components)]
-    write_rows(ae.transform, data, output, (ae.n_components,), names, overwrite=overwrite, verbose=not quiet)
-    say({"output": str(output), "n": len(data), "k": ae.n_components}, json_, quiet)
+    write_rows(ae.transform, data, path, (ae.n_components,), names, overwrite=overwrite, verbose=not quiet)
+    say({"output": output, "n": len(data), "k": ae.n_components}, json_, quiet)
+
+
+def _check_engine(engine: str | None, refused: dict[str, bool]) -> None:
+    if engine not in (None, "ray"):
+        raise ParameterError(f"--engine must be ray. Got {engine!r} instead.")
+    for option in (name for name, given in refused.items() if given):
+        why = "is for a cluster: add --engine ray" if engine is None else "does not go with --engine ray"
+        raise ParameterError(f"{option} {why}, or leave it out")
+
+
+def _names(text: str | None) -> list[str]:
+    return [] if text is None else [name.strip() for name in text.split(",")]
+
+
+def _on_engine(model: Path, source: str, output: str, **how: Any) -> dict[str, Any]:
+    from codeword.fleet import encode_parts
+
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # where Ray tells of dead workers
+            return encode_parts(model, source, output, **how)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the same command goes on from the parts that are there") from None
 
 
 @app.command(epilog="Example: codeword decode digits.ae codes.npy -o digits.npy")
@@ -76,11 +133,12 @@ def decode(
 
     They are in the units and the shape of the data that the model was trained on.
     """
-    from codeword.outputs import check_output, write_rows
+    from codeword.data import load
+    from codeword.outputs import check_output
 
     check_output(output, overwrite=overwrite)
     ae = open_model(model, device)
-    data = load_rows(ae, codes, "train", None, None)
+    data = load(codes, missing=ae.takes_missing)
     shape = ae.sample_shape_
     k = ae.n_components
     if data.sample_shape != (k,):
@@ -91,7 +149,7 @@ def decode(
     def rows_of(part: Data) -> Any:
         return ae.inverse_transform(part.x)
 
-    write_rows(rows_of, data, output, shape, columns(ae), overwrite=overwrite, verbose=not quiet)
+    write_own(rows_of, ae, data, output, overwrite=overwrite, verbose=not quiet)
     say({"output": str(output), "n": len(data), "sample_shape": list(shape)}, json_, quiet)
 
 
@@ -120,24 +178,32 @@ def reconstruct(
 ) -> None:
     """Picture samples over their reconstructions.
 
-    Above each its number and its error. With an output that is no picture (.npy, .npz, .csv, .parquet),
-    write the reconstruction of every row instead.
+    Above each its number and its error; rows of a mixed table in its own columns, and in colour what is off.
+    With an output that is no picture (.npy, .npz, .csv, .parquet), write the reconstruction of every row
+    instead.
     """
-    from codeword.outputs import FORMATS, check_output, write_rows
+    from codeword.outputs import FORMATS, check_output
 
     check_output(output, overwrite=overwrite, formats=(*PICTURES, *FORMATS))
     ae = open_model(model, device)
     data = load_rows(ae, source, split, label_column, size)
     if output.suffix.lower() in FORMATS:
-        shape, names = ae.sample_shape_, columns(ae)
-        write_rows(ae.reconstruct, data, output, shape, names, overwrite=overwrite, verbose=not quiet)
+        write_own(ae.reconstruct, ae, data, output, overwrite=overwrite, verbose=not quiet)
         say({"output": str(output), "n": len(data)}, json_, quiet)
         return
     from codeword.plots import save
     from codeword.showing import choose, picture_reconstructions
 
     rows = indices(samples, len(data)) if samples is not None else choose(len(data), 10, seed)
-    save(picture_reconstructions(ae, data, rows), output, overwrite=overwrite)
+    if getattr(ae, "columns_", None) is None:
+        figure = picture_reconstructions(ae, data, rows)
+    else:
+        from codeword.tabular import pairs_figure
+
+        errors = -ae.score_samples(data[rows])
+        titles = [f"{row}, {error:.4f}" for row, error in zip(rows, errors, strict=True)]
+        figure = pairs_figure(ae, data[rows], titles)
+    save(figure, output, overwrite=overwrite)
     say({"output": str(output), "samples": rows}, json_, quiet)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +14,21 @@ import typer
 from codeword.options import size_of
 
 if TYPE_CHECKING:
+    from codeword.columns import Columns
     from codeword.data import Data
     from codeword.estimator import AutoEncoder
 
-__all__ = ["PICTURES", "Interrupted", "app", "columns", "load_rows", "open_model", "say"]
+__all__ = [
+    "PICTURES",
+    "Interrupted",
+    "app",
+    "columns",
+    "load_rows",
+    "open_model",
+    "own_writer",
+    "say",
+    "write_own",
+]
 
 app = typer.Typer(
     name="codeword",
@@ -48,17 +62,107 @@ def _root(
 
 
 def open_model(model: Path, device: str) -> AutoEncoder:
-    """The model in a folder."""
+    """The model in a folder; of a mixed table, one that gives rows of numbers back: see `own_writer`."""
     from codeword.estimator import AutoEncoder
 
-    return AutoEncoder.load(model, device=device)
+    return AutoEncoder.load(model, device=device).as_numbers()
 
 
 def load_rows(ae: AutoEncoder, source: str, split: str, label_column: str | None, size: str | None) -> Data:
-    """The rows of a source, with empty cells where the model takes them."""
-    from codeword.data import load
+    """The rows of a source, with empty cells where the model takes them.
 
-    return load(source, split, label_column=label_column, size=size_of(size), missing=ae.takes_missing)
+    A table goes through the columns of a model that has them; a model that is yet to be trained gets columns
+    where the table is mixed.
+    """
+    from codeword.data import load
+    from codeword.errors import DataError
+
+    known = getattr(ae, "columns_", None)
+    if known is not None:
+        table = _table(source, label_column, mixed=False)
+        if table is not None:
+            return _mixed_rows(known, table, source, label_column)
+    try:
+        return load(source, split, label_column=label_column, size=size_of(size), missing=ae.takes_missing)
+    except DataError:
+        table = None if known is not None or hasattr(ae, "network_") else _table(source, label_column)
+        if table is None:
+            raise
+    from codeword.columns import Columns
+
+    own = table if label_column is None else table.drop_columns([label_column])
+    return _mixed_rows(Columns().fit(own), table, source, label_column)
+
+
+def _table(source: str, label_column: str | None, *, mixed: bool = True) -> Any:
+    """The pyarrow Table of a file of one; None of other sources and, with `mixed`, of numbers alone."""
+    from codeword.data.mixed import table_of_file
+    from codeword.data.readers import table_path
+
+    path = table_path(source)
+    return None if path is None else table_of_file(path, label_column, mixed=mixed)
+
+
+def _mixed_rows(columns: Columns, table: Any, source: str, label_column: str | None) -> Data:
+    from codeword.data.mixed import read_labels
+
+    data = replace(columns.transform(table, where=source), source=Path(source).name)
+    return data if label_column is None else replace(data, y=read_labels(table, label_column, source))
+
+
+@contextmanager
+def own_writer(ae: AutoEncoder, path: Path, n: int, *, overwrite: bool) -> Iterator[Callable[[Any], None]]:
+    """A function that takes `n` rows of a model, some at a time, into a file that appears when whole.
+
+    Of a mixed table a CSV or Parquet file gets the table's own columns, and an array the rows of numbers.
+    """
+    own = getattr(ae, "columns_", None)
+    if own is None or path.suffix.lower() not in (".csv", ".parquet"):
+        from codeword.outputs import row_writer
+
+        with row_writer(path, n, ae.sample_shape_, columns(ae), overwrite=overwrite) as write:
+            yield write
+        return
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+
+    from codeword.files import writing
+
+    parquet = path.suffix.lower() == ".parquet"
+    schema = own.schema(plain=not parquet)
+    with (
+        writing(path, overwrite=overwrite) as new,
+        (pq.ParquetWriter if parquet else pa_csv.CSVWriter)(str(new), schema) as writer,
+    ):
+        yield lambda rows: writer.write_table(own.inverse_table(rows).cast(schema))
+
+
+def write_own(
+    function: Callable[[Data], Any],
+    ae: AutoEncoder,
+    data: Data,
+    path: Path,
+    *,
+    overwrite: bool,
+    verbose: bool,
+) -> None:
+    """Write `function` of the rows of `data`, which gives rows of the model, a block at a time."""
+    if getattr(ae, "columns_", None) is None:
+        from codeword.outputs import write_rows
+
+        shape, names = ae.sample_shape_, columns(ae)
+        write_rows(function, data, path, shape, names, overwrite=overwrite, verbose=verbose)
+        return
+    from codeword.data.blocks import blocks
+    from codeword.progress import Progress
+
+    with (
+        own_writer(ae, path, len(data), overwrite=overwrite) as write,
+        Progress(len(data), path.name, verbose=verbose) as progress,
+    ):
+        for _, block in blocks(data.x, 8 << 20):
+            write(function(replace(data, x=block, y=None)))
+            progress.rows(len(block))
 
 
 def columns(ae: AutoEncoder) -> list[str]:

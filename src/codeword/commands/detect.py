@@ -159,6 +159,11 @@ def _picture(ae: AutoEncoder, data: Data, seen: _Seen) -> Figure:
 
     rows = seen.rows.tolist()
     shape = ae.sample_shape_
+    if getattr(ae, "columns_", None) is not None:
+        from codeword.tabular import pairs_figure
+
+        said = [f"{row}, p = {p:.2g}" for row, p in zip(rows, seen.worst.p_values, strict=True)]
+        return pairs_figure(ae, data[rows], said)
     x = np.stack([np.asarray(data.x[row]) for row in rows]).reshape(len(rows), *shape)
     x_hat = ae.reconstruct(dataclasses.replace(data, x=x, y=None))
     titles = [f"{row}\np = {p:.2g}" for row, p in zip(rows, seen.worst.p_values, strict=True)]
@@ -169,6 +174,9 @@ def _names(ae: AutoEncoder) -> Callable[[int], str]:
     """What a value of a flat row is called: its column, or its place in an image or a signal."""
     import numpy as np
 
+    own = getattr(ae, "columns_", None)
+    if own is not None:
+        return lambda feature: str(own.names[feature])
     known = getattr(ae, "feature_names_in_", None)
     if known is not None:
         return lambda feature: str(known[feature])
@@ -188,7 +196,7 @@ def _write(
     seen = _Seen()
     with (
         writing(path, overwrite=overwrite) as new,
-        _table(new, detector, min(top, detector.n_features_in_)) as write,
+        _table(new, detector, min(top, detector.features)) as write,
         Progress(len(data), path.name, verbose=verbose) as progress,
     ):
         for found in detector.scan(data, top=top):

@@ -105,6 +105,8 @@ def train(
             print(f"{output} is trained already: there is nothing to resume", file=sys.stderr)
         _report(output, open_model(output, "cpu"), len(data), 0.0, source, json_, True)
         return
+    if data.columns is not None and not quiet:
+        print(data.columns.summary(), file=sys.stderr)
     started = time.perf_counter()
     with redirect_stdout(sys.stderr if json_ else sys.stdout), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what it would say of an interruption is said below

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeword.commands.common import PICTURES, app, columns, load_rows, open_model, say
+from codeword.commands.common import PICTURES, app, columns, load_rows, open_model, own_writer, say
 from codeword.errors import DataError, ModelError, ParameterError
 from codeword.options import (
     Device,
@@ -24,6 +24,8 @@ from codeword.options import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from codeword.data import Data
     from codeword.estimator import AutoEncoder
 
@@ -106,7 +108,11 @@ def interpolate(
         x = _rows(ae, data, rows)
         strips = np.concatenate([x[0::2, None], between, x[1::2, None]], axis=1)
         shares = [f"{share:.0%}" for share in np.linspace(0, 1, steps)]
-        figure = sample_figure(
+        figure = _in_words(
+            ae,
+            strips,
+            [[str(a), *shares, str(b)] for a, b in zip(rows[0::2], rows[1::2], strict=True)],
+        ) or sample_figure(
             strips.reshape(-1, *x.shape[1:]),
             columns=steps + 2,
             row_titles=[f"{a} → {b}" for a, b in zip(rows[0::2], rows[1::2], strict=True)],
@@ -175,10 +181,11 @@ def traverse(
 
         shown = found.rows[:dimensions]
         pairs = zip(found.dimensions, found.effects, strict=True)
-        figure = sample_figure(
+        titles = [f"z{dimension}   {effect:.4f}" for dimension, effect in pairs][:dimensions]
+        figure = _in_words(ae, shown, [[title, *[""] * (steps - 1)] for title in titles]) or sample_figure(
             shown.reshape(-1, *ae.sample_shape_),
             columns=steps,
-            row_titles=[f"z{dimension}   {effect:.4f}" for dimension, effect in pairs][:dimensions],
+            row_titles=titles,
             sample_shape=ae.sample_shape_,
             names=columns(ae),
         )
@@ -242,7 +249,7 @@ def neighbors(
             for q, ids, far in zip(rows, found, distances, strict=True)
             for text in (str(q), *(f"{i}\n{d:.3g}" for i, d in zip(ids, far, strict=True)))
         ]
-        figure = sample_figure(
+        figure = _in_words(ae, strips, np.reshape(titles, (len(x), -1)).tolist()) or sample_figure(
             strips.reshape(-1, *x.shape[1:]),
             titles=titles,
             columns=number + 1,
@@ -290,13 +297,27 @@ def _write(ae: AutoEncoder, rows: Any, output: Path, overwrite: bool) -> None:
     if output.suffix.lower() in PICTURES:
         from codeword.plots import sample_figure, save
 
-        figure = sample_figure(rows, sample_shape=ae.sample_shape_, names=columns(ae))
+        figure = _in_words(ae, rows[None], [[""] * len(rows)]) or sample_figure(
+            rows, sample_shape=ae.sample_shape_, names=columns(ae)
+        )
         save(figure, output, overwrite=overwrite)
         return
-    from codeword.outputs import row_writer
-
-    with row_writer(output, len(rows), ae.sample_shape_, columns(ae), overwrite=overwrite) as write:
+    with own_writer(ae, output, len(rows), overwrite=overwrite) as write:
         write(rows)
+
+
+def _in_words(ae: AutoEncoder, groups: Any, titles: list[list[str]]) -> Figure | None:
+    """Groups of rows (groups, rows, d) in the own columns of a mixed table; None of anything else.
+
+    There is a title for each row of each group.
+    """
+    if getattr(ae, "columns_", None) is None:
+        return None
+    from codeword.tabular import rows_figure
+
+    flat = [", ".join(title.split()) for group in titles for title in group]
+    size = groups.shape[1]
+    return rows_figure(ae, groups.reshape(-1, groups.shape[-1]), titles=flat, group=size)
 
 
 def _pairs(text: str | None, n: int, seed: int) -> list[int]:

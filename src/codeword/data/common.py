@@ -8,7 +8,11 @@ from pathlib import Path
 
 from codeword.errors import CodewordError, DataError
 
-__all__ = ["listed", "reading", "shortened"]
+__all__ = ["check_unpacked", "listed", "reading", "shortened"]
+
+MOST_UNPACKED = 1 << 29
+BOMB = 200
+"""Files of numbers, sparse ones too, are seldom packed to less than a hundredth; a bomb to a thousandth."""
 
 
 def shortened(text: object, limit: int = 120) -> str:
@@ -22,6 +26,31 @@ def listed(items: Iterable[object], limit: int = 8) -> str:
     every = list(items)
     head = ", ".join(shortened(item, 40) for item in every[:limit])
     return head if len(every) <= limit else f"{head} and {len(every) - limit} more"
+
+
+def check_unpacked(
+    path: Path | str, packed: int, unpacked: int, most: int = MOST_UNPACKED, ratio: int = BOMB
+) -> None:
+    """Refuse a small file that unpacks to a very large one, before it has filled the memory.
+
+    Parameters
+    ----------
+    packed, unpacked : int
+        Bytes of the file, and of what it holds, or has been found to hold so far.
+    most : int
+        Bytes that are unpacked whatever the file's size.
+    ratio : int
+        How many times its size a file may unpack to beyond that.
+
+    Raises
+    ------
+    DataError
+    """
+    if unpacked > most and unpacked > ratio * packed:
+        raise DataError(
+            f"{path} has {packed:,} bytes and unpacks to {unpacked:,} or more, as a decompression bomb does: "
+            "unpack it yourself if these are your data"
+        )
 
 
 @contextmanager

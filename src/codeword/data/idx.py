@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.data.common import listed, reading
+from codeword.data.common import check_unpacked, listed, reading
 from codeword.errors import DataError
 
 __all__ = ["find_images", "is_idx", "read_idx", "read_images"]
@@ -61,6 +61,7 @@ def read_idx(path: Path) -> NDArray[Any]:
                     f"{path} is not a sound IDX file: its header promises {expected} bytes of values, "
                     f"more than {stored} compressed bytes can hold"
                 )
+            check_unpacked(path, stored, expected)
         elif stored - offset != expected:
             raise _wrong_size(path, expected, str(stored - offset))
         elif dtype.itemsize == 1 and expected:

@@ -15,6 +15,8 @@ from codeword.errors import DataError, ParameterError
 
 __all__ = ["SUFFIXES", "plain", "read_folder"]
 
+PIXELS_AT_ONCE = 1 << 20
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
@@ -134,13 +136,21 @@ def _by(shape: tuple[int, ...]) -> str:
 
 
 def _decoded(path: Path, target: tuple[int, int] | None) -> NDArray[np.uint8]:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    with Image.open(path) as opened:
-        picture = plain(ImageOps.exif_transpose(opened))
+    picture = _opened(path)
     if target is not None:
         picture = picture.resize((target[1], target[0]), Image.Resampling.BICUBIC)
     return np.asarray(picture)
+
+
+def _opened(path: Path) -> Any:
+    """A picture, the right way up, in grey or in colour; what it was before is out of memory again."""
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as opened:
+        ImageOps.exif_transpose(opened, in_place=True)
+        return plain(opened)
 
 
 def plain(picture: Any) -> Any:
@@ -148,6 +158,9 @@ def plain(picture: Any) -> Any:
     from PIL import Image
 
     mode = picture.mode
+    if mode in ("L", "RGB") and "transparency" not in picture.info:
+        picture.load()
+        return picture
     if mode in ("L", "1"):
         return picture.convert("L")
     if mode == "I" or mode.startswith("I;16"):
@@ -157,15 +170,31 @@ def plain(picture: Any) -> Any:
             "its pixels are floating-point numbers; expected 8 or 16 bits, so save them as .npy instead"
         )
     if mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in picture.info:
-        # Where nothing is seen any colour may be stored, often black; viewers show the white of the page.
-        colour = picture.convert("RGBA")
-        white = Image.new("RGBA", colour.size, "white")
-        return Image.alpha_composite(white, colour).convert("L" if mode in ("LA", "La") else "RGB")
+        return _on_white(picture, "L" if mode in ("LA", "La") else "RGB")
     return picture.convert("RGB")
 
 
+def _on_white(picture: Any, mode: str) -> Any:
+    """Lay a picture on white, some lines at once: as a whole it would be in memory four times over.
+
+    Where nothing is seen any colour may be stored, often black; viewers show the white of the page.
+    """
+    from PIL import Image
+
+    width, height = picture.size
+    laid = Image.new(mode, picture.size)
+    lines = max(1, PIXELS_AT_ONCE // width)
+    for top in range(0, height, lines):
+        part = picture.crop((0, top, width, min(top + lines, height))).convert("RGBA")
+        white = Image.new("RGBA", part.size, "white")
+        laid.paste(Image.alpha_composite(white, part).convert(mode), (0, top))
+    return laid
+
+
 def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    values = values.astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise ValueError("its pixels go beyond 16 bits; save them as .npy instead")
-    return ((values + 128) // 257).astype(np.uint8)
+    small = np.empty(values.shape, np.uint8)
+    for line, wide in zip(small, values, strict=True):
+        line[:] = (wide.astype(np.int64) + 128) // 257
+    return small

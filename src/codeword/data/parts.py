@@ -187,7 +187,10 @@ def _open_parquet(
     parts = [ParquetPart(path, list(kinds), dtype) for path in paths]
     labels = None
     if label_column is not None:
-        columns = [parquet.read_table(path, columns=[label_column]).column(0).to_numpy() for path in paths]
+        columns = []
+        for path in paths:
+            with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
+                columns.append(file.read(columns=[label_column]).column(0).to_numpy())
         labels = np.concatenate(columns)
     return PartFolder(parts), labels, tuple(kinds)
 

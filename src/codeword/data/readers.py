@@ -20,7 +20,7 @@ from codeword.data.parts import SUFFIXES as PART_SUFFIXES
 from codeword.data.parts import PartFolder, open_parts
 from codeword.errors import DataError, ParameterError
 
-__all__ = ["Data", "load"]
+__all__ = ["Data", "load", "table_path"]
 
 _NPY_MAGIC = b"\x93NUMPY"
 _X_KEYS = ("x", "X", "data", "images", "arr_0")
@@ -47,6 +47,8 @@ class Data:
         A short name of where the samples came from, such as "mnist", "a.csv" or "array".
     missing : bool, default=False
         NaN in x stands for what is not known, and is no mistake.
+    columns : codeword.columns.Columns, optional
+        Where x was made of a mixed table: what made it, and makes the table's own columns of it again.
     """
 
     x: Any
@@ -54,6 +56,7 @@ class Data:
     names: tuple[str, ...] | None = None
     source: str = "array"
     missing: bool = False
+    columns: Any = None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -163,6 +166,18 @@ def load(
         return _data(*_folder(path, split, size, label_column), name)
     _refuse(size is not None, "size", "a folder of pictures", str(path))
     return replace(_data(*_file(path, split, label_column, missing), name), missing=missing)
+
+
+def table_path(source: Any) -> Path | None:
+    """The path of a CSV, TSV or Parquet file that is there; None of any other source."""
+    if not isinstance(source, str | PathLike) or source in NAMES:
+        return None
+    path = Path(source).expanduser()
+    try:
+        found = path.name.lower().endswith(_TABLES) and path.is_file() and not is_idx(path)
+    except (OSError, ValueError):
+        return None
+    return path if found else None
 
 
 def _check_split(split: object) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codeword.data.blocks import Rows, blocks
+from codeword.data.blocks import Rows, block_length, blocks, read
 from codeword.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     import torch
+
+    from codeword.distributed import World
 
 __all__ = ["KINDS", "Scaling", "Statistics", "describe"]
 
@@ -30,44 +33,117 @@ class Statistics:
     missing: bool = False
 
 
-def describe(x: Rows, *, missing: bool = False) -> Statistics:
+@dataclass
+class _Sums:
+    """What rows that were seen so far tell; `known` is how many values of each feature were there."""
+
+    known: Any
+    low: float
+    high: float
+    mean: np.ndarray[Any, Any]
+    squares: np.ndarray[Any, Any]
+
+    def add(
+        self, known: Any, low: float, high: float, here: np.ndarray[Any, Any], around: np.ndarray[Any, Any]
+    ) -> None:
+        """Take in other rows, by the pairwise formula of Chan, Golub & LeVeque (1979)."""
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        delta = here - self.mean
+        total = self.known + known
+        share = known / np.maximum(total, 1)
+        self.mean += delta * share
+        self.squares += around + delta**2 * (self.known * share)
+        self.known = total
+
+
+def describe(x: Rows, *, missing: bool = False, world: World | None = None) -> Statistics:
     """Mean and variance of each feature of `x`, of shape (n, ...), in one pass of bounded memory.
 
     Blocks are merged by the pairwise formula of Chan, Golub & LeVeque (1979), which loses no digits. With
-    `missing`, values that are NaN are left out.
+    `missing`, values that are NaN are left out. Of several processes (`world`) each reads its share of rows
+    that do not lie in memory, and all get the same figures.
 
     Raises
     ------
     DataError
         If a value is infinite, or NaN without `missing`; the message names the first bad row and column.
     """
-    n: Any = 0
-    low, high = np.inf, -np.inf
     d = int(np.prod(x.shape[1:], dtype=np.int64))
-    mean, squares = np.zeros(d), np.zeros(d)
-    for start, block in blocks(x, 8 << 20):
+    sums = _Sums(0, np.inf, -np.inf, np.zeros(d), np.zeros(d))
+    if world is None or world.size == 1 or type(x) is np.ndarray:
+        _look(x, 0, len(x), missing, sums)
+    else:
+        start, stop = (rank * len(x) // world.size for rank in (world.rank, world.rank + 1))
+        bad = None
+        try:
+            _look(x, start, stop, missing, sums)
+        except DataError as error:
+            bad = error
+        sums = _shared(sums, world, bad)
+    known, mean, squares = sums.known, sums.mean, sums.squares
+    return Statistics(
+        len(x), float(sums.low), float(sums.high), mean, squares / np.maximum(known, 1), missing
+    )
+
+
+def _look(x: Rows, first: int, last: int, missing: bool, sums: _Sums) -> None:
+    """Take rows `first` to `last` into the sums."""
+    d = len(sums.mean)
+    for start, block in _between(x, first, last):
         rows = block.reshape(len(block), d)
         known: Any = len(rows)
+        least, most = None, None
         if missing and rows.dtype.kind == "f":
             check_finite(block, start, missing=True)
             known = np.count_nonzero(~np.isnan(rows), axis=0)
             # An unknown value stands at its feature's mean, which moves no moment.
             there = np.nansum(rows, axis=0, dtype=np.float64) / np.maximum(known, 1)
-            low, high = np.fmin.reduce(rows, None, initial=low), np.fmax.reduce(rows, None, initial=high)
+            least = float(np.fmin.reduce(rows, None, initial=np.inf))
+            most = float(np.fmax.reduce(rows, None, initial=-np.inf))
             rows = np.where(np.isnan(rows), there, rows)
-        least, most = float(rows.min()), float(rows.max())
-        if not (np.isfinite(least) and np.isfinite(most)):
+        low, high = float(rows.min()), float(rows.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
             _raise_first_bad(rows, start, x.shape[1:])
-        if isinstance(known, int):
-            low, high = min(low, least), max(high, most)
         here, around = _moments(rows)
-        delta = here - mean
-        total = n + known
-        share = known / np.maximum(total, 1)
-        mean += delta * share
-        squares += around + delta**2 * (n * share)
-        n = total
-    return Statistics(len(x), float(low), float(high), mean, squares / np.maximum(n, 1), missing)
+        if least is None or most is None:
+            least, most = low, high
+        sums.add(known, least, most, here, around)
+
+
+def _between(x: Rows, first: int, last: int) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+    """Blocks of some of the rows, each with the number of its first row."""
+    if (first, last) == (0, len(x)):
+        yield from blocks(x, 8 << 20)
+        return
+    length = block_length(x, 8 << 20)
+    for start in range(first, last, length):
+        yield start, read(x, start, min(start + length, last))
+
+
+def _shared(sums: _Sums, world: World, bad: DataError | None) -> _Sums:
+    """The sums of all processes, merged in their order, on each of them."""
+    import torch
+
+    d = len(sums.mean)
+    table = torch.zeros(world.size, 3 * d + 3, dtype=torch.float64, device=world.device)
+    # What has seen nothing has no range: a process may have no row.
+    seen = bool(np.any(sums.known))
+    mine = [np.broadcast_to(sums.known, d), sums.mean, sums.squares]
+    mine += [np.array([sums.low if seen else 0.0, sums.high if seen else 0.0, bad is not None])]
+    table[world.rank] = torch.from_numpy(np.concatenate(mine).astype(np.float64))
+    world.sum(table)
+    rows = table.cpu().numpy()
+    if bad is not None:
+        raise bad
+    if rows[:, -1].any():
+        raise DataError(
+            f"process {int(rows[:, -1].argmax())} found rows that nothing can be learnt from: see there"
+        )
+    merged = _Sums(np.zeros(d), np.inf, -np.inf, np.zeros(d), np.zeros(d))
+    for row in rows:
+        if row[:d].any():
+            merged.add(row[:d], row[-3], row[-2], row[d : 2 * d], row[2 * d : 3 * d])
+    return merged
 
 
 def _moments(rows: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

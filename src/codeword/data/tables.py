@@ -10,20 +10,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.data.cells import (
+    NUMBER,
+    decoded,
+    dtype_of,
+    first,
+    is_list,
+    is_number,
+    is_text,
+    parsed,
+)
 from codeword.data.common import listed, reading, shortened
 from codeword.errors import DataError
 
-__all__ = ["from_frame", "is_large_parquet", "read_pixels", "read_table"]
+__all__ = [
+    "arrow_table",
+    "check_names",
+    "from_frame",
+    "is_large_parquet",
+    "labels_of",
+    "read_arrow",
+    "read_pixels",
+    "read_table",
+]
 
 Parts = tuple[NDArray[Any], NDArray[Any] | None, tuple[str, ...] | None]
 
-_NUMBER = r"(?i)^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$|^\s*[+-]?(inf|infinity)\s*$"
 _RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
 _ROWS_AT_ONCE = 4096
 _BLOCK = 1 << 20
 LARGE_BYTES = 1 << 30
 _LONGEST_LINE = 1 << 26
-_FLOAT32_INTEGERS = 1 << 24  # up to here float32 holds every integer
 
 
 def read_table(path: Path, label_column: str | None, *, missing: bool = False) -> Parts:
@@ -37,25 +54,36 @@ def read_table(path: Path, label_column: str | None, *, missing: bool = False) -
         If the file is damaged or empty, a cell is missing, not finite or not a number, or there is no column
         of the name `label_column`.
     """
-    if path.name.lower().endswith((".parquet", ".pq")):
-        table = _read_parquet(path)
-    else:
-        table = _read_csv(path, label_column)
+    table = read_arrow(path, label_column)
     with reading(path, "a table"):
         return _from_arrow(table, label_column, str(path), missing=missing)
 
 
+def read_arrow(path: Path, label_column: str | None) -> Any:
+    """Return a CSV, TSV or Parquet file as a pyarrow Table, under the names of its columns."""
+    if path.name.lower().endswith((".parquet", ".pq")):
+        return _read_parquet(path)
+    return _read_csv(path, label_column)
+
+
 def from_frame(frame: Any, label_column: str | None, *, missing: bool = False) -> Parts:
     """Return the numbers, the labels and the column names of a pandas or polars data frame."""
-    import pyarrow as pa
-
+    table = arrow_table(frame)
     with reading("the DataFrame", "columns of numbers"):
-        if hasattr(frame, "to_arrow"):
-            table = frame.to_arrow()
-        else:
-            table = pa.Table.from_pandas(frame, preserve_index=False)
         label_column = None if label_column is None else str(label_column)
         return _from_arrow(table, label_column, "the DataFrame", missing=missing)
+
+
+def arrow_table(frame: Any) -> Any:
+    """Return a DataFrame (pandas or polars) as a pyarrow Table, without its index."""
+    import pyarrow as pa
+
+    with reading("the DataFrame", "columns of one type each"):
+        if isinstance(frame, pa.Table):
+            return frame
+        if hasattr(frame, "to_arrow"):
+            return frame.to_arrow()
+        return pa.Table.from_pandas(frame, preserve_index=False)
 
 
 def read_pixels(path: Path) -> NDArray[np.uint8]:
@@ -179,15 +207,15 @@ def _explain_ragged(path: Path, columns: list[str] | None, delimiter: str) -> No
 
 def _from_arrow(table: Any, label_column: str | None, where: str, *, missing: bool) -> Parts:
     names = [str(name) for name in table.column_names]
-    _check_names(names, table.num_rows, label_column, where)
+    check_names(names, table.num_rows, label_column, where)
     y = None
     if label_column is not None:
         index = names.index(label_column)
-        y = _labels(table.column(index), label_column, where)
+        y = labels_of(table.column(index), label_column, where)
         names.pop(index)
         table = table.remove_column(index)
-    columns = [_decoded(column) for column in table.columns]
-    if len(columns) == 1 and _is_list(columns[0].type):
+    columns = [decoded(column) for column in table.columns]
+    if len(columns) == 1 and is_list(columns[0].type):
         return _from_lists(columns[0], names[0], where), y, None
     columns = _numbers(columns, names, label_column, where)
     if missing:
@@ -199,7 +227,8 @@ def _from_arrow(table: Any, label_column: str | None, where: str, *, missing: bo
     return x, y, tuple(names)
 
 
-def _check_names(names: list[str], rows: int, label_column: str | None, where: str) -> None:
+def check_names(names: list[str], rows: int, label_column: str | None, where: str) -> None:
+    """Raise a DataError where there are no rows, two columns of one name, or no such column of labels."""
     if rows == 0 or not names:
         raise DataError(f"{where} holds no rows: expected a line of column names and then numbers")
     twice = (
@@ -219,70 +248,29 @@ def _check_names(names: list[str], rows: int, label_column: str | None, where: s
         )
 
 
-def _decoded(column: Any) -> Any:
-    import pyarrow as pa
-
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _decoded(column.cast(kind.value_type))
-    if pa.types.is_decimal(kind):
-        return column.cast(pa.float64())
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        text = [None if cell is None else cell.decode("utf-8", "replace") for cell in column.to_pylist()]
-        return pa.chunked_array([pa.array(text, pa.string())])
-    return column
-
-
-def _is_list(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def _is_number(kind: Any) -> bool:
-    import pyarrow as pa
-
-    types = pa.types
-    return bool(
-        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind)
-    )
-
-
-def _is_text(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _labels(column: Any, name: str, where: str) -> NDArray[Any]:
-    column = _decoded(column)
+def labels_of(column: Any, name: str, where: str) -> NDArray[Any]:
+    """Return the cells of a column as labels, or raise a DataError where one is missing."""
+    column = decoded(column)
     if column.null_count:
-        raise _missing(where, _first(column.is_null()), name)
-    if _is_text(column.type):
+        raise _missing(where, first(column.is_null()), name)
+    if is_text(column.type):
         return np.array(column.to_pylist(), dtype=str)
     return np.asarray(column.to_numpy())
 
 
-def _first(mask: Any) -> int:
-    """Return the first place where a boolean column is true."""
-    import pyarrow.compute as pc
-
-    return int(pc.index(mask, True).as_py())
-
-
 def _numbers(columns: list[Any], names: list[str], label_column: str | None, where: str) -> list[Any]:
     """Turn columns of text that hold nothing but numbers into numbers, and refuse all other text."""
-    alien = [name for column, name in zip(columns, names, strict=True) if not _is_number(column.type)]
+    alien = [name for column, name in zip(columns, names, strict=True) if not is_number(column.type)]
     out, bad = [], []
     for column, name in zip(columns, names, strict=True):
-        if _is_number(column.type):
+        if is_number(column.type):
             out.append(column)
-        elif not _is_text(column.type):
+        elif not is_text(column.type):
             raise DataError(
                 f"{where}: column {name!r} holds {column.type} values: expected numbers; convert or drop it"
             )
         else:
-            numbers, row = _parsed(column)
+            numbers, row = parsed(column)
             if numbers is None:
                 bad.append((row, name, column))
             out.append(numbers)
@@ -294,30 +282,11 @@ def _numbers(columns: list[Any], names: list[str], label_column: str | None, whe
     return out
 
 
-def _parsed(column: Any) -> tuple[Any, int]:
-    """Return a column of text as numbers, or None and the first row that is neither a number nor empty."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    from pyarrow import csv as arrow_csv
-
-    column = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    empty = pc.is_in(column, value_set=pa.array(arrow_csv.ConvertOptions().null_values))
-    column = pc.if_else(empty, None, column)
-    if column.null_count < len(column):
-        lower = pc.utf8_lower(column)
-        if pc.all(pc.is_in(lower, value_set=pa.array(["true", "false", None]))).as_py():
-            return pc.equal(lower, "true"), -1
-    word = pc.fill_null(pc.invert(pc.match_substring_regex(column, _NUMBER)), False)
-    if pc.any(word).as_py():
-        return None, _first(word)
-    return pc.replace_substring_regex(column, r"^\+", "").cast(pa.float64()), -1
-
-
 def _word(column: Any, row: int, name: str, where: str, *, may_be_labels: bool) -> DataError:
     import pyarrow.compute as pc
 
     word = shortened(column[row].as_py(), 40)
-    any_number = pc.any(pc.match_substring_regex(column, _NUMBER)).as_py()
+    any_number = pc.any(pc.match_substring_regex(column, NUMBER)).as_py()
     advice = f"pass --label-column {name} if it holds labels"
     if not any_number:
         others = "" if may_be_labels else ", and drop any other column of words"
@@ -336,7 +305,7 @@ def _missing(where: str, row: int, name: str) -> DataError:
 
 
 def _check_missing(columns: list[Any], names: list[str], where: str) -> None:
-    holes = [(_first(column.is_null()), i) for i, column in enumerate(columns) if column.null_count]
+    holes = [(first(column.is_null()), i) for i, column in enumerate(columns) if column.null_count]
     if holes:
         row, i = min(holes)
         raise _missing(where, row, names[i])
@@ -360,33 +329,11 @@ def _check_finite(x: NDArray[Any], names: list[str], where: str, *, missing: boo
     )
 
 
-def _dtype(column: Any) -> np.dtype[Any]:
-    """Return uint8, or the smaller of float32 and float64 that holds the column's values for certain."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = column.type
-    if pa.types.is_uint8(kind):
-        return np.dtype(np.uint8)
-    if (
-        pa.types.is_boolean(kind)
-        or pa.types.is_null(kind)
-        or kind.bit_width <= 16
-        or pa.types.is_float32(kind)
-    ):
-        return np.dtype(np.float32)
-    if pa.types.is_integer(kind):
-        limits = pc.min_max(column).as_py()
-        if limits["min"] >= -_FLOAT32_INTEGERS and limits["max"] <= _FLOAT32_INTEGERS:
-            return np.dtype(np.float32)
-    return np.dtype(np.float64)
-
-
 def _matrix(columns: list[Any]) -> NDArray[Any]:
     """Bring columns together as rows, a few thousand at once so that they stay in the processor's cache."""
     import pyarrow as pa
 
-    dtype = np.result_type(*{_dtype(column) for column in columns})
+    dtype = np.result_type(*{dtype_of(column) for column in columns})
     table = pa.table(columns, names=[str(i) for i in range(len(columns))])
     x = np.empty(table.shape, dtype)
     start = 0
@@ -403,7 +350,7 @@ def _from_lists(column: Any, name: str, where: str) -> NDArray[Any]:
     import pyarrow.compute as pc
 
     shape = [len(column)]
-    while _is_list(column.type):
+    while is_list(column.type):
         lengths = pc.list_value_length(column)
         if column.null_count or pc.count_distinct(lengths).as_py() != 1:
             raise DataError(
@@ -411,7 +358,7 @@ def _from_lists(column: Any, name: str, where: str) -> NDArray[Any]:
             )
         shape.append(lengths[0].as_py())
         column = pc.list_flatten(column)
-    if not _is_number(column.type) or column.null_count:
+    if not is_number(column.type) or column.null_count:
         raise DataError(
             f"{where}: the lists of column {name!r} hold {column.type} or empty cells: expected numbers"
         )

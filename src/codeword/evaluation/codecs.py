@@ -18,6 +18,7 @@ __all__ = [
     "Floats",
     "Rows",
     "Scale",
+    "as_numbers",
     "as_rows",
     "check_finite",
     "chosen_baseline",
@@ -80,6 +81,15 @@ def _require_codec(codec: object, name: str) -> None:
             f"The '{name}' parameter of evaluate must have the methods transform and inverse_transform. Got "
             f"{type(codec).__name__}, which has no {' and no '.join(missing)}."
         )
+
+
+def as_numbers(model: Any, x: Any) -> tuple[Any, Any]:
+    """Return a model and rows as they are or, of a mixed table's model, as ones of numbers alone."""
+    columns = getattr(model, "columns_", None)
+    if columns is None:
+        return model, x
+    table = hasattr(x, "iloc") or hasattr(x, "schema")
+    return model.as_numbers(), columns.transform(x) if table else x
 
 
 def scale_of(model: object) -> Scale:

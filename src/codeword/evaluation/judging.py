@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from codeword.data import Data
 from codeword.errors import DataError, ParameterError
-from codeword.evaluation.codecs import Codec, Rows, as_rows, chosen_baseline, draw, flat, scale_of, take
+from codeword.evaluation.codecs import (
+    Codec,
+    Rows,
+    as_numbers,
+    as_rows,
+    chosen_baseline,
+    draw,
+    flat,
+    scale_of,
+    take,
+)
 from codeword.evaluation.labelled import MEASURES, Task, measure, quiet_and_alone
 from codeword.evaluation.labels import Labels, check_judged, check_reference, labels_of
 from codeword.evaluation.latent import correlations, trustworthiness_of, unused_dimensions
@@ -107,6 +117,9 @@ def evaluate(
     """
     baseline = chosen_baseline(model, baseline)
     x, y = _apart(x, y)
+    if isinstance(reference, tuple) and len(reference) == 2:
+        reference = as_numbers(model, reference[0])[1], reference[1]
+    model, x = as_numbers(model, x)
     x = as_rows(x)
     lesson = _lesson(x, y, reference)
     seed = _seed(random_state)

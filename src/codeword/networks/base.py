@@ -213,7 +213,7 @@ class Reshape(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The same values as (n, *shape)."""
-        return x.reshape(len(x), *self.shape)
+        return x.reshape(x.shape[0], *self.shape)
 
 
 class ChannelsFirst(nn.Module):
@@ -225,7 +225,7 @@ class ChannelsFirst(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The same values as (n, channels, *grid)."""
-        return x.reshape(len(x), *self.shape).movedim(-1, 1).contiguous()
+        return x.reshape(x.shape[0], *self.shape).movedim(-1, 1).contiguous()
 
 
 class ChannelsLast(nn.Module):

@@ -6,10 +6,12 @@ minimised, and `encode` and `decode`, which are deterministic.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from codeword.errors import ParameterError
 from codeword.objectives.base import Objective, Reconstruction
+from codeword.objectives.layout import Layout
 from codeword.objectives.nested import Nested
 from codeword.objectives.plain import Contractive, Denoising, Masked, Sparse
 from codeword.objectives.probabilistic import Adversarial, Regularized, Wasserstein
@@ -21,6 +23,7 @@ __all__ = [
     "Adversarial",
     "Contractive",
     "Denoising",
+    "Layout",
     "Masked",
     "Nested",
     "Objective",
@@ -48,8 +51,10 @@ OBJECTIVES: dict[str, type[Objective]] = {
 }
 
 
-def resolve_objective(objective: Any) -> Objective:
+def resolve_objective(objective: Any, layout: Layout | None = None) -> Objective:
     """The objective that the `objective` parameter of AutoEncoder asks for: a name or an instance.
+
+    With `layout`, the same with the losses that fit the parts of a mixed table's rows.
 
     Raises
     ------
@@ -57,10 +62,14 @@ def resolve_objective(objective: Any) -> Objective:
         If it is neither, or one of its own parameters has a value it cannot have.
     """
     if isinstance(objective, str) and objective in OBJECTIVES:
-        return OBJECTIVES[objective]()
+        objective = OBJECTIVES[objective]()
     if isinstance(objective, Objective):
         objective.check()
-        return objective
+        if layout is None:
+            return objective
+        own = copy.copy(objective)
+        own.layout = layout
+        return own
     raise ParameterError(
         f"The 'objective' parameter of AutoEncoder must be one of {', '.join(OBJECTIVES)}, or an instance "
         f"such as Reconstruction(). Got {objective!r} instead."

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from codeword.errors import ParameterError
 from codeword.networks import Configurable, Network, Spec, code_size, real, start_linear
+from codeword.objectives.layout import Layout
 
 if TYPE_CHECKING:
     from codeword.baseline import PrincipalComponents
@@ -33,6 +34,9 @@ class Objective(Configurable):
     ordered = False
     """Whether the first numbers of a code are a code of their own, so that `transform` can cut it."""
 
+    layout: Layout | None = None
+    """The parts of a row where rows are those of a mixed table: each part has the loss of its kind."""
+
     normal_prior = False
     """Whether codes are made to be standard normal, so that new samples can be decoded from such numbers."""
 
@@ -44,7 +48,7 @@ class Objective(Configurable):
     @property
     def takes_missing(self) -> bool:
         """Whether x may hold NaN."""
-        return False
+        return self.layout is not None
 
     def check(self) -> None:
         """Raise a ParameterError if a parameter has a value it cannot have."""
@@ -70,17 +74,29 @@ class Objective(Configurable):
 
     def start(self, network: Network, baseline: PrincipalComponents) -> None:
         """Bring a new network, after its architecture has, to where training should begin."""
-        if self.logits:
-            start_logits(network, baseline)
+        if self.logits or self.layout is not None:
+            start_logits(network, baseline, *self.outputs_at_mean(baseline))
+
+    def outputs_at_mean(self, baseline: PrincipalComponents) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """The slope of what follows the decoder, and its outputs, at the data's mean; None where it is 1."""
+        if self.layout is not None:
+            return self.layout.start(baseline.mean)
+        return logit_start(baseline) if self.logits else (None, None)
+
+    def filled(self, x: Tensor) -> Tensor:
+        """Rows (n, d) as the encoder takes them: of a mixed table, with means for what is missing."""
+        return x if self.layout is None else self.layout.filled(x)
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
         """Rows (n, d) in scaled units to codes (n, k)."""
-        code: Tensor = network.encoder(x)
+        code: Tensor = network.encoder(self.filled(x))
         return code
 
     def decode(self, network: Network, z: Tensor) -> Tensor:
         """Codes (n, k) to rows (n, d) in scaled units."""
         x_hat: Tensor = network.decoder(z)
+        if self.layout is not None:
+            return self.layout.decoded(x_hat)
         return x_hat.sigmoid() if self.logits else x_hat
 
     def indices(self, network: Network, x: Tensor) -> Tensor:
@@ -102,6 +118,15 @@ class Objective(Configurable):
     def figures(self, network: Network) -> dict[str, float]:
         """What else is worth a column in the history: numbers that are shown, and not minimised."""
         return {}
+
+    def value_errors(self, out: Tensor, x: Tensor, loss: str = "mse", delta: float = 1.0) -> Tensor:
+        """The loss of each value of rows x (n, d), given what the decoder put out: (n, d).
+
+        Of a mixed table `loss` is that of the numbers: see `Layout.errors`.
+        """
+        if self.layout is None:
+            return LOSSES[loss](out, x, delta)
+        return self.layout.errors(out, x, lambda y, t: LOSSES[loss](y, t, delta))
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         """Named scalar losses of a batch (n, d), each averaged over its rows; their sum is minimised."""
@@ -137,6 +162,11 @@ class Reconstruction(Objective):
         self.delta = delta
 
     @property
+    def plain(self) -> bool:
+        """Whether the mean squared error is all that is minimised."""
+        return type(self) is Reconstruction and self.loss == "mse" and self.layout is None
+
+    @property
     def logits(self) -> bool:
         """See `Objective.logits`."""
         return self.loss == "bce"
@@ -148,7 +178,7 @@ class Reconstruction(Objective):
 
     def errors(self, network: Network, z: Tensor, x: Tensor) -> Tensor:
         """The loss of each value of x when it is decoded from codes z: shape (n, d)."""
-        return LOSSES[self.loss](network.decoder(z), x, self.delta)
+        return self.value_errors(network.decoder(z), x, self.loss, self.delta)
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         """See `Objective.losses`."""
@@ -181,10 +211,12 @@ def white(baseline: PrincipalComponents) -> Tensor:
     return deviations.clamp_min(1e-3 * float(deviations.max()))
 
 
-def start_white(network: Network, baseline: PrincipalComponents) -> None:
+def start_white(
+    network: Network, baseline: PrincipalComponents, slope: Tensor | None = None, bias: Tensor | None = None
+) -> None:
     """Start with codes that have mean 0 and the identity for covariance, as a standard normal prior has."""
     deviations = white(baseline)
-    start_linear(network, baseline, encode=1 / deviations, decode=deviations)
+    start_linear(network, baseline, encode=1 / deviations, decode=deviations, slope=slope, bias=bias)
 
 
 def logit_start(baseline: PrincipalComponents) -> tuple[Tensor, Tensor]:
@@ -196,9 +228,10 @@ def logit_start(baseline: PrincipalComponents) -> tuple[Tensor, Tensor]:
     return (p * (1 - p)).clamp_min(0.05), p.logit()
 
 
-def start_logits(network: Network, baseline: PrincipalComponents) -> None:
-    """Start as PCA behind a sigmoid, to first order at the data's mean."""
-    slope, bias = logit_start(baseline)
+def start_logits(
+    network: Network, baseline: PrincipalComponents, slope: Tensor | None, bias: Tensor | None
+) -> None:
+    """Start as PCA behind a sigmoid or a softmax, to first order at the data's mean."""
     size = code_size(baseline)
     flat = torch.full_like(baseline.deviations, size)
     start_linear(network, baseline, encode=1 / flat, decode=flat, slope=slope, bias=bias)

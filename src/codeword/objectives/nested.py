@@ -64,4 +64,6 @@ class Nested(Reconstruction):
         z = self.encode(network, x)
         lengths = torch.arange(1, z.shape[1] + 1, device=z.device)
         kept = torch.arange(z.shape[1], device=z.device) < lengths[:, None]
-        return torch.stack([(self.decode(network, z * row) - x).square().mean() for row in kept])
+        squares = ((self.decode(network, z * row) - x).square() for row in kept)
+        mean = torch.Tensor.mean if self.layout is None else torch.Tensor.nanmean
+        return torch.stack([mean(values) for values in squares])

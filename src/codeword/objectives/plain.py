@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from codeword.errors import ParameterError
 from codeword.networks import Network, Spec, code_size, linear_maps, real, start_linear, whole
-from codeword.objectives.base import LOSSES, Reconstruction, logit_start, squared_jacobian
+from codeword.objectives.base import Reconstruction, squared_jacobian
 
 if TYPE_CHECKING:
     from codeword.baseline import PrincipalComponents
@@ -62,7 +62,7 @@ class Denoising(Reconstruction):
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         """See `Objective.losses`."""
-        return {"error": self.errors(network, self.encode(network, self.corrupt(x)), x).mean()}
+        return {"error": self.errors(network, self.encode(network, self.corrupt(self.filled(x))), x).mean()}
 
 
 class Contractive(Reconstruction):
@@ -99,7 +99,7 @@ class Contractive(Reconstruction):
         with (
             torch.enable_grad()
         ):  # held-out rows are judged without gradients, and the penalty is made of them
-            varied = x.detach().requires_grad_()
+            varied = self.filled(x.detach()).requires_grad_()
             z = self.encode(network, varied)
             penalty = squared_jacobian(z, varied, self.directions)
         return {"error": self.errors(network, z, x).mean(), "contraction": self.weight * penalty}
@@ -192,7 +192,7 @@ class Sparse(Reconstruction):
         frame.components = directions @ baseline.components
         size = code_size(baseline)
         decode = size * min(1.0, 2 * len(baseline.components) / k)
-        slope, bias = logit_start(baseline) if self.logits else (None, None)
+        slope, bias = self.outputs_at_mean(baseline)
         start_linear(
             network,
             frame,
@@ -206,7 +206,7 @@ class Sparse(Reconstruction):
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
         """See `Objective.encode`."""
-        return self._sparse(network.encoder(x))
+        return self._sparse(network.encoder(self.filled(x)))
 
     def admissible(self, network: Network, z: Tensor) -> Tensor:
         """See `Objective.admissible`: as few numbers at work, or in the range of the activation."""
@@ -219,7 +219,7 @@ class Sparse(Reconstruction):
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         """See `Objective.losses`."""
-        u = network.encoder(x)
+        u = network.encoder(self.filled(x))
         z = self._sparse(u)
         error = self.errors(network, z, x).mean()
         if self.penalty == "l1":
@@ -231,7 +231,7 @@ class Sparse(Reconstruction):
             return {"error": error, "sparsity": self.weight * divergence.sum()}
         if not (network.training and self.revive):
             return {"error": error}
-        return {"error": error, "revival": self.revive * self._revival(network, x, u, z)}
+        return {"error": error, "revival": self.revive * self._revival(network, self.filled(x), u, z)}
 
     def _revival(self, network: Network, x: Tensor, u: Tensor, z: Tensor) -> Tensor:
         """How badly the dead numbers of the code explain what the others leave of x; 0 if none is dead."""
@@ -284,7 +284,7 @@ class Masked(Reconstruction):
     @property
     def takes_missing(self) -> bool:
         """See `Objective.takes_missing`."""
-        return self.missing == "mask"
+        return self.missing == "mask" or self.layout is not None
 
     def check(self) -> None:
         """See `Objective.check`."""
@@ -307,6 +307,8 @@ class Masked(Reconstruction):
             view = [1] * len(grid)
             view[axis] = size
             patches = patches * (int(number[-1]) + 1) + number.reshape(view)
+        if self.layout is not None:  # of a mixed table whole columns are hidden
+            grid, patches = shape, torch.tensor(self.layout.owners)
         channels = spec.d // math.prod(grid)
         extra = nn.Module()
         extra.token = nn.Parameter(torch.zeros(spec.d))
@@ -335,5 +337,5 @@ class Masked(Reconstruction):
         z = network.encoder(torch.where(hidden | ~known, token, x))
         target = torch.where(known, x, 0.0)  # before the loss: NaN times zero is NaN
         counted = (known & hidden if self.on == "hidden" else known).to(x.dtype)
-        errors = LOSSES[self.loss](network.decoder(z), target, self.delta)
+        errors = self.value_errors(network.decoder(z), target, self.loss, self.delta)
         return {"error": (errors * counted).sum() / counted.sum().clamp_min(1)}

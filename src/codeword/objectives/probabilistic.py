@@ -19,12 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["Adversarial", "Regularized", "Wasserstein", "mmd", "reverse"]
 
 
-def squared_error(network: Network, z: Tensor, x: Tensor) -> Tensor:
-    """The squared error of decoding x from z, summed over features and averaged over rows."""
-    return F.mse_loss(network.decoder(z), x, reduction="none").sum(dim=1).mean()
+class _Summed(Objective):
+    """What the two with a normal prior share: their error, and where they start."""
+
+    normal_prior = True
+
+    def start(self, network: Network, baseline: PrincipalComponents) -> None:
+        """See `Objective.start`: the codes have the prior's mean and covariance."""
+        start_white(network, baseline, *self.outputs_at_mean(baseline))
+
+    def error(self, network: Network, z: Tensor, x: Tensor) -> Tensor:
+        """The squared error of decoding x from z, summed over features and averaged over rows."""
+        return self.value_errors(network.decoder(z), x).sum(dim=1).mean()
 
 
-class Wasserstein(Objective):
+class Wasserstein(_Summed):
     """Codes whose distribution is the standard normal, by their maximum mean discrepancy from it.
 
     Tolstikhin et al. 2018, algorithm 2: the squared error, summed over features, plus `weight` times the MMD
@@ -37,8 +46,6 @@ class Wasserstein(Objective):
         λ.
     """
 
-    normal_prior = True
-
     def __init__(self, weight: float = 10.0) -> None:
         self.weight = weight
 
@@ -46,15 +53,11 @@ class Wasserstein(Objective):
         """See `Objective.check`."""
         self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
 
-    def start(self, network: Network, baseline: PrincipalComponents) -> None:
-        """See `Objective.start`: the codes have the prior's mean and covariance."""
-        start_white(network, baseline)
-
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         """See `Objective.losses`."""
         z = self.encode(network, x)
         discrepancy = mmd(z.float(), torch.randn_like(z, dtype=torch.float32))
-        return {"error": squared_error(network, z, x), "discrepancy": self.weight * discrepancy}
+        return {"error": self.error(network, z, x), "discrepancy": self.weight * discrepancy}
 
 
 def mmd(a: Tensor, b: Tensor, *, unbiased: bool = True) -> Tensor:
@@ -83,7 +86,7 @@ def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
     return (squares - 2 * products).clamp_min(0)
 
 
-class Adversarial(Objective):
+class Adversarial(_Summed):
     """Codes whose distribution is the standard normal, as far as a second network can tell.
 
     Makhzani et al. 2015, section 2; the minimax game of Goodfellow et al. 2014, eq. 1, is played in one
@@ -98,8 +101,6 @@ class Adversarial(Objective):
     hidden : sequence of int, default=(128, 128)
         Widths of the discriminator's hidden layers.
     """
-
-    normal_prior = True
 
     def __init__(self, weight: float = 10.0, hidden: Sequence[int] = (128, 128)) -> None:
         self.weight = weight
@@ -117,14 +118,10 @@ class Adversarial(Objective):
             layers += [nn.Linear(a, b), nn.LeakyReLU(0.2)]
         return nn.Sequential(*layers, nn.Linear([spec.n_components, *self.hidden][-1], 1))
 
-    def start(self, network: Network, baseline: PrincipalComponents) -> None:
-        """See `Objective.start`: the codes have the prior's mean and covariance."""
-        start_white(network, baseline)
-
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         """See `Objective.losses`."""
         z = self.encode(network, x)
-        error = squared_error(network, z, x)
+        error = self.error(network, z, x)
         prior = network.extra(torch.randn_like(z))
         codes = network.extra(reverse(z, self.weight))
         guesses = F.softplus(-prior).mean() + F.softplus(codes).mean()
@@ -178,7 +175,7 @@ class Regularized(Objective):
 
     def start(self, network: Network, baseline: PrincipalComponents) -> None:
         """See `Objective.start`."""
-        start_white(network, baseline)
+        start_white(network, baseline, *self.outputs_at_mean(baseline))
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         """See `Objective.losses`."""
@@ -190,7 +187,7 @@ class Regularized(Objective):
                 at = z.detach().requires_grad_()
                 penalty = squared_jacobian(network.decoder(at), at, 1)
         return {
-            "error": F.mse_loss(network.decoder(z), x),
+            "error": self.value_errors(network.decoder(z), x).mean(),
             "size": self.beta * 0.5 * z.square().sum(dim=1).mean(),
             "smoothness": self.weight * penalty,
         }

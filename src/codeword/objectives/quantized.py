@@ -170,11 +170,11 @@ class VectorQuantized(Reconstruction):
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
         """See `Objective.encode`: the quantised codes."""
-        return self.quantise(network, network.encoder(x))[0]
+        return self.quantise(network, network.encoder(self.filled(x)))[0]
 
     def indices(self, network: Network, x: Tensor) -> Tensor:
         """See `Objective.indices`: of the entry in each codebook, or of each number's level."""
-        return self.quantise(network, network.encoder(x))[1]
+        return self.quantise(network, network.encoder(self.filled(x)))[1]
 
     def lookup(self, network: Network, indices: Tensor) -> Tensor:
         """See `Objective.lookup`."""
@@ -211,7 +211,7 @@ class VectorQuantized(Reconstruction):
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         """See `Objective.losses`."""
-        z = network.encoder(x).float()
+        z = network.encoder(self.filled(x)).float()
         code, indices, asked = self.quantise(network, z)
         if self.method == "finite":
             return {"error": self.errors(network, code, x).mean()}

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from codeword.errors import ParameterError
 from codeword.networks import Network, Spec, linear_maps, real, start_linear, whole
-from codeword.objectives.base import Objective, logit_start, white
+from codeword.objectives.base import Objective, white
 
 if TYPE_CHECKING:
     from codeword.baseline import PrincipalComponents
@@ -126,7 +126,7 @@ class Variational(Objective):
         posterior's precision is 1 + ‖W c‖² / σ², and its mean what that makes of the component.
         """
         deviations = white(baseline)
-        slope, bias = None, None
+        slope, bias = self.outputs_at_mean(baseline)
         if self.likelihood == "gaussian":
             log_variance = _log_variance(network)
             if isinstance(self.variance, str):
@@ -137,7 +137,7 @@ class Variational(Objective):
             decode = (deviations**2 - variance).clamp_min(0.01 * deviations**2).sqrt()
             information = decode**2 / variance
         else:
-            slope, bias = logit_start(baseline)
+            assert slope is not None
             decode = deviations
             curvature = baseline.mean.clamp(0, 1) * (1 - baseline.mean.clamp(0, 1))
             information = decode**2 * (baseline.components.square() * curvature / slope**2).sum(dim=1)
@@ -155,7 +155,7 @@ class Variational(Objective):
 
     def posterior(self, network: Network, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the code of each row, (n, k) each."""
-        mean, log_variance = network.encoder(x).float().chunk(2, dim=1)
+        mean, log_variance = network.encoder(self.filled(x)).float().chunk(2, dim=1)
         return mean, log_variance
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
@@ -177,8 +177,10 @@ class Variational(Objective):
             return -F.binary_cross_entropy_with_logits(out, x, reduction="none").sum(dim=1)
         log_variance = _log_variance(network)
         variance = log_variance.exp() + LEAST_VARIANCE
-        density: Tensor = -0.5 * (LOG_2PI + variance.log() + (x - out).square() / variance).sum(dim=1)
-        return density
+        if self.layout is not None:
+            of_numbers = variance[: self.layout.numbers] if variance.ndim else variance
+            return self.layout.log_likelihood(out, x, lambda y, t: _normal(y, t, of_numbers))
+        return _normal(out, x, variance).sum(dim=1)
 
     # -- losses ---------------------------------------------------------------------------------------------
 
@@ -243,6 +245,11 @@ class Variational(Objective):
 def _log_variance(network: Network) -> Tensor:
     """A parameter or, where it is given, a buffer."""
     return cast(Tensor, network.extra.log_variance)
+
+
+def _normal(mean: Tensor, x: Tensor, variance: Tensor) -> Tensor:
+    """The log density of each value."""
+    return -0.5 * (LOG_2PI + variance.log() + (x - mean).square() / variance)
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -310,10 +310,11 @@ def pairs_of(ae: AutoEncoder, data: Data, rows: NDArray[np.int64]) -> Pairs:
 
 def _samples(ae: AutoEncoder, seed: int, left_out: list[str]) -> NDArray[Any] | None:
     try:
-        return ae.sample(SAMPLES, random_state=seed)
+        drawn: NDArray[Any] = ae.sample(SAMPLES, random_state=seed)
     except ModelError as error:
         left_out.append(f"There are no samples from the prior: {error}.")
         return None
+    return drawn
 
 
 # -- words --------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from codeword.nearest import neighbors
 from codeword.pages.components import MOST_CLUSTERS
 from codeword.pages.content import Content, Pairs, pairs_of
 from codeword.pages.page import Page
-from codeword.pages.uploads import Frame, sample_of
+from codeword.pages.uploads import Frame, is_array, sample_of, table_of, text_of
 from codeword.pages.views import packed
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ class Explorer:
             "ink": "light" if self.frame is None or self.frame.dark else "dark",
             "framed": self.frame is not None,
         }
+        columns = getattr(ae, "columns_", None)
+        if columns is not None:
+            page.row_as_text = text_of(columns.inverse_table(content.shown.x[:1]))
         self.html = page.render(0, content.left_out)
         # Of the detector only p-values are used: the level of its alarms does not matter.
         self.held = 0 if ae.reference_ is None else len(ae.reference_.held_codes)
@@ -118,16 +121,21 @@ class Explorer:
 
     def look_at(self, upload: bytes, *, invert: bool = False, framed: bool = False) -> dict[str, Any]:
         """All there is to say of a sample that was drawn or uploaded."""
-        x = sample_of(
-            upload,
-            self.view,
-            dtype=self.dtype,
-            names=self.view.names or None,
-            missing=self.ae.takes_missing,
-            invert=invert,
-            frame=self.frame if framed else None,
-        )
-        return self._look(replace(self.data, x=x, y=None)) | {"title": "your sample"}
+        columns = getattr(self.ae, "columns_", None)
+        if columns is not None and not is_array(upload):
+            sample = columns.transform(table_of(upload), where="your row")
+        else:
+            x = sample_of(
+                upload,
+                self.view,
+                dtype=self.dtype,
+                names=self.view.names or None,
+                missing=self.ae.takes_missing,
+                invert=invert,
+                frame=self.frame if framed else None,
+            )
+            sample = replace(self.data, x=x, y=None)
+        return self._look(sample) | {"title": "your sample"}
 
     def table(self, places: Any, kind: Any, clusters: Any = None) -> bytes:
         """Points of the map as a file: number, place, label, error, cluster and code.

@@ -52,6 +52,7 @@ class Page:
     def __init__(self, content: Content, scaling: Scaling, *, live: bool = False) -> None:
         self.content, self.scaling, self.live = content, scaling, live
         self.about: dict[str, Any] | None = None
+        self.row_as_text: str | None = None
         self.decoder: Program | None = None
         self.reason, self.precision = "", "float32"
         self.roots, self.figures, self.items = _embedded(content, live)
@@ -75,6 +76,8 @@ class Page:
     def render(self, pictures: int, left_out: list[str]) -> str:
         """The file as text."""
         words = words_of(self.content)
+        if self.row_as_text is not None:
+            words["row_as_text"] = self.row_as_text
         ours = SCRIPTS + LIVE if self.live else SCRIPTS
         return _template().render(
             **words,

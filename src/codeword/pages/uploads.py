@@ -19,7 +19,7 @@ from codeword.errors import DataError
 from codeword.pages.views import View
 from codeword.plots.kinds import as_images
 
-__all__ = ["MOST_BYTES", "MOST_PIXELS", "Frame", "sample_of"]
+__all__ = ["MOST_BYTES", "MOST_PIXELS", "Frame", "is_array", "sample_of", "table_of", "text_of"]
 
 MOST_BYTES = 10_000_000
 """Of an upload."""
@@ -131,11 +131,50 @@ def sample_of(
         raise DataError("nothing was sent: expected a picture, an .npy file or numbers")
     if len(data) > MOST_BYTES:
         raise DataError(f"{len(data):,} bytes are too many: at most {MOST_BYTES:,} are read")
-    if data.startswith(b"\x93NUMPY"):
+    if is_array(data):
         return _from_array(data, view)
     if view.kind == "image":
         return _from_picture(data, view, invert, frame, dtype)
     return _from_text(data, view, names, missing)
+
+
+def is_array(data: bytes) -> bool:
+    """Whether it is an .npy file."""
+    return data.startswith(b"\x93NUMPY")
+
+
+def table_of(data: bytes) -> Any:
+    """One row of a mixed table as a pyarrow Table, out of a line of column names and one of values.
+
+    Raises
+    ------
+    DataError
+        If it is not that.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    if len(data) > MOST_BYTES:
+        raise DataError(f"{len(data):,} bytes are too many: at most {MOST_BYTES:,} are read")
+    try:
+        options = pa_csv.ConvertOptions(strings_can_be_null=True)
+        table = pa_csv.read_csv(pa.BufferReader(data), convert_options=options)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(
+            f"this cannot be read as a line of column names and one of values: {shortened(error)}"
+        ) from None
+    if table.num_rows != 1:
+        raise DataError(f"there are {table.num_rows:,} rows below the line of names: give one")
+    return table
+
+
+def text_of(table: Any) -> str:
+    """A pyarrow Table as CSV."""
+    import pyarrow.csv as pa_csv
+
+    file = io.BytesIO()
+    pa_csv.write_csv(table, file, pa_csv.WriteOptions(quoting_style="needed"))
+    return file.getvalue().decode()
 
 
 def _from_array(data: bytes, view: View) -> NDArray[Any]:

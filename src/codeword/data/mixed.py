@@ -1,0 +1,86 @@
+"""Tables whose columns are not all numbers: which these are, as pyarrow holds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from codeword.data.cells import decoded, is_text, is_time, nearly_numbers, parsed, without_blanks
+from codeword.data.common import reading
+from codeword.data.tables import arrow_table, check_names, is_large_parquet, labels_of, read_arrow
+
+__all__ = ["mixed_frame", "read_labels", "table_of_file"]
+
+
+def table_of_file(path: Path, label_column: str | None = None, *, mixed: bool) -> Any:
+    """Return a CSV, TSV or Parquet file as a pyarrow Table; with `mixed`, None where it is no mixed table.
+
+    A mixed table has, besides the labels, a column of words, dates or times. Cells that are blank or say NA
+    are missing.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or empty, or two of its columns have one name.
+    """
+    if mixed and is_large_parquet(path):
+        return None
+    parquet = path.name.lower().endswith((".parquet", ".pq"))
+    table = read_arrow(path, label_column)
+    with reading(path, "a table"):
+        check_names(table.column_names, table.num_rows, label_column, str(path))
+        if not parquet:
+            for i, column in enumerate(table.columns):
+                if is_text(column.type):
+                    table = table.set_column(i, table.column_names[i], without_blanks(column))
+        return table if not mixed or _is_mixed(table, label_column) else None
+
+
+def mixed_frame(frame: Any) -> Any:
+    """Return a DataFrame (pandas or polars) or pyarrow Table as the latter; None where it is not mixed.
+
+    Raises
+    ------
+    DataError
+        If a column holds values of several types.
+    """
+    import pyarrow as pa
+
+    if not isinstance(frame, pa.Table):
+        dtypes = getattr(frame, "dtypes", None)
+        if dtypes is None or not hasattr(frame, "columns"):
+            return None
+        if all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes):
+            return None
+    table = arrow_table(frame)
+    return table if table.num_rows and _is_mixed(table, None) else None
+
+
+def read_labels(table: Any, label_column: str, where: str) -> NDArray[Any]:
+    """Return the labels of a pyarrow Table, shape (n,).
+
+    Raises
+    ------
+    DataError
+        If there is no column of that name, or a cell of it is missing.
+    """
+    check_names(table.column_names, table.num_rows, label_column, where)
+    return labels_of(table.column(label_column), label_column, where)
+
+
+def _is_mixed(table: Any, label_column: str | None) -> bool:
+    """Whether a column besides the labels is of words, dates or times.
+
+    A column half of whose cells are numbers is one of numbers, with mistakes in it.
+    """
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if str(name) == label_column:
+            continue
+        column = decoded(column)
+        if is_time(column.type):
+            return True
+        if is_text(column.type) and parsed(column)[0] is None and not nearly_numbers(column):
+            return True
+    return False

@@ -1,0 +1,367 @@
+"""A folder of ONNX files that serve a model without torch."""
+
+from __future__ import annotations
+
+import copy
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword.errors import CodewordError, ModelError, ParameterError
+from codeword.files import check_free, check_own, writing
+from codeword.progress import Progress
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+
+    from codeword.estimator import AutoEncoder
+
+__all__ = ["FILES", "TOLERANCE", "check_onnx", "write_onnx"]
+
+PARTS = {"encoder": ("x", "code"), "decoder": ("code", "x_hat"), "reconstruction": ("x", "x_hat")}
+"""The files, and the names of what goes into each and comes out."""
+
+FILES = (*(f"{part}.onnx" for part in PARTS), "README.md")
+
+TOLERANCE = 1e-5
+"""What outputs may differ from torch's: of codes, and of reconstructions in scaled units, as a share of the
+largest of them where that is above 1; over and above the last digit of float32 in raw units."""
+
+MOST_BYTES = 2_000_000_000
+"""Of a file: what protobuf, the format's own, can hold."""
+
+NARROW = ("float32", "float16", "bool", "uint8", "int8", "uint16", "int16")
+"""Types whose every value is a float32."""
+
+ROWS = 64
+"""Compared with torch."""
+
+STEPS = 6
+"""Of the progress bar: two exports, the joining and the comparison, counted as they take their time."""
+
+
+def check_onnx(folder: Path, *, overwrite: bool) -> None:
+    """Say early that `folder` cannot be written.
+
+    Raises
+    ------
+    ParameterError
+        If a package is missing.
+    InputError
+        If the folder exists and `overwrite` is false, it holds files that are not of this format, or the
+        folder to make it in is missing.
+    """
+    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise ParameterError(
+            f"ONNX files need {' and '.join(missing)}, not installed here: pip install 'codeword[onnx]'"
+        )
+    check_free(folder, overwrite=overwrite)
+    check_own(folder, FILES, "a folder of ONNX files")
+
+
+def write_onnx(
+    ae: AutoEncoder, folder: str | Path, *, overwrite: bool = False, verbose: bool = False
+) -> dict[str, Any]:
+    """Write a fitted model as ONNX files, whole or not at all.
+
+    - `encoder.onnx`: x (batch, *sample_shape) to code (batch, k), what `transform` gives;
+    - `decoder.onnx`: code to x_hat (batch, *sample_shape), what `inverse_transform` gives;
+    - `reconstruction.onnx`: x to x_hat, the second after the first;
+    - `README.md`: the same in words.
+
+    All are float32, with any number of rows, and x and x_hat in raw units: the scaling is inside, whatever
+    the type of the data that the model was fitted on. Missing values are NaN, where the model takes them. A
+    row that the estimator would refuse comes out as NaN, as a graph raises no error.
+
+    Each file's metadata (`get_modelmeta().custom_metadata_map` in onnxruntime) has, as JSON:
+    `codeword_version`, `part`, `n_components`, `sample_shape`, `dtype` of the data fitted on, `scaling`,
+    `feature_names` or null, `objective`, `network`, `takes_missing`, `ordered`, whether a code may be cut to
+    its first numbers, zeros standing for the rest, and `columns`. This is null but for models of mixed
+    tables: text does not go into the files, so that x and x_hat are the numbers which `columns_.transform`
+    makes of a table, named by `feature_names`, and `columns` is what it goes by, the model's columns.json.
+
+    Before the folder appears each file has gone through ONNX's own checker and, where onnxruntime is
+    installed, its outputs have been compared with torch's on the CPU, for 64 rows at once and for one: rows
+    decoded from codes of training, half of them with noise. Rows at which torch's own code jumps when they
+    are moved by a rounding, between two entries of a codebook, are left out.
+
+    Parameters
+    ----------
+    ae : AutoEncoder
+        Fitted.
+    folder : path
+    overwrite, verbose : bool, default=False
+
+    Returns
+    -------
+    dict
+        `difference`, the largest from torch's outputs, in the sense of `TOLERANCE`, by file; None if they
+        were not compared. `notes`, a line for all that a user of the files has to know.
+
+    Raises
+    ------
+    ParameterError, InputError
+        As `check_onnx`.
+    ModelError
+        If the model's modules cannot be exported, or are too large; the message names the reason.
+    CodewordError
+        If a file's outputs are not torch's.
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    check_is_fitted(ae)
+    folder = Path(folder)
+    check_onnx(folder, overwrite=overwrite)
+    ae = _on_the_cpu(ae)
+    with Progress(0, folder.name, verbose=verbose) as progress:
+        models = _models(ae, progress)
+        about = _about(ae)
+        for part, model in models.items():
+            _describe(model, part, about)
+        progress.upto(5, STEPS)
+        difference = _compared(ae, {part: model.SerializeToString() for part, model in models.items()})
+        progress.upto(STEPS, STEPS)
+        notes = _notes(ae)
+        if difference is None:
+            notes.append("not compared with torch: onnxruntime is not installed")
+        with writing(folder, overwrite=overwrite) as new:
+            new.mkdir()
+            for part, model in models.items():
+                (new / f"{part}.onnx").write_bytes(model.SerializeToString())
+            (new / "README.md").write_text(_card(about, notes), "utf-8")
+    return {"difference": difference, "notes": notes}
+
+
+def _on_the_cpu(ae: AutoEncoder) -> AutoEncoder:
+    """The estimator with a network of its own, on the CPU; the rest is shared."""
+    twin = copy.copy(ae)
+    twin.network_ = copy.deepcopy(ae.network_).cpu().eval()
+    return twin
+
+
+def _models(ae: AutoEncoder, progress: Progress) -> dict[str, onnx.ModelProto]:
+    """The three, each of which passed ONNX's checker."""
+    import onnx
+    import torch
+
+    from codeword.export.graphs import Decode, Encode, joined, traced
+
+    size = sum(tensor.nbytes for tensor in ae.network_.state_dict().values())
+    if size > MOST_BYTES:
+        raise ModelError(
+            f"the network's weights take {size:,} bytes, and a file of ONNX holds at most {MOST_BYTES:,}"
+        )
+    given = ae.network_, ae._objective(), ae.scaling_
+    rows = torch.zeros(3, *ae.sample_shape_)
+    codes = torch.zeros(3, ae.n_components)
+    encoder = traced(Encode(*given).eval(), rows, PARTS["encoder"], "the encoder")
+    progress.upto(2, STEPS)
+    decoder = traced(Decode(*given).eval(), codes, PARTS["decoder"], "the decoder")
+    progress.upto(4, STEPS)
+    models = {"encoder": encoder, "decoder": decoder, "reconstruction": joined(encoder, decoder, "code")}
+    for part, model in models.items():
+        try:
+            onnx.checker.check_model(model, full_check=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            raise ModelError(f"the {part} is no valid ONNX model ({_line(error)})") from error
+    return models
+
+
+# -- what they are ------------------------------------------------------------------------------------------
+
+
+def _about(ae: AutoEncoder) -> dict[str, Any]:
+    """What goes into the metadata of every file."""
+    from codeword import __version__
+    from codeword.networks import resolve_architecture
+
+    architecture = resolve_architecture(ae.network, ae.sample_shape_)
+    names, columns = getattr(ae, "feature_names_in_", None), getattr(ae, "columns_", None)
+    if architecture is None:
+        network = f"modules of the user's own: {', '.join(type(module).__name__ for module in ae.network)}"
+    else:
+        network = _in_a_line(architecture)
+    return {
+        "codeword_version": __version__,
+        "n_components": int(ae.n_components),
+        "sample_shape": list(ae.sample_shape_),
+        "dtype": ae.dtype_,
+        "scaling": ae.scaling_.kind,
+        "feature_names": None if names is None else [str(name) for name in names],
+        "columns": None if columns is None else columns.to_json(),
+        "objective": _in_a_line(ae._objective()),
+        "network": network,
+        "takes_missing": ae.takes_missing,
+        "ordered": ae._objective().ordered,
+    }
+
+
+def _in_a_line(value: object) -> str:
+    return " ".join(repr(value).split())
+
+
+def _describe(model: onnx.ModelProto, part: str, about: dict[str, Any]) -> None:
+    """Put the metadata into a model."""
+    import onnx
+
+    into, out = PARTS[part]
+    model.producer_name, model.producer_version = "codeword", about["codeword_version"]
+    model.graph.name = part
+    model.doc_string = f"{part} of an auto-encoder: {into} to {out}, in the units of the data, scaling inside"
+    texts = {key: json.dumps(value, ensure_ascii=False) for key, value in {"part": part, **about}.items()}
+    onnx.helper.set_model_props(model, texts)
+
+
+def _notes(ae: AutoEncoder) -> list[str]:
+    """That x is not the table itself, and what float32 loses of columns that were wider in training."""
+    notes, scaling = [], ae.scaling_
+    if hasattr(ae, "columns_"):
+        notes.append(
+            "x and x_hat are the numbers that columns_.transform makes of a table: 'feature_names' in the "
+            "metadata names them, and 'columns' says how they are made"
+        )
+    lost = np.abs(scaling.offset) / scaling.scale * 2.0**-24
+    if ae.dtype_ in NARROW:
+        lost = np.zeros(1)
+    elif not ae.dtype_.startswith("float"):  # whole numbers below 2²⁴ are exact
+        lost = np.where(np.abs(scaling.offset) + 10 * scaling.scale < 1 << 24, 0, lost)
+    worst = int(lost.argmax())
+    if lost[worst] > TOLERANCE:
+        names = getattr(ae, "feature_names_in_", None)
+        column = f"column {worst}" if names is None else f"column {str(names[worst])!r}"
+        notes.append(
+            f"float32 rounds {column} by up to {lost[worst]:.1g} of its deviation, as its mean is "
+            f"{scaling.offset[worst]:.6g} and its deviation {scaling.scale[worst]:.3g}: to keep the digits, "
+            "train on values less a constant"
+        )
+    return notes
+
+
+def _card(about: dict[str, Any], notes: list[str]) -> str:
+    """README.md: how to use the files."""
+    shape = ", ".join(map(str, ("batch", *about["sample_shape"])))
+    kinds = {
+        "x": f"x ({shape})",
+        "code": f"code (batch, {about['n_components']})",
+        "x_hat": f"x_hat ({shape})",
+    }
+    rows = [f"| {part}.onnx | {kinds[into]} | {kinds[out]} |" for part, (into, out) in PARTS.items()]
+    refused = "infinite" if about["takes_missing"] else "NaN or infinite"
+    lines = [
+        f"# An auto-encoder in ONNX, by codeword {about['codeword_version']}",
+        "",
+        "| file | input | output |",
+        "|---|---|---|",
+        *rows,
+        "",
+        "All are float32, with any number of rows. x and x_hat are in the units of the data the model was",
+        f"fitted on ({about['dtype']}, scaling {about['scaling']!r}): the scaling is inside.",
+        f"A row with a value that is {refused} comes out as NaN.",
+        *(["A missing value is NaN."] if about["takes_missing"] else []),
+        *(
+            ["The first numbers of a code are a code of their own: put zeros for the rest."]
+            * about["ordered"]
+        ),
+        "What the model is stands in each file's metadata, each value as JSON.",
+        "",
+        *(f"- {note}" for note in notes),
+        *([""] if notes else []),
+        "```python",
+        "import numpy as np",
+        "import onnxruntime",
+        "",
+        'encoder = onnxruntime.InferenceSession("encoder.onnx")',
+        '(codes,) = encoder.run(None, {"x": np.asarray(rows, np.float32)})',
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+# -- compared with torch ------------------------------------------------------------------------------------
+
+
+def _compared(ae: AutoEncoder, files: dict[str, bytes]) -> dict[str, float] | None:
+    """The largest difference of each file's outputs from torch's, or None without onnxruntime."""
+    if find_spec("onnxruntime") is None:
+        return None
+    import torch
+
+    rows, codes, codes_of_rows = _probes(ae)
+    with torch.inference_mode():
+        from_codes, from_rows = ae._decode(codes), ae._decode(codes_of_rows)
+    raw, z = ae.scaling_.inverse, codes.numpy()
+    unit = ae.scaling_.scale.reshape(ae.sample_shape_ if ae.scaling_.scale.size > 1 else ())
+    # What goes in, what should come out, the unit that this is counted in, and the same in scaled units.
+    checks: dict[str, tuple[Any, Any, Any, torch.Tensor]] = {
+        "encoder": (rows, codes_of_rows.numpy(), 1.0, codes_of_rows),
+        "decoder": (z, raw(from_codes), unit, from_codes),
+        "reconstruction": (rows, raw(from_rows), unit, from_rows),
+    }
+    found = {}
+    for part, (given, wanted, unit, scaled) in checks.items():
+        apart = np.abs(_served(part, files[part], given).astype(np.float64) - wanted)
+        beyond = np.maximum(apart - np.spacing(np.abs(wanted)), 0) / unit
+        found[part] = float(beyond.max()) / max(1.0, float(scaled.abs().max()))
+        if not found[part] <= TOLERANCE:
+            raise CodewordError(
+                f"the {part} in ONNX gives other values than torch, by {found[part]:.1g} of the largest, "
+                f"where at most {TOLERANCE:g} was expected: nothing was written"
+            )
+    return found
+
+
+def _probes(ae: AutoEncoder) -> tuple[NDArray[np.float32], torch.Tensor, torch.Tensor]:
+    """Rows in raw units, as many codes or some more, and torch's codes of the rows."""
+    import torch
+
+    from codeword.generation import draw_codes
+
+    rng, scaling, k = np.random.default_rng(0), ae.scaling_, ae.n_components
+    n = int(np.clip((1 << 22) // ae.n_features_in_, 4, ROWS))
+    known = None if ae.reference_ is None else ae.reference_.codes
+    drawn = rng.choice(known, n) if known is not None and len(known) else draw_codes(n, k, None, 0)
+    with torch.inference_mode():
+        codes = ae._objective().admissible(ae.network_, torch.from_numpy(drawn))
+        made = ae._decode(codes).clone()
+        made[::2] += 0.1 * torch.from_numpy(rng.standard_normal(made[::2].shape, np.float32))
+        rows = scaling.inverse(made.clamp(0, 1) if scaling.bounded else made)
+        if scaling.missing:
+            rows[rng.random(rows.shape) < 0.1] = np.nan
+        scaled = scaling.forward(rows)
+        found = ae._encode(scaled)
+        rounding = 1e-6 * scaled.abs().clamp_min(1)
+        signs = torch.from_numpy(rng.choice(np.array([-1, 1], np.float32), tuple(scaled.shape)))
+        jump = (ae._encode(scaled + signs * rounding) - found).abs().amax(dim=1)
+        steady = jump <= 1e-3 * found.abs().max().clamp_min(1)
+    if not steady.any():
+        raise ModelError(
+            "the encoder cannot be exported to ONNX: torch itself gives other codes for rows that are moved "
+            "by a rounding; does it draw at random in evaluation too?"
+        )
+    return rows[steady.numpy()], codes, found[steady]
+
+
+def _served(part: str, file: bytes, given: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What onnxruntime makes of rows: of the first by itself, and of the others at once."""
+    from importlib import import_module
+
+    runtime: Any = import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    name = PARTS[part][0]
+    try:
+        session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        outputs = [session.run(None, {name: rows})[0] for rows in (given[:1], given[1:]) if len(rows)]
+    except Exception as error:  # its own classes have no base but this
+        raise CodewordError(f"onnxruntime cannot run the {part}: {_line(error)}") from error
+    return np.concatenate(outputs)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

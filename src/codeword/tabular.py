@@ -1,0 +1,64 @@
+"""What commands show of a model of a mixed table: rows in its own columns and units."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword.plots.cells import cells_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from codeword.data import Data
+    from codeword.estimator import AutoEncoder
+
+__all__ = ["pairs_figure", "rows_figure"]
+
+FAR = 0.5
+"""Beyond this sum of squared differences of its numbers a cell is off."""
+
+OFF = "in colour: another category, or more than 0.7 standard deviations away"
+
+
+def rows_figure(
+    ae: AutoEncoder, rows: NDArray[Any], *, titles: Sequence[str] | None = None, group: int = 0
+) -> Figure:
+    """Rows of numbers (n, d), as a model of a mixed table gives them, in the table's own columns.
+
+    `titles` stand before the rows, and `group` of these belong together.
+    """
+    return cells_figure(_texts(ae, rows), ae.columns_.names, titles=titles, group=group)
+
+
+def pairs_figure(ae: AutoEncoder, data: Data, titles: Sequence[str]) -> Figure:
+    """Rows, as the model's columns made them, over their reconstructions, a title for each pair of them.
+
+    What is off is in colour.
+    """
+    x, x_hat = np.asarray(data.x[:]), np.asarray(ae.as_numbers().reconstruct(data))
+    squares = np.where(np.isnan(x), 0.0, np.square(x_hat - x, dtype=np.float64))
+    far = ae.columns_.by_column(squares) > FAR
+    both = np.stack([x, x_hat], axis=1).reshape(-1, x.shape[1])
+    off = np.stack([np.zeros_like(far), far], axis=1).reshape(-1, far.shape[1])
+    said = [text for title in titles for text in (title, "")]
+    return cells_figure(_texts(ae, both), ae.columns_.names, titles=said, group=2, off=off, note=OFF)
+
+
+def _texts(ae: AutoEncoder, rows: NDArray[Any]) -> list[list[str]]:
+    cells = ae.columns_.inverse_table(rows).to_pydict()
+    return [[_text(value) for value in row] for row in zip(*cells.values(), strict=True)]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dt.datetime):
+        return f"{value + dt.timedelta(seconds=30):%Y-%m-%d %H:%M}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
