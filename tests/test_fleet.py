@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +18,12 @@ import pyarrow.parquet as pq
 import pytest
 from store import object_store
 
-from codeword import AutoEncoder, Masked, cli
+from codeword import AutoEncoder, Masked
 from codeword.errors import CodewordError, DataError, InputError
 from codeword.fleet import encode_parts, engine, job, places, run
 from codeword.fleet.encoder import Encoder
+
+pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
 
 ROWS = 300
 FILES = 4
@@ -137,16 +141,16 @@ def test_killed_workers_lose_no_row_and_make_none_twice(
     assert json.loads((tmp_path / "out" / "_SUCCESS").read_text()) == {"rows": 1200, "k": 5, "parts": 8}
 
 
-def test_a_killed_driver_is_gone_on_from(rows, saved_model, tmp_path, cluster, small_units, capfd):
+def test_a_killed_driver_is_gone_on_from(rows, saved_model, tmp_path, here, do):
     script = (
         "import os, sys\n"
         "from codeword import cli\n"
         "from codeword.fleet import job, run\n"
-        "job.UNIT_ROWS = 200\n"
+        "job.UNIT_ROWS = 100\n"
         "on_ray = run.on_ray\n"
         "def dies(*a):\n"
         "    for i, told in enumerate(on_ray(*a)):\n"
-        "        i == 3 and os.kill(os.getpid(), 9)\n"
+        "        i == 1 and os.kill(os.getpid(), 9)\n"
         "        yield told\n"
         "run.on_ray = dies\n"
         "sys.exit(cli.run(sys.argv[1:]))\n"
@@ -157,22 +161,24 @@ def test_a_killed_driver_is_gone_on_from(rows, saved_model, tmp_path, cluster, s
     command += ["--label-column", "name", "--json"]
     quiet = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     first = subprocess.run(
-        [sys.executable, str(tmp_path / "dies.py"), *command], capture_output=True, timeout=150, env=quiet
+        [sys.executable, str(tmp_path / "dies.py"), *command, "--workers", "1"],
+        capture_output=True,
+        timeout=150,
+        env=quiet,
     )
     assert first.returncode == -9, first.stderr
-    before = stamps(out)
-    assert 3 <= len(before) < 8
+    assert (first.stdout, first.stderr) == (b"", b"")  # Ray says nothing of its own
+    before = {}
+    while before != (before := stamps(out)):  # a worker outlives its driver for a moment
+        time.sleep(1)
+    assert 2 <= len(before) < 12
     assert not (out / "_SUCCESS").exists()
-    assert cli.run(command) == 0
-    said, err = capfd.readouterr()
-    told = json.loads(said)  # one line: Ray says nothing of its own
-    assert err == ""
-    assert (told["found"], told["written"]) == (len(before), 8 - len(before))
+    told = json.loads(do(*command))
+    assert (told["found"], told["written"]) == (len(before), 12 - len(before))
     after = stamps(out)
     assert {name: after[name] for name in before} == before
     check_all_there(codes(out), rows, saved_model)
-    assert cli.run(command) == 0
-    assert json.loads(capfd.readouterr().out)["written"] == 0
+    assert json.loads(do(*command))["written"] == 0
     assert stamps(out) == after
 
 

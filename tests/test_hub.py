@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import shlex
 import socket
@@ -28,10 +27,6 @@ from codeword.modelfolder import read_folder
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 FILES = {"README.md", "config.json", "history.jsonl", "weights.safetensors"}
-WIRED = pytest.mark.skipif(
-    "codeword.hub" not in Path(inspect.getfile(AutoEncoder)).read_text("utf-8"),
-    reason="AutoEncoder does not ask codeword.hub yet",
-)
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +148,6 @@ def test_modules_of_ones_own_can_be_shared(hub, tmp_path):
     assert "# two torch modules of your own are trained in Python" in card
 
 
-@WIRED
 def test_save_and_load_take_an_address(hub, model, digits):
     model.save("hf://user/digits")
     again = AutoEncoder.load("hf://user/digits", device="cpu")
@@ -164,7 +158,6 @@ def test_save_and_load_take_an_address(hub, model, digits):
     assert not Path("hf:").exists()
 
 
-@WIRED
 def test_commands_take_an_address(hub, do, saved_model, model, digits):
     do("push", saved_model, "hf://user/digits", "-q")
     do("encode", "hf://user/digits", "digits", "-o", "codes.npy", "--device", "cpu")
@@ -172,7 +165,6 @@ def test_commands_take_an_address(hub, do, saved_model, model, digits):
     assert json.loads(do("evaluate", "hf://user/digits", "digits", "--no-labels", "--json"))["k"] == 5
 
 
-@WIRED
 def test_info_takes_an_address(hub, do, saved_model):
     do("push", saved_model, "hf://user/digits", "-q")
     told = do("info", "hf://user/digits")

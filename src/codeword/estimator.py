@@ -20,6 +20,7 @@ from codeword.data.scaling import Scaling, check_finite, describe
 from codeword.distributed import World
 from codeword.errors import DataError, ModelError, ParameterError
 from codeword.files import remove
+from codeword.hub import is_address, local, push
 from codeword.modelfolder import read_folder, write_folder
 from codeword.passes import collect
 from codeword.progress import Progress
@@ -308,12 +309,17 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the fitted model to a folder: JSON and safetensors, whole or not at all.
 
+        A path `hf://user/name` is a repository on the Hugging Face Hub (`pip install 'codeword[hub]'`).
+
         Raises
         ------
         InputError
-            If `path` exists and `overwrite` is false.
+            If `path` exists and `overwrite` is false, or the Hub cannot be reached or refuses.
         """
-        write_folder(path, to_folder(self), overwrite=overwrite)
+        if is_address(path):
+            push(to_folder(self), path, overwrite=overwrite)
+        else:
+            write_folder(path, to_folder(self), overwrite=overwrite)
         checkpoint = getattr(self, "_checkpoint_path", None)
         if checkpoint is not None and not self.interrupted_:
             remove(Path(checkpoint))
@@ -325,7 +331,7 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
 
         Parameters
         ----------
-        path : path of a folder that `save` wrote
+        path : path of a folder that `save` wrote, or hf://user/name or hf://user/name@revision
         network : (encoder, decoder), optional
             Needed if the model was fitted with torch modules of your own: their code is not in the folder,
             only their weights.
@@ -337,7 +343,7 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
             If the folder is missing, damaged, or was written by a later version.
         """
         try:
-            ae: AutoEncoder = from_folder(cls, read_folder(path), network, device)
+            ae: AutoEncoder = from_folder(cls, read_folder(local(path)), network, device)
         except (KeyError, TypeError, IndexError, AttributeError, RuntimeError, ParameterError) as error:
             reason = (str(error).splitlines() or [""])[0]
             raise ModelError(f"{path}: the parts of the model do not fit together ({reason})") from None

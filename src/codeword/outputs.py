@@ -111,7 +111,7 @@ def _array_writer(path: Path, n: int, shape: tuple[int, ...], *, key: str) -> It
 
         yield write
         if packed:
-            np.savez_compressed(file, allow_pickle=False, **{key: np.concatenate(rows)})
+            np.savez_compressed(file, **{key: np.concatenate(rows)})
 
 
 @contextmanager

@@ -57,10 +57,12 @@ def encode(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="With --engine: processes; else as many as there is room for.", show_default=False),
+        typer.Option(
+            help="With --engine: processes; else as many as there is room for.", min=1, show_default=False
+        ),
     ] = None,
     gpus: Annotated[
-        float, typer.Option(help="With --engine: of each process; 0.25 has four share a GPU.")
+        float, typer.Option(help="With --engine: of each process; 0.25 has four share a GPU.", min=0)
     ] = 0.0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,

@@ -136,10 +136,11 @@ def info(model: Model, json_: Json = False) -> None:
 
     The data it was fitted on, its parameters and its training.
     """
+    from codeword.hub import local
     from codeword.modelcard import model_card
     from codeword.modelfolder import read_folder
 
-    folder = read_folder(model)
+    folder = read_folder(local(model))
     open_model(model, "cpu")  # a folder that cannot be opened is not described as if it could
     if json_:
         print(json.dumps({**folder.config, "history": folder.history}))
