@@ -76,8 +76,11 @@ def test_data_section_names_every_set():
 def test_model_folder_section_names_every_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run(["train", "digits", "-o", "m.ae", "-k", "2", "--epochs", "1", "--quiet"]) == 0
-    named = set(re.findall(r"`([\w.]+\.\w+)`", section("The model folder")))
-    assert named == {path.name for path in Path("m.ae").iterdir()}
+    Path("people.csv").write_text("kind,size\n" + "cat,1\ndog,3\nbird,2\n" * 10, "utf-8")
+    assert run(["train", "people.csv", "-o", "p.ae", "-k", "1", "--epochs", "1", "--quiet"]) == 0
+    named = set(re.findall(r"`([\w.]+\.(?:json|jsonl|safetensors|md))`", section("The model folder")))
+    assert named - {"columns.json"} == {path.name for path in Path("m.ae").iterdir()}
+    assert named == {path.name for path in Path("p.ae").iterdir()}
     assert read_folder("m.ae").config["data"]["sample_shape"] == [8, 8]
 
 
