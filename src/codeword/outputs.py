@@ -111,7 +111,9 @@ def _array_writer(path: Path, n: int, shape: tuple[int, ...], *, key: str) -> It
 
         yield write
         if packed:
-            np.savez_compressed(file, **{key: np.concatenate(rows)})
+            # By name: numpy before 2.1 would store an allow_pickle among the arrays.
+            whole = np.concatenate(rows)
+            np.savez_compressed(file, z=whole) if key == "z" else np.savez_compressed(file, x=whole)
 
 
 @contextmanager
