@@ -183,6 +183,30 @@ def test_arrays_pictures_and_their_colours():
     np.testing.assert_array_equal(sample_of(red, planar, dtype="uint8")[0, :, 2, 2], [255, 0, 0])
 
 
+def test_an_array_with_its_axes_in_another_order_is_refused():
+    planar = View("image", (3, 4, 4), 0.0, 255.0)
+    for shape, good in (((3, 4, 4), True), ((1, 3, 4, 4), True), ((48,), True), ((4, 4, 3), False)):
+        file = io.BytesIO()
+        np.save(file, np.zeros(shape))
+        if good:
+            assert sample_of(file.getvalue(), planar).shape == (1, 3, 4, 4)
+        else:
+            with pytest.raises(DataError, match="expected one sample"):
+                sample_of(file.getvalue(), planar)
+    file = io.BytesIO()
+    np.save(file, [1, np.nan, 3])
+    assert np.isnan(sample_of(file.getvalue(), TABLE, missing=True)).sum() == 1
+
+
+def test_values_far_too_large_are_named(curve):
+    ae = AutoEncoder(2, network=MLP(hidden=(8,)), epochs=1, random_state=0, device="cpu").fit(curve[:80])
+    data = Data(curve[:40])
+    explorer = Explorer(ae, data, gather(ae, data, source="curve", method="pca"))
+    for value in ("1e30", "1e39", "1e300", "-1e300"):
+        with pytest.raises(DataError, match=r"too large|infinite"):
+            explorer.look_at((value + ",1" * 9).encode())
+
+
 def bomb(width: int, height: int) -> bytes:
     """A PNG of some hundred bytes that says it is large."""
 
@@ -210,6 +234,8 @@ def bomb(width: int, height: int) -> bytes:
         (b"1,2,3\n4,5,6", TABLE, "6 numbers"),
         (b"a,b,c\n1,2,x", TABLE, "'x'"),
         (b"1,2,inf", TABLE, "infinite"),
+        (b"1," + b"x" * 200_000 + b",3", TABLE, "cannot be read as numbers"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", IMAGE, "give a PNG or a JPEG"),
     ],
     ids=lambda value: None if isinstance(value, bytes) else str(value)[:30],
 )
@@ -248,13 +274,19 @@ def running(saved_model):
         said = process.stdout.readline()
         assert said, process.stderr.read()
         known = json.loads(said)
-        yield process, int(known["url"].rstrip("/").rsplit(":", 1)[1]), known
+        KEY["now"] = known["url"].split("?key=")[1]
+        yield process, int(known["url"].split("/")[2].split(":")[1]), known
         process.kill()
+
+
+KEY = {"now": ""}
+"""Of the server that is running."""
 
 
 def ask(port, method="GET", path="/", body=None, **headers):
     """Status, headers and body of an answer."""
-    own = {"Host": f"127.0.0.1:{port}", "Origin": f"http://127.0.0.1:{port}"} | headers
+    own = {"Host": f"127.0.0.1:{port}", "Origin": f"http://127.0.0.1:{port}", "X-Key": KEY["now"]} | headers
+    path += f"?key={KEY['now']}" if "?" not in path else ""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
         connection.request(method, path, body, {k: v for k, v in own.items() if v is not None})
         answer = connection.getresponse()
@@ -263,7 +295,8 @@ def ask(port, method="GET", path="/", body=None, **headers):
 
 def test_it_says_its_address_and_serves_its_page(running):
     _, port, known = running
-    assert known == {"url": f"http://127.0.0.1:{port}/", "n": 359, "points": 359}
+    assert known == {"url": f"http://127.0.0.1:{port}/?key={KEY['now']}", "n": 359, "points": 359}
+    assert len(KEY["now"]) > 20
     status, headers, page = ask(port, Origin=None)
     assert status == 200
     assert b"codeword explore" in page
@@ -280,6 +313,9 @@ def test_it_says_its_address_and_serves_its_page(running):
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1:1"},
         {"Origin": None},
+        {"X-Key": None},
+        {"X-Key": "wrong"},
+        {"X-Key": "ä"},
     ],
     ids=str,
 )
@@ -289,6 +325,14 @@ def test_it_answers_its_own_host_and_origin_only(running, headers):
     assert status == 403
     assert list(json.loads(body)) == ["error"]
     assert ask(port, "POST", "/api/look", b'{"row": 0}')[0] == 200
+
+
+def test_the_page_is_for_who_has_its_address(running):
+    _, port, _ = running
+    for path in ("/?key=", "/?key=wrong", "/?"):
+        status, _, said = ask(port, path=path)
+        assert status == 403
+        assert "ends in a key" in json.loads(said)["error"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from codeword import load
 from codeword.pages.content import gather
 from codeword.pages.explorer import Explorer
-from codeword.pages.server import HOST, listen, serve
+from codeword.pages.server import listen, serve
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +24,17 @@ def explorer(model):
     return Explorer(model, data, gather(model, data, source="digits", points=100, method="pca", seed=3))
 
 
+def served(explorer):
+    """The address of an explorer that runs as long as the tests do."""
+    addresses = queue.Queue()
+    threading.Thread(target=serve, args=(explorer, listen(0), addresses.put), daemon=True).start()
+    return addresses.get(timeout=20)
+
+
 @pytest.fixture(scope="module")
 def opened(browser, explorer):
     """Its page, opened once; the server ends with the tests' process."""
-    taken, port = listen(0)
-    ready = threading.Event()
-    threading.Thread(target=serve, args=(explorer, taken, ready.set), daemon=True).start()
-    assert ready.wait(20)
-    page = Opened(browser, f"http://{HOST}:{port}/")
+    page = Opened(browser, served(explorer))
     yield page
     page.context.close()
 
@@ -42,7 +46,7 @@ def answered(opened, selector, text):
 
 
 def test_the_page_asks_its_own_server_only(opened):
-    origin = opened.page.url
+    origin = opened.page.url.split("?")[0]
     assert {url for url in opened.requests if not url.startswith(("data:", "blob:", origin))} == set()
     assert opened.complaints == []
     for name in ("map", "errors", "dimensions", "history"):
@@ -164,13 +168,49 @@ def test_from_one_sample_to_another(opened, explorer, model):
 
 
 def test_when_the_server_is_gone_the_page_says_so(browser, explorer):
-    taken, port = listen(0)
-    ready = threading.Event()
-    threading.Thread(target=serve, args=(explorer, taken, ready.set), daemon=True).start()
-    assert ready.wait(20)
-    page = Opened(browser, f"http://{HOST}:{port}/")
+    page = Opened(browser, served(explorer))
     page.page.route("**/api/**", lambda route: route.abort())
     page.run("() => codeword.page.slideTo(codeword.page.start_)")
     page.page.locator("#problem").wait_for(state="visible")
     assert "Is codeword explore still running?" in page.page.locator("#problem").inner_text()
+    page.context.close()
+
+
+def test_a_late_answer_does_not_take_a_newer_selection_away(browser, explorer):
+    page = Opened(browser, served(explorer))
+    off = min(set(range(120)) - set(explorer.content.map.rows.tolist()))
+    page.page.route("**/api/look", lambda route: (page.page.wait_for_timeout(300), route.continue_()))
+    page.page.fill("#find", str(off))
+    page.run("() => document.getElementById('find').dispatchEvent(new Event('change'))")
+    page.run("() => codeword.page.map.select([3, 9])")
+    page.page.wait_for_timeout(1000)
+    assert page.run("() => Array.from(codeword.page.map.source.selected.indices)") == [3, 9]
+    assert "2 samples" in page.page.locator("#chosen").inner_text()
+    page.context.close()
+
+
+def test_a_clear_pad_stays_clear(browser, explorer):
+    page = Opened(browser, served(explorer))
+    page.page.locator("#pad").scroll_into_view_if_needed()
+    box = page.page.locator("#pad").bounding_box()
+    page.page.mouse.move(box["x"] + 100, box["y"] + 50)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + 120, box["y"] + 220, steps=5)
+    page.page.mouse.up()
+    page.page.click("#clear")
+    page.page.wait_for_timeout(800)
+    assert "come here" in page.page.locator("#answer").inner_text()
+    page.context.close()
+
+
+def test_what_a_decoder_says_is_shown_until_it_works_again(browser, explorer):
+    page = Opened(browser, served(explorer))
+    page.page.route(
+        "**/api/decode", lambda route: route.fulfill(status=500, body='{"error": "out of memory"}')
+    )
+    page.run("() => codeword.page.slideTo(codeword.page.start_)")
+    page.page.locator("#problem").filter(has_text="out of memory").wait_for()
+    page.page.unroute("**/api/decode")
+    page.run("() => codeword.page.slideTo(codeword.page.start_)")
+    page.page.locator("#problem").wait_for(state="hidden")
     page.context.close()

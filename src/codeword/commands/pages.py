@@ -102,12 +102,12 @@ def explore(
     """Open a page that the model answers: the report, live.
 
     Move over the map to see what the decoder makes of a place, draw or upload a sample of your own, go from
-    one sample to another, colour by cluster, and download what is selected. Only this machine can reach it;
-    Ctrl-C stops it.
+    one sample to another, colour by cluster, and download what is selected. The address holds a key, and only
+    this machine can reach it; Ctrl-C stops it.
     """
-    from codeword.pages.server import HOST, listen, serve
+    from codeword.pages.server import listen, serve
 
-    taken, port = listen(port)  # first: what comes then takes a while
+    taken = listen(port)  # first: what comes then takes a while
     with taken:
         ae = open_model(model, device)
         data = load_rows(ae, source, split, label_column, size)
@@ -117,9 +117,8 @@ def explore(
         how = {"points": max_points, "most_points": most_points(ae), "method": method, "seed": seed}
         content = _gathered(ae, data, source, split, read, quiet, **how)
         explorer = Explorer(ae, data, content)
-        address = f"http://{HOST}:{port}/"
 
-        def ready() -> None:
+        def ready(address: str) -> None:
             if json_:
                 known = {"url": address, "n": content.n, "points": len(content.map.rows)}
                 print(json.dumps(known), flush=True)

@@ -46,8 +46,9 @@ codeword.Between = class {
     let rows;
     try {
       rows = await this.page.decodeAll(shares.map(share => this.code(share)));
-    } catch {
-      return;  // what was wrong stands in the banner
+    } catch (problem) {
+      if (!this.page.live.lost) this.page.live.say(problem.message);
+      return;
     }
     if (mine !== this.asked) return;
     const words = shares.map(share => `${Math.round(100 * share)} %`);

@@ -30,6 +30,9 @@ MOST_SAMPLES = 64
 """Decoded, or read from the source, at once."""
 
 NEIGHBOURS = 10
+LARGEST = 1e15
+"""Of a number of a code: the square of a larger one is infinite before long."""
+
 PLACED_BY = 8
 """Points that a new sample is placed between."""
 
@@ -208,13 +211,17 @@ class Explorer:
     def _look(self, sample: Data, row: int | None = None) -> dict[str, Any]:
         """All there is to say of the only row of `sample`."""
         there = self.content.map
-        code = self.ae.transform(sample)
+        with np.errstate(over="ignore"):
+            code = self.ae.transform(sample)
+            error = float(-self.ae.score_samples(sample)[0])
+        if not (np.abs(code) < LARGEST).all() or not np.isfinite(error):
+            raise DataError("the values are too large: expected a sample in the range of those of training")
         count = min(NEIGHBOURS + 1, len(there.rows))
         near, distances = neighbors(there.codes, code, count)
         found: dict[str, Any] = {
             "album": self._album(pairs_of(self.ae, sample, np.zeros(1, np.int64))),
             "code": code[0].tolist(),
-            "error": float(-self.ae.score_samples(sample)[0]),
+            "error": error,
             "p_value": None,
             "held": self.held,
             "place": self._place(near[0][:PLACED_BY], distances[0][:PLACED_BY]),

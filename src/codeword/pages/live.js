@@ -8,6 +8,7 @@ codeword.Live = class {
     this.known = new globalThis.Map();
     this.wanted = [];
     this.decoding = new WeakMap();
+    this.key = new URLSearchParams(location.search).get("key");
   }
 
   // An answer as it came, or an Error with one line of what was wrong.
@@ -15,12 +16,15 @@ codeword.Live = class {
     const plain = body instanceof Blob || typeof body === "string";
     let answer;
     try {
-      answer = await fetch(`/api/${path}`, { method: "POST", body: plain ? body : JSON.stringify(body) });
+      const sent = plain ? body : JSON.stringify(body);
+      answer = await fetch(`/api/${path}`, { method: "POST", body: sent, headers: { "X-Key": this.key } });
     } catch {
+      this.lost = true;
       this.say("The explorer does not answer. Is codeword explore still running?");
       throw new Error("no answer");
     }
-    this.say("");
+    if (this.lost) this.say("");
+    this.lost = false;
     if (!answer.ok) {
       const said = await answer.json().catch(() => ({}));
       throw new Error(said.error || `the explorer answered with ${answer.status}`);
@@ -51,18 +55,20 @@ codeword.Live = class {
     if (busy) { busy.next = code; return; }
     const state = { next: code };
     this.decoding.set(place, state);
-    try {
-      while (state.next) {
-        const now = state.next;
-        state.next = null;
+    while (state.next) {
+      const now = state.next;
+      state.next = null;
+      try {
         const [row] = await this.decode([now]);
         this.page.view.show(place, row, name);
+        if (this.failed) this.say("");
+        this.failed = false;
+      } catch (problem) {
+        this.failed = !this.lost;
+        if (!this.lost) this.say(problem.message);
       }
-    } catch {
-      // What was wrong stands in the banner.
-    } finally {
-      this.decoding.delete(place);
     }
+    this.decoding.delete(place);
   }
 
   // -- samples ------------------------------------------------------------------------------------------
@@ -82,8 +88,11 @@ codeword.Live = class {
       if (this.known.size > 4000) this.known.clear();
       this.known.set(row, new Promise((resolve, reject) => {
         this.wanted.push({ row, resolve, reject });
-        if (this.wanted.length === 1) setTimeout(() => this.fetch(), 5);
       }));
+      if (!this.fetching) {
+        this.fetching = true;
+        setTimeout(() => this.fetch(), 5);
+      }
     }
     return this.known.get(row);
   }
@@ -102,14 +111,17 @@ codeword.Live = class {
         }
       }
     }
+    this.fetching = false;
   }
 
   // -- what is said of one sample -----------------------------------------------------------------------
 
-  // Pictures, figures and neighbours of a sample that is no point of the map; its place is marked there.
-  async about(found) {
+  // Pictures, figures and neighbours of a sample that is no point of the map; its place is marked there. Null
+  // where something else has been selected since it was asked for, at the turn `turn`.
+  async about(found, turn) {
     const { map } = this.page;
     const album = await new codeword.Album(found.album, this.page.view).ready();
+    if (turn !== map.turn) return null;
     const pictures = codeword.make("div", "tiles");
     pictures.append(...album.draw(0));
     const parts = [codeword.make("p", "title", `${found.title} · error ${codeword.short(found.error)}`), pictures];
@@ -122,7 +134,7 @@ codeword.Live = class {
     const details = codeword.make("details");
     details.append(codeword.make("summary", "", "its code"), codeword.make("p", "code", code));
     parts.push(details);
-    map.source.selected.indices = [];
+    map.unselect();
     map.mark(found.place, found.neighbours, found.neighbours.map(() => "#4477AA"));
     this.page.slideTo(found.code);
     return parts;
@@ -139,7 +151,9 @@ codeword.Live = class {
 
   async cluster() {
     const field = document.getElementById("clusters");
+    const mine = this.clustering = {};
     const { clusters } = await this.json("clusters", { count: Number(field.value) });
+    if (mine !== this.clustering) return;
     const { source } = this.page.map;
     source.data = { ...source.data, cluster: Int16Array.from(clusters) };
     const counts = [];

@@ -46,6 +46,7 @@ codeword.Map = class {
     this.source = page.model("points");
     for (const name of ["x", "y", "error", "pca", "label"]) this[name] = this.source.get_column(name);
     this.source.selected.properties.indices.change.connect(() => this.selected());
+    this.turn = 0;  // of what is selected: an answer that was asked for in an earlier one comes too late
     this.dots = [];
     for (const [name, xs, ys] of [["map", this.x, this.y], ["errors", this.pca, this.error]]) {
       const plot = page.model(name);
@@ -59,7 +60,8 @@ codeword.Map = class {
     this.mouse = { x: 0, y: 0 };
     document.addEventListener("pointermove", event => {
       this.mouse = { x: event.clientX, y: event.clientY };
-    });
+    }, { capture: true });  // before bokeh's own, which asks for it
+    new ResizeObserver(() => { if (!this.tip.hidden) this.placeTip(); }).observe(this.tip);
   }
 
   row(i) { return this.numbers === null ? i : this.numbers[i]; }
@@ -134,6 +136,10 @@ codeword.Map = class {
       this.tip.replaceChildren(pictures, codeword.make("p", "", this.title(i)));
       this.hovered = i;
     }
+    this.placeTip();
+  }
+
+  placeTip() {
     const { offsetWidth: width, offsetHeight: height } = this.tip;
     const { x, y } = this.mouse;
     this.tip.style.left = `${Math.max(4, x + 16 + width < innerWidth ? x + 16 : x - width - 16)}px`;
@@ -174,6 +180,7 @@ codeword.Map = class {
   // -- selection ------------------------------------------------------------------------------------------
 
   tap(plot, event) {
+    if (plot.name === "map" && this.inside(plot, event)) this.decodeAt(event.x, event.y);
     const i = this.inside(plot, event) ? this.at(plot, event, 14) : null;
     this.select(i === null ? [] : [i]);
   }
@@ -220,10 +227,20 @@ codeword.Map = class {
     return { inCodes, kept: inCodes.filter(j => onMap.includes(j)) };
   }
 
+  // Leave nothing selected, without a word in the card.
+  unselect() {
+    this.quiet = true;
+    this.source.selected.indices = [];
+    this.quiet = false;
+  }
+
   selected() {
+    if (this.quiet) return;
+    this.turn++;
     const chosen = Array.from(this.source.selected.indices);
     const place = document.querySelector("#chosen .content");
     const one = chosen.length === 1 ? chosen[0] : null;
+    const focused = place.contains(document.activeElement);
     const found = one === null || this.n < 2 ? { inCodes: [], kept: [] } : this.neighbours(one);
     this.overlay(one, found);
     if (one !== null) {
@@ -234,6 +251,7 @@ codeword.Map = class {
     } else {
       place.replaceChildren(codeword.make("p", "note", place.dataset.empty));
     }
+    if (focused) place.focus();  // what had it is gone, and the keyboard would begin at the top of the page
   }
 
   overlay(one, { inCodes, kept }) {

@@ -32,19 +32,22 @@ codeword.Own = class {
     return box !== null && box.checked;
   }
 
-  // The last one sent is the one that is shown.
+  // The last one sent is the one that is shown, unless something else was selected in the meantime.
   async send(blob, { drawn }) {
-    this.last = [blob, { drawn }];
+    const mine = this.last = [blob, { drawn }];
     if (this.busy) { this.next = true; return; }
     this.busy = true;
+    const turn = ++this.page.map.turn;
+    const current = () => this.last === mine && turn === this.page.map.turn;
     try {
       if (blob.size > 10_000_000) throw new Error("that file is larger than 10 MB: give a smaller one");
       const wanted = { framed: this.checked("framed"), invert: !drawn && this.checked("invert") };
       const query = Object.keys(wanted).filter(name => wanted[name]).map(name => `${name}=yes`).join("&");
       const found = await this.page.live.json(`upload?${query}`, blob);
-      this.answer.replaceChildren(...await this.page.live.about(found));
+      const parts = current() || this.next ? await this.page.live.about(found, turn) : null;
+      if (parts !== null && this.last !== null) this.answer.replaceChildren(...parts);
     } catch (problem) {
-      this.answer.replaceChildren(codeword.make("p", "problem", `${problem.message}.`));
+      if (current()) this.answer.replaceChildren(codeword.make("p", "problem", `${problem.message}.`));
     } finally {
       this.busy = false;
     }
@@ -83,6 +86,7 @@ codeword.Own = class {
     };
     clear();
     pad.addEventListener("pointerdown", event => {
+      if (event.button) return;
       pad.setPointerCapture(event.pointerId);
       pen = at(event);
       draw(event);
@@ -91,7 +95,8 @@ codeword.Own = class {
     for (const end of ["pointerup", "pointercancel"]) pad.addEventListener(end, () => { pen = null; });
     document.getElementById("clear").addEventListener("click", () => {
       clear();
-      this.last = null;
+      clearTimeout(this.waiting);
+      Object.assign(this, { waiting: 0, next: false, last: null });
       this.answer.replaceChildren(codeword.make("p", "note", this.answer.dataset.empty));
       this.page.map.select([]);
       this.page.map.selected();
@@ -104,9 +109,8 @@ codeword.Own = class {
 
   drawn() {
     if (this.waiting) return;
-    this.waiting = true;
-    setTimeout(() => {
-      this.waiting = false;
+    this.waiting = setTimeout(() => {
+      this.waiting = 0;
       document.getElementById("pad").toBlob(blob => this.send(blob, { drawn: true }));
     }, 60);
   }

@@ -111,7 +111,7 @@ codeword.Page = class {
       }
     });
     const find = document.getElementById("find");
-    find.addEventListener("change", () => {
+    const look = () => {
       const { n } = this.map;
       let place = -1;
       for (let i = 0; i < n && place < 0; i++) if (this.map.row(i) === Number(find.value)) place = i;
@@ -120,15 +120,21 @@ codeword.Page = class {
       find.reportValidity();
       this.map.select(found ? [place] : []);
       if (this.live && find.value !== "" && !found) this.look(find);
-    });
+    };
+    find.addEventListener("change", look);
+    // Again, where the number is the same and something else was selected since.
+    find.addEventListener("keydown", event => { if (event.key === "Enter") look(); });
   }
 
   // A sample that is not on the map, by its number.
   async look(find) {
+    const turn = ++this.map.turn;
     try {
       const found = await this.live.json("look", { row: Number(find.value) });
-      document.querySelector("#chosen .content").replaceChildren(...await this.live.about(found));
+      const parts = await this.live.about(found, turn);
+      if (parts !== null) document.querySelector("#chosen .content").replaceChildren(...parts);
     } catch (problem) {
+      if (turn !== this.map.turn) return;
       find.setCustomValidity(problem.message);
       find.reportValidity();
     }

@@ -1,16 +1,18 @@
 """An explorer over HTTP, for one browser on the same machine.
 
 It answers requests that name this machine and its port as host, and come from its own page: other pages in
-the same browser, and names that somebody makes point here (DNS rebinding), get nothing. Nothing is read from
-disk.
+the same browser, and names that somebody makes point here (DNS rebinding), get nothing; nor does another user
+of the machine, who does not have the key in the address. Nothing is read from disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import hmac
 import json
 import os
+import secrets
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -45,8 +47,8 @@ HEADERS = {
 TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 
 
-def listen(port: int) -> tuple[socket.socket, int]:
-    """Take a port of this machine, or any that is free where it is 0; return its socket and number.
+def listen(port: int) -> socket.socket:
+    """Take a port of this machine, or any that is free where it is 0.
 
     Raises
     ------
@@ -66,34 +68,39 @@ def listen(port: int) -> tuple[socket.socket, int]:
         if error.errno == errno.EADDRINUSE:
             raise InputError(f"port {port} is in use: {free}") from None
         raise InputError(f"port {port} cannot be opened ({error.strerror}): {free}") from None
-    return taken, int(taken.getsockname()[1])
+    return taken
 
 
-def serve(explorer: Explorer, taken: socket.socket, ready: Callable[[], object]) -> None:
-    """Answer until Ctrl-C; `ready` is called once when the first request can come."""
+def serve(explorer: Explorer, taken: socket.socket, ready: Callable[[str], object]) -> None:
+    """Answer until Ctrl-C; `ready` is called once with the address, when the first request can come.
+
+    The address holds a key that is drawn anew each time: whoever has an account on the same machine can reach
+    the port too.
+    """
     port = int(taken.getsockname()[1])
+    key = secrets.token_urlsafe(16)
     # One request after the other goes through the model: its passes are not made for several threads.
     with ThreadPoolExecutor(1, thread_name_prefix="model") as pool:
 
         async def run() -> None:
             server = HTTPServer(
-                application(explorer, pool, port),
+                application(explorer, pool, port, key),
                 max_body_size=MOST_BYTES,
                 max_buffer_size=2 * MOST_BYTES,
                 max_header_size=MOST_HEADER,
                 body_timeout=BODY_SECONDS,
             )
             server.add_socket(taken)
-            ready()
+            ready(f"http://{HOST}:{port}/?key={key}")
             await asyncio.Event().wait()
 
         with suppress(KeyboardInterrupt):
             asyncio.run(run())
 
 
-def application(explorer: Explorer, pool: ThreadPoolExecutor, port: int) -> Application:
+def application(explorer: Explorer, pool: ThreadPoolExecutor, port: int, key: str) -> Application:
     """The addresses of the page and of its questions."""
-    known = {"explorer": explorer, "pool": pool, "port": port}
+    known = {"explorer": explorer, "pool": pool, "port": port, "key": key}
     handlers: list[Any] = [
         ("/", _Home, known),
         ("/api/decode", _Decode, known),
@@ -110,9 +117,12 @@ def application(explorer: Explorer, pool: ThreadPoolExecutor, port: int) -> Appl
 class _Handler(RequestHandler):
     """What all have in common: who may ask, how errors look, and where work is done."""
 
-    def initialize(self, explorer: Explorer, pool: ThreadPoolExecutor, port: int) -> None:
-        self.explorer, self.pool = explorer, pool
-        self.hosts = {f"{name}:{port}" for name in (HOST, "localhost")}
+    def initialize(self, explorer: Explorer, pool: ThreadPoolExecutor, port: int, key: str) -> None:
+        self.explorer, self.pool, self.key = explorer, pool, key
+        names = (HOST, "localhost")
+        self.hosts = {f"{name}:{port}" for name in names}
+        if port == 80:  # which browsers leave out
+            self.hosts.update(names)
 
     def set_default_headers(self) -> None:
         for name, value in HEADERS.items():
@@ -126,6 +136,14 @@ class _Handler(RequestHandler):
             self.refuse(403, "this server answers its own page only")
         elif self.request.method == "POST" and origin is None:
             self.refuse(403, "a question must come from the page: it has no Origin")
+        elif not hmac.compare_digest(self.given_key().encode(), self.key.encode()):
+            self.refuse(403, "open the address that codeword explore printed: it ends in a key")
+
+    def given_key(self) -> str:
+        """What the page's own address holds, and what the page sends along with each question."""
+        if self.request.method == "POST":
+            return str(self.request.headers.get("X-Key", ""))
+        return str(self.get_query_argument("key", ""))
 
     def refuse(self, status: int, problem: str) -> None:
         """Answer with what is wrong, and no more."""

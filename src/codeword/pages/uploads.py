@@ -27,6 +27,12 @@ MOST_BYTES = 10_000_000
 MOST_PIXELS = 40_000_000
 """Of a picture: told by its first bytes, before any of it is decoded."""
 
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
+"""Decoded by Pillow itself: for some others it would run another program."""
+
+MOST_SIDE = 1024
+"""Of a picture that ink is looked for in: a larger one is made smaller first."""
+
 INK = 0.15
 """Of the range of a picture: what differs more from its border is drawn, not ground."""
 
@@ -132,7 +138,7 @@ def sample_of(
     if len(data) > MOST_BYTES:
         raise DataError(f"{len(data):,} bytes are too many: at most {MOST_BYTES:,} are read")
     if is_array(data):
-        return _from_array(data, view)
+        return _from_array(data, view, missing)
     if view.kind == "image":
         return _from_picture(data, view, invert, frame, dtype)
     return _from_text(data, view, names, missing)
@@ -177,7 +183,7 @@ def text_of(table: Any) -> str:
     return file.getvalue().decode()
 
 
-def _from_array(data: bytes, view: View) -> NDArray[Any]:
+def _from_array(data: bytes, view: View, missing: bool) -> NDArray[Any]:
     wanted = f"one sample of shape {view.shape}"
     file = io.BytesIO(data)
     try:
@@ -186,25 +192,28 @@ def _from_array(data: bytes, view: View) -> NDArray[Any]:
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
         shape, _, kind = reader(file)
-        if kind.kind not in "fiub" or math.prod(shape) != math.prod(view.shape):
+        # Not any shape of as many values: a picture with its axes in another order would be scrambled.
+        if kind.kind not in "fiub" or shape not in (view.shape, (1, *view.shape), (math.prod(view.shape),)):
             raise DataError(f"the .npy file holds {kind} of shape {shape}: expected {wanted}")
         values = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except DataError:
         raise
     except Exception as error:  # of whatever type the parser raises
         raise DataError(f"the .npy file cannot be read: {shortened(error)}") from None
-    return _finite(values.reshape(1, *view.shape))
+    return _finite(values.reshape(1, *view.shape), missing)
 
 
 def _from_picture(data: bytes, view: View, invert: bool, frame: Frame | None, dtype: str) -> NDArray[Any]:
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as opened:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             warnings.simplefilter("ignore")  # of bombs: the size is looked at here
             if opened.width * opened.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
             picture = plain(ImageOps.exif_transpose(opened))
+    except UnidentifiedImageError:
+        raise DataError("this is no picture that can be read: give a PNG or a JPEG") from None
     except Image.DecompressionBombError:
         raise DataError(
             f"the picture has more than {MOST_PIXELS:,} pixels and is not decoded: make it smaller"
@@ -218,6 +227,8 @@ def _from_picture(data: bytes, view: View, invert: bool, frame: Frame | None, dt
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[1 if places.ndim == 2 else places.shape[2]]
     grey = mode == "L" and frame is not None
     picture = picture.convert(mode)
+    if grey:
+        picture.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.BOX)
     pixels = np.asarray(picture if grey else picture.resize((width, height), Image.Resampling.BOX))
     if invert:
         pixels = (
@@ -259,7 +270,10 @@ def _cells(line: str) -> list[str]:
     """The values of a line: separated by commas, semicolons, tabs, or else by blanks."""
     for mark in (",", ";", "\t"):
         if mark in line:
-            return [cell.strip() for cell in next(csv.reader([line], delimiter=mark))]
+            try:
+                return [cell.strip() for cell in next(csv.reader([line], delimiter=mark))]
+            except csv.Error as error:
+                raise DataError(f"this cannot be read as numbers: {shortened(error)}") from None
     return re.split(r"\s+", line.strip())
 
 
@@ -283,5 +297,6 @@ def _in_order(header: Sequence[str], cells: list[str], names: Sequence[str]) -> 
 
 def _finite(values: NDArray[Any], missing: bool = False) -> NDArray[Any]:
     if np.isinf(values).any() if missing else not np.isfinite(values).all():
-        raise DataError("a value is missing or infinite: this model takes finite numbers only")
+        what = "infinite" if missing else "missing or infinite"
+        raise DataError(f"a value is {what}: expected finite numbers")
     return values
