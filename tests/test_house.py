@@ -298,6 +298,7 @@ def test_scripts_are_posix_shell(script):
 
 def test_ci_runs_what_people_run():
     lines = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
-    assert {"scripts/check", "scripts/test", "scripts/docs"} <= set(lines)
+    assert {"scripts/check", "scripts/test", "scripts/docs", "scripts/supply"} <= set(lines)
+    assert any(line.startswith("scripts/hard ") for line in lines)
     named = {"scripts/demo", "scripts/test", "scripts/check"}
     assert named <= {f"scripts/{path.name}" for path in SCRIPTS}

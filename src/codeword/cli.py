@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,10 @@ __all__ = ["app", "main", "run"]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 failed, 2 bad usage or bad input, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a pipe of another encoding has no arrow; a name need not be text at all.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     code = run(arguments)
     sys.stdout.flush()
     os._exit(code)  # all is written: to take torch apart, module by module, costs most of a second

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, load_file, save
 from torch import Tensor
 
+from codeword.data.common import shortened
 from codeword.errors import ModelError
 from codeword.files import MODEL_FILES, check_own, writing
 
@@ -110,7 +111,9 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
     _check_keys(path / "config.json", config["data"], DATA)
     weights = path / "weights.safetensors"
     try:
-        tensors = load_file(weights)
+        # A name that is not UTF-8, which Python writes with surrogates, is none to safetensors.
+        odd = any("\ud800" <= letter <= "\udfff" for letter in str(weights))
+        tensors = load(weights.read_bytes()) if odd else load_file(weights)
     except FileNotFoundError:
         raise ModelError(
             f"{weights} is missing: the model folder is incomplete; train or copy it again"
@@ -160,8 +163,8 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    return isinstance(value, (int, float)) and abs(value) < math.inf
 
 
 def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return shortened(str(error) or type(error).__name__)

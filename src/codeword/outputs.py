@@ -124,7 +124,7 @@ def _table_writer(path: Path, names: list[str]) -> Iterator[RowWriter]:
 
     schema = pa.schema([(name, pa.float32()) for name in names])
     make = pq.ParquetWriter if path.suffix.lower() == ".parquet" else pa_csv.CSVWriter
-    with make(str(path), schema) as writer:
+    with open(path, "wb") as file, make(file, schema) as writer:  # a name need not be text, as pyarrow asks
 
         def write(block: np.ndarray[Any, Any]) -> None:
             columns = np.asarray(block, dtype=np.float32).reshape(len(block), -1).T

@@ -81,13 +81,33 @@ def from_folder(cls: type, folder: Folder, network: Any, device: str) -> Any:
     _check_parts(ae.sample_shape_, data["names"], offset, scale, *parts)
     ae.baseline_ = PrincipalComponents(ae.scaling_, *parts)
     ae.reference_ = Reference.take(tensors, ae.n_components)
+    weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
+    if network is None:
+        _check_weights(ae, weights)
     with seeded(0, torch.device("cpu")):
         ae.network_ = make_network(ae, None)
-    weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
     ae.network_.load_state_dict(weights)
     ae.network_.to(choose_device(ae.device)).eval()
     ae.history_ = folder.history
     return ae
+
+
+def _check_weights(ae: Any, weights: dict[str, Tensor]) -> None:
+    """Raise a TypeError where the parameters ask for other weights than there are, before they get room."""
+    most = sum(tensor.numel() for tensor in weights.values())
+    sizes = ae.network.get_params(deep=False) if hasattr(ae.network, "get_params") else {}
+    for name, value in {"n_components": ae.n_components, **sizes}.items():
+        if isinstance(value, int) and value > most:
+            raise TypeError(f"{name} is {value}, and there are {most} weights")
+    with torch.device("meta"):  # which gives shapes, and takes no memory
+        try:
+            network = make_network(ae, None)
+        except RuntimeError:  # an objective that makes numbers of its own; they are few
+            network = make_network(ae, None, bare=True)
+    wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    for name, shape in wanted.items():
+        if name not in weights or weights[name].shape != shape:
+            raise TypeError(f"{name} has another shape than the parameters ask for")
 
 
 def _check_parts(

@@ -139,12 +139,15 @@ def make_plan(ae: Any, train: Batches, seed: int, world: World) -> Plan:
     )
 
 
-def make_network(ae: Any, baseline: PrincipalComponents | None) -> Network:
-    """The network for the rows that were seen; with their PCA given, at the point where training begins."""
+def make_network(ae: Any, baseline: PrincipalComponents | None, *, bare: bool = False) -> Network:
+    """The network for the rows that were seen; with their PCA given, at the point where training begins.
+
+    `bare` leaves out what the objective adds of its own.
+    """
     objective = ae._objective()
     k = ae.n_components
     spec = Spec(ae.sample_shape_, k, objective.width(k), ae.scaling_.bounded, objective.logits)
-    network = build_network(ae.network, spec, objective.extra(spec))
+    network = build_network(ae.network, spec, None if bare else objective.extra(spec))
     architecture = resolve_architecture(ae.network)
     if baseline is not None:
         if architecture is not None:

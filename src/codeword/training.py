@@ -262,12 +262,17 @@ def _copy(network: Network) -> dict[str, Tensor]:
 # -- checkpoints --------------------------------------------------------------------------------------------
 
 
-def _save(checkpoint: Checkpoint, run: Run, network: Network, optimiser: FlatAdam, step: Step) -> None:
-    """Keep everything that the updates to come depend on."""
+def _kept(best: dict[str, Tensor], network: Network, optimiser: FlatAdam) -> dict[str, Tensor]:
+    """The tensors of a run that a checkpoint holds, with those of the best weights so far."""
     tensors = {f"optimiser.{name}": tensor for name, tensor in optimiser.state().items()}
     tensors |= {f"buffer.{name}": tensor for name, tensor in network.named_buffers()}
-    tensors |= {f"best.{name}": tensor for name, tensor in (run.best or {}).items()}
-    tensors["random"] = torch.get_rng_state()
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    return tensors | {"random": torch.get_rng_state()}
+
+
+def _save(checkpoint: Checkpoint, run: Run, network: Network, optimiser: FlatAdam, step: Step) -> None:
+    """Keep everything that the updates to come depend on."""
+    tensors = _kept(run.best or {}, network, optimiser)
     if optimiser.weights.device.type == "cuda":
         tensors["random.cuda"] = torch.cuda.get_rng_state(optimiser.weights.device)
     if run.batch:
@@ -285,10 +290,21 @@ def _save(checkpoint: Checkpoint, run: Run, network: Network, optimiser: FlatAda
 
 def _restore(checkpoint: Checkpoint, run: Run, network: Network, optimiser: FlatAdam, step: Step) -> None:
     """Stand where the checkpoint stood."""
-    kept = checkpoint.load()
+    kept = checkpoint.load(_kept(network.state_dict(), network, optimiser))
     if kept is None:
         return
-    state, tensors = kept
+    with checkpoint.trusting():
+        _take_over(*kept, run, network, optimiser, step)
+
+
+def _take_over(
+    state: dict[str, Any],
+    tensors: dict[str, Tensor],
+    run: Run,
+    network: Network,
+    optimiser: FlatAdam,
+    step: Step,
+) -> None:
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from codeword.data.common import shortened
 from codeword.errors import InputError, ParameterError
 from codeword.files import check_free, check_own, recover, remove, writing
 
@@ -172,10 +173,15 @@ def _write(path: Path, text: str) -> None:
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
         kept = json.loads((path / SETTINGS).read_text("utf-8"))
-        if not (isinstance(kept["k"], list) and kept["k"] and isinstance(kept["objectives"], list)):
+        growing = [kept["k"], kept["objectives"], kept.get("seeds") or []]
+        if not (
+            all(type(k) is int for k in kept["k"]) and kept["k"] and isinstance(kept["objectives"], list)
+        ):
             raise ValueError("no lists of k and objectives")
+        for values in growing:  # which are compared as sets
+            set() if isinstance(values, int) else set(values)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = (str(error).splitlines() or [""])[0]
+        reason = shortened(error)
         raise InputError(f"{path / SETTINGS} is damaged ({reason}): start anew with --overwrite") from None
     return dict(kept)
 
@@ -185,7 +191,8 @@ def _check_settings(path: Path, kept: dict[str, Any], settings: dict[str, Any]) 
         before: Any = kept.get(name)
         now: Any = settings.get(name)
         if name in GROWING and before is not None:
-            fits = before <= now if isinstance(before, int) else set(before) <= set(now)
+            counts = isinstance(before, int) and isinstance(now, int)
+            fits = before <= now if counts else isinstance(before, list) and set(before) <= set(now)
         else:
             fits = before == now
         if not fits:
@@ -197,7 +204,7 @@ def _check_settings(path: Path, kept: dict[str, Any], settings: dict[str, Any]) 
 
 
 def _shown(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return shortened(", ".join(map(str, value)) if isinstance(value, list) else value)
 
 
 def _read_rows(path: Path) -> tuple[list[Row], bool]:
@@ -210,7 +217,7 @@ def _read_rows(path: Path) -> tuple[list[Row], bool]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-            key(row)
+            hash(key(row))
         except (ValueError, KeyError, TypeError, RecursionError):
             if number == len(lines) and not line.endswith("\n"):
                 return rows, True

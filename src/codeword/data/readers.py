@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import sys
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword.data.blocks import Selected
-from codeword.data.common import listed, reading
+from codeword.data.common import check_unpacked, listed, reading
 from codeword.data.idx import find_images, is_idx, read_images
 from codeword.data.named import NAMES, load_named
 from codeword.data.parts import SUFFIXES as PART_SUFFIXES
@@ -159,7 +160,9 @@ def load(
         _refuse(size is not None, "size", "a folder of pictures", source)
         _refuse(label_column is not None, "label_column", "a table", source)
         return _data(*load_named(source, split), None, source)
-    path = Path(source).expanduser()
+    path = Path(source)
+    with contextlib.suppress(RuntimeError):  # a file may be called ~x, and nobody has that name
+        path = path.expanduser()
     _check_exists(path, str(source))
     name = path.name or path.resolve().name or str(path)
     if path.is_dir():
@@ -334,8 +337,15 @@ def _read_npz(path: Path, split: str) -> tuple[NDArray[Any], NDArray[Any] | None
         handle.seek(0)
         with np.load(handle, allow_pickle=False) as archive:
             x_key, y_key = _npz_keys(path, archive.files, split)
-            x: NDArray[Any] = archive[x_key]
-            return x, None if y_key is None else archive[y_key]
+            packed = {member.filename.removesuffix(".npy"): member for member in archive.zip.infolist()}
+            for key in (x_key, y_key):
+                if key in packed:
+                    check_unpacked(path, packed[key].compress_size, packed[key].file_size)
+            x, y = archive[x_key], None if y_key is None else archive[y_key]
+            for key, value in ((x_key, x), (y_key, y)):
+                if key is not None and not isinstance(value, np.ndarray):  # other members come as bytes
+                    raise DataError(f"{path}: {key!r} is no array: expected one as np.savez writes it")
+            return x, y
 
 
 def _npz_keys(path: Path, keys: list[str], split: str) -> tuple[str, str | None]:

@@ -20,7 +20,7 @@ from codeword.data.cells import (
     is_text,
     parsed,
 )
-from codeword.data.common import listed, reading, shortened
+from codeword.data.common import check_unpacked, listed, reading, shortened
 from codeword.errors import DataError
 
 __all__ = [
@@ -40,7 +40,10 @@ _RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.
 _ROWS_AT_ONCE = 4096
 _BLOCK = 1 << 20
 LARGE_BYTES = 1 << 30
-_LONGEST_LINE = 1 << 26
+_LONGEST_LINE = 1 << 24
+MOST_TEXT = 1 << 26  # of a packed table; as columns of numbers it takes several times as much
+TEXT_BOMB = 40
+_DEFLATE_LIMIT = 1032  # to one: no more can be packed
 
 
 def read_table(path: Path, label_column: str | None, *, missing: bool = False) -> Parts:
@@ -109,7 +112,9 @@ def is_large_parquet(path: Path) -> bool:
         return False
     with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
         groups = range(file.metadata.num_row_groups)
-        return bool(sum(file.metadata.row_group(i).total_byte_size for i in groups) > LARGE_BYTES)
+        stored = sum(file.metadata.row_group(i).total_byte_size for i in groups)
+        # Values that repeat take no room in the file, and all of it in memory.
+        return bool(max(stored, 4 * file.metadata.num_rows * file.metadata.num_columns) > LARGE_BYTES)
 
 
 def _read_parquet(path: Path) -> Any:
@@ -127,6 +132,7 @@ def _read_csv(path: Path, label_column: str | None) -> Any:
     from pyarrow import csv as arrow_csv
 
     with reading(path, "a table of text in UTF-8"):
+        _check_packed(path)
         line = _first_line(path)
         delimiter = _delimiter(path, line)
         cells = next(csv.reader([line], delimiter=delimiter), [])
@@ -152,6 +158,19 @@ def _read_csv(path: Path, label_column: str | None) -> Any:
         raise DataError(f"{path} holds cells that are not text in UTF-8: save it in that encoding")
 
 
+def _check_packed(path: Path) -> None:
+    """Raise a DataError if a packed table would fill the memory: it is unpacked once, a block at a time."""
+    import pyarrow as pa
+
+    packed, found = path.stat().st_size, 0
+    if not path.name.lower().endswith(".gz") or packed * _DEFLATE_LIMIT < MOST_TEXT:
+        return
+    with pa.input_stream(str(path), compression="gzip") as stream:
+        while chunk := stream.read(_BLOCK):
+            found += len(chunk)
+            check_unpacked(path, packed, found, MOST_TEXT, TEXT_BOMB)
+
+
 def _first_line(path: Path) -> str:
     import pyarrow as pa
 
@@ -162,6 +181,8 @@ def _first_line(path: Path) -> str:
             if not chunk:
                 break
             head += chunk
+    if len(head) >= _LONGEST_LINE and b"\n" not in head:
+        raise DataError(f"{path} has no line break in its first {len(head):,} bytes: expected a table")
     return (head.decode("utf-8-sig", "replace").lstrip("\r\n").splitlines() or [""])[0]
 
 

@@ -1,0 +1,86 @@
+"""How hard to try, and the table of what came of it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FULL_SECONDS = 900.0
+"""About how long two cores take for all of it; a time box gets its share of the repetitions."""
+
+BOX = os.environ.get("CODEWORD_HARD", "")
+# scripts/hard says how long this may take. Without that, as in scripts/test, nothing here is collected.
+collect_ignore_glob = [] if BOX else ["test_*.py"]
+
+ORDER = (
+    "test_fuzz", "test_structure", "test_bombs", "test_kill", "test_disk", "test_writers", "test_previous",
+    "test_downloads", "test_paths", "test_clock", "test_day",
+)  # fmt: skip
+"""Of the tables."""
+
+Figure = Callable[[str, str, str], None]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How often things are done: all of it, or a share that fits into a time box."""
+
+    share: float
+
+    def times(self, full: int, least: int = 1) -> int:
+        """So many repetitions out of `full`."""
+        return max(least, round(full * self.share))
+
+    def seconds(self, full: float) -> float:
+        """The share of a time, for what runs until it is over."""
+        return max(4.0, full * self.share)
+
+
+@pytest.fixture(scope="session")
+def effort() -> Effort:
+    return Effort(1.0 if BOX == "full" else min(1.0, float(BOX) / FULL_SECONDS))
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Figure:
+    """Write a line of the table: what was done, how often, and what happened."""
+
+    def write(what: str, often: str, happened: str) -> None:
+        request.node.user_properties.append(("figure", (what, often, happened)))
+
+    return write
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print a table for each module, under what its first line says."""
+    if not BOX:
+        return
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from machine import describe_machine
+
+    tables: dict[str, list[tuple[str, ...]]] = {}
+    for kind in ("passed", "failed", "skipped"):
+        for report in terminalreporter.stats.get(kind, []):
+            module, _, test = report.nodeid.partition("::")
+            lines = tables.setdefault(module, [])
+            if kind == "skipped":
+                lines.append((test, "not run", str(report.longrepr[2])))
+            elif report.when == "call":
+                found = [line for name, line in report.user_properties if name == "figure"]
+                failed = " **failed**" if kind == "failed" else ""
+                lines += [(*line[:2], line[2] + failed) for line in found]
+    print(f"\n{describe_machine('pyarrow', 'pillow')}")
+    for module in ORDER:
+        lines = tables.get(f"tests/hard/{module}.py")
+        if lines:
+            told = ast.get_docstring(ast.parse((ROOT / "tests" / "hard" / f"{module}.py").read_text("utf-8")))
+            print(f"\n### {(told or module).splitlines()[0].rstrip('.')}\n")
+            print("| what is done | how often | what happens |\n|---|---|---|")
+            print(*("| " + " | ".join(line) + " |" for line in lines), sep="\n")
