@@ -211,6 +211,9 @@ def _check_tensors(tensors: dict[str, Tensor], like: Mapping[str, Tensor] | None
                 raise ValueError(f"{name} is missing")
         elif found.shape != tensor.shape or found.dtype != tensor.dtype:
             raise ValueError(f"{name} is {found.dtype} of shape {tuple(found.shape)}")
+    known, best = ({name for name in each or () if name.startswith("best.")} for each in (like, tensors))
+    if like is not None and best and best != known:  # all of them, or none
+        raise ValueError(f"{min(best ^ known)} is missing, or of no use")
 
 
 def digest(*arrays: Any) -> str:

@@ -271,7 +271,11 @@ def check_names(names: list[str], rows: int, label_column: str | None, where: st
 
 def labels_of(column: Any, name: str, where: str) -> NDArray[Any]:
     """Return the cells of a column as labels, or raise a DataError where one is missing."""
+    import pyarrow as pa
+
     column = decoded(column)
+    if pa.types.is_nested(column.type):
+        raise DataError(f"{where}: column {name!r} holds {column.type} values: expected labels, one a row")
     if column.null_count:
         raise _missing(where, first(column.is_null()), name)
     if is_text(column.type):
@@ -308,7 +312,7 @@ def _word(column: Any, row: int, name: str, where: str, *, may_be_labels: bool) 
 
     word = shortened(column[row].as_py(), 40)
     any_number = pc.any(pc.match_substring_regex(column, NUMBER)).as_py()
-    advice = f"pass --label-column {name} if it holds labels"
+    advice = f"pass --label-column {name if name.isprintable() else repr(name)} if it holds labels"
     if not any_number:
         others = "" if may_be_labels else ", and drop any other column of words"
         return DataError(
