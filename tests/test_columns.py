@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
 from torch.nn import functional as F
 
-from codeword import MLP, AutoEncoder, OutlierDetector, evaluate, interpolate, load, traverse
+from codeword import MLP, AutoEncoder, OutlierDetector, compare, evaluate, interpolate, load, traverse
 from codeword.columns import Columns
 from codeword.errors import DataError, ModelError, ParameterError
+from codeword.evaluation.codecs import draw
 from codeword.objectives import OBJECTIVES, Layout, Reconstruction, Variational
 from codeword.objectives.layout import LEAST_ENTROPY
 
@@ -472,6 +473,7 @@ def test_a_frame_in_and_a_frame_out(ae, frame):
     assert figures["mse"] == pytest.approx(-ae.score(frame), rel=0.1)
     assert figures["mse"] < figures["pca_mse"]
     assert evaluate(ae, frame, frame["new"])["classes"] == 2
+    assert evaluate(ae, ae.columns_.transform(frame))["mse"] == figures["mse"]
     assert traverse(ae, ae.reference_.codes).rows.shape == (3, 7, 10)
     assert interpolate(ae, frame.iloc[:2], frame.iloc[2:4], 3).shape == (2, 3, 10)
 
@@ -741,3 +743,67 @@ def test_resuming_and_overwriting(here, do):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         do("train", "people.csv", "-o", "p.ae", *TINY, "-q", "--resume")
+
+
+def test_the_command_line_says_what_columns_are(here, do, refused):
+    words = ("train", "people.csv", "-o", "p.ae", *TINY, "-q")
+    do(*words, "--kind", "count=category", "--kind", "price=leave-out")
+    said = json.loads((Path("p.ae") / "columns.json").read_text())
+    kinds = {column["name"]: column["kind"] for column in said["columns"]}
+    assert kinds == {
+        "size": "number",
+        "count": "category",
+        "colour": "category",
+        "new": "flag",
+        "since": "date",
+    }
+    assert said["left_out"]["price"] == "is not wanted"
+    again = "codeword train SOURCE --kind count=category --kind price=leave-out -o again.ae"
+    assert again in (Path("p.ae") / "README.md").read_text()
+    assert AutoEncoder.load("p.ae").columns_.kinds == {"count": "category", "price": "leave out"}
+    # Of a table of numbers alone too.
+    here[["size", "count"]].to_csv("numbers.csv", index=False)
+    do("train", "numbers.csv", "-o", "n.ae", *TINY, "-q", "--kind", "count=category")
+    assert AutoEncoder.load("n.ae").columns_.feature_names_[:3] == ("size", "count=0", "count=1")
+    np.save("x.npy", np.ones((3, 2)))
+    for kind, source, problem in (
+        ("count", "people.csv", "must be COLUMN=KIND, as in zip=category. Got 'count' instead"),
+        ("cuont=category", "people.csv", "people.csv has no column 'cuont'"),
+        (
+            "count=word",
+            "people.csv",
+            "--kind count=word: expected one of number, date, flag, category, leave-out",
+        ),
+        ("a=number", "x.npy", "is for a table in one CSV, TSV or Parquet file, and x.npy is none"),
+    ):
+        assert problem in refused("train", source, "-o", "q.ae", "--kind", kind)
+
+
+def test_lengths_of_code_are_compared_on_a_mixed_table(here, frame):
+    small = {"network": MLP(hidden=(16,)), "epochs": 5, "device": "cpu"}
+    found = compare(frame, k=(1, 4), seeds=1, objectives=["reconstruction", "nested"], **small)
+    assert [(row["objective"], row["k"]) for row in found.rows] == [
+        (name, k) for name in ("reconstruction", "nested", "pca") for k in (1, 4)
+    ]
+    errors = {(row["objective"], row["k"]): row["mse"] for row in found.rows}
+    # What a model of its own leaves of the same rows, in the same numbers.
+    held = draw(200, 40, 0)
+    data = Columns().fit_transform(frame)
+    rest = np.delete(np.arange(200), held)
+    alone = AutoEncoder(4, random_state=0, **small).fit(data[rest])
+    assert errors["reconstruction", 4] == pytest.approx(evaluate(alone, data[held])["mse"], rel=1e-5)
+    assert errors["pca", 4] < errors["pca", 1]
+    judged = compare(
+        frame, frame["new"], k=(2,), seeds=1, test=(people(50, 1), people(50, 1)["new"]), **small
+    )
+    assert judged.rows[0]["knn_accuracy"] > 0.6
+    with pytest.raises(DataError, match="columns of test"):
+        compare(data, k=(2,), seeds=1, test=Columns().fit_transform(people(50, 1)), **small)
+
+
+def test_compare_takes_a_mixed_table_on_the_command_line(here, do):
+    do("compare", "people.csv", "-k", "1,3", "--seeds", "1", "--epochs", 3, "--network", "mlp(hidden=(8,))",
+       "--label-column", "new", "--kind", "count=category", "-q")  # fmt: skip
+    rows = pd.read_csv("people-comparison/comparison.csv")
+    assert rows["knn_accuracy"].notna().all()
+    assert set(rows["objective"]) == {"reconstruction", "pca"}

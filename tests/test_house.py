@@ -43,6 +43,7 @@ LAYERS = """
     columns.column
     columns.preprocessing columns.told
     columns.table
+    columns.cells
     columns
     dense
     batches steps

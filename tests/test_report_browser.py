@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from browsing import Opened
 
 from codeword import MLP, AutoEncoder, Data, load, neighbors
+from codeword.columns.cells import cells_of, plain
 from codeword.pages.components import class_colours
 from codeword.pages.content import gather
 from codeword.pages.decoder import program_of
@@ -180,6 +185,120 @@ def test_tables_on_a_phone_in_the_dark(browser, curve, tmp_path):
     assert tip.locator("tr").count() == 8
     assert opened.page.locator("img").count() == 0
     assert BAD in opened.page.locator("h1").inner_text()
+    opened.context.close()
+
+
+def test_a_finger_scrolls_the_page_until_it_takes_up_the_tool(browser, digits_page):
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    opened = Opened(browser, digits_page[0], **phone)
+    hand = opened.context.new_cdp_session(opened.page)
+    state = "() => [scrollY, codeword.page.model('map').y_range.start]"
+
+    def swipe():
+        opened.page.locator("#of-map").scroll_into_view_if_needed()
+        box = opened.page.locator("#of-map").bounding_box()
+        x, y = box["x"] + 100, max(box["y"], 0) + 320
+        before = opened.run(state)
+        for kind, up in (
+            ("touchStart", 0),
+            *(("touchMove", 20 * i) for i in range(1, 9)),
+            ("touchEnd", None),
+        ):
+            points = [] if up is None else [{"x": x, "y": y - up}]
+            hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+            opened.page.wait_for_timeout(20)
+        opened.page.wait_for_timeout(300)
+        after = opened.run(state)
+        return after[0] - before[0], after[1] - before[1]
+
+    scrolled, moved = swipe()
+    assert scrolled > 100
+    assert moved == 0
+    opened.run(
+        """() => {
+            const { tools } = codeword.page.model("map").toolbar;
+            tools.find(tool => tool.type === "PanTool").active = true;
+        }"""
+    )
+    scrolled, moved = swipe()
+    assert scrolled == 0
+    assert moved != 0
+    opened.context.close()
+
+
+def odd_table(n=120):
+    """Of columns of every kind."""
+    rng = np.random.default_rng(0)
+    group = rng.integers(3, size=n)
+    days = 700 * group + rng.integers(90, size=n)
+    missing = rng.random(n) < 0.3
+    moments = (days * 86_400 + rng.integers(86_400, size=n)) * 10**9
+    columns = {
+        "length": 3.5 * group + rng.normal(size=n),
+        "count": pa.array(1000 * group + rng.integers(400, size=n), pa.int16()),
+        "price": pa.array(2.0 * group + rng.normal(size=n), mask=missing),
+        "animal": pa.array(np.array(["cat", BAD, "wolf, grey"])[group]).dictionary_encode(),
+        "mood": pa.array(np.array(["calm", "wild", "calm"])[group], mask=missing),
+        "grade": pa.array((1 + group) * 10, pa.int8()).dictionary_encode(),
+        "tame": group == 0,
+        "known": pa.array(group > 1, mask=rng.random(n) < 0.2),
+        "born": pa.array(days.astype(np.int32), pa.date32()),
+        "seen": pa.array(moments, pa.timestamp("ns", "Europe/Vienna"), mask=missing),
+        "fed": pa.array((20_000 * group + rng.integers(5000, size=n)).astype(np.int32), pa.time32("s")),
+        "slept": pa.array(10**6 * (40_000 * group + rng.integers(90_000, size=n)), pa.duration("us")),
+    }
+    return pa.table(columns)
+
+
+def test_a_mixed_table_is_shown_in_its_own_columns(browser, tmp_path):
+    table = odd_table()
+    network = MLP(hidden=(16,))
+    ae = AutoEncoder(3, network=network, epochs=60, random_state=0, device="cpu").fit(table).as_numbers()
+    content = gather(ae, ae.columns_.transform(table), source="animals", method="pca")
+    made = make_report(ae, content)
+    assert made.decoder
+    opened = Opened(browser, made.save(tmp_path / "animals.html"), timezone_id="Asia/Tokyo")
+    rng = np.random.default_rng(1)
+    codes = np.concatenate([content.map.codes[:60], 4 * rng.normal(size=(60, 3))]).astype(np.float32)
+    told = opened.run(
+        """codes => codes.map(code => {
+            const { view, decoder } = codeword.page;
+            return view.mixed.of(Array.from(decoder.run(code), (value, i) => view.raw(value, i)));
+        })""",
+        codes.tolist(),
+    )
+    expected = cells_of(ae.columns_, ae.inverse_transform(codes))
+
+    def same(one, other):
+        if type(other) is float:
+            return abs(one - other) <= 1e-3 * (1 + abs(other))
+        if one == other or not re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", str(other)):
+            return one == other
+        # A millionth of what its moments are apart is some minutes.
+        return abs(datetime.fromisoformat(one) - datetime.fromisoformat(other)) < timedelta(minutes=5)
+
+    unlike = Counter()
+    for found, cells in zip(told, expected, strict=True):
+        unlike.update(
+            {name: not same(*both) for name, *both in zip(table.column_names, found, cells, strict=True)}
+        )
+    # What is halfway between two whole numbers or words may fall to either side.
+    assert max(unlike.values()) <= 2, unlike
+    kinds = [{type(row[i]) for row in expected} - {type(None)} for i in range(len(table.column_names))]
+    assert kinds == [{float}, {int}, {float}, {str}, {str}, {int}, {bool}, {bool}, *[{str}] * 4]
+    assert any(row[2] is None for row in expected)
+    # What is hovered over, and the first sample of the gallery, in the words of the table.
+    row = int(content.shown.rows[0])
+    own = {name: plain(table[name][row].as_py()) for name in table.column_names}
+    lines = opened.page.locator('[data-album="shown"] figure').first.locator("tr")
+    assert lines.count() == 8
+    for line in lines.all():
+        name, shown = line.locator("td").nth(0).inner_text(), line.locator("td").nth(1).inner_text()
+        assert shown == opened.run("cell => codeword.said(cell)", own[name]), name
+    page = opened.page.inner_text("main")
+    assert BAD in page  # as text
+    assert "animal=" not in page
+    assert opened.complaints == []
     opened.context.close()
 
 

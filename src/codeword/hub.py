@@ -288,7 +288,7 @@ def push(
 
 def _card(folder: Folder, where: Address, evaluated: Evaluated | None, license: str) -> str:
     place = Place(str(where), where.repo.split("/")[1], kept(folder), license, front=True)
-    return model_card(folder.config, folder.history, evaluated=evaluated, place=place)
+    return model_card(folder.config, folder.history, columns=folder.columns, evaluated=evaluated, place=place)
 
 
 # -- what they share ----------------------------------------------------------------------------------------

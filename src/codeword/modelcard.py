@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from codeword import __version__
-from codeword.repeat import command, in_words
+from codeword.repeat import command, in_words, of_kinds
 
 __all__ = ["Evaluated", "Place", "model_card"]
 
@@ -86,6 +86,7 @@ def model_card(
     config: dict[str, Any],
     history: list[dict[str, Any]],
     *,
+    columns: dict[str, Any] | None = None,
     evaluated: Evaluated | None = None,
     place: Place | None = None,
 ) -> str:
@@ -97,6 +98,8 @@ def model_card(
         What config.json holds.
     history : list of dict
         See `AutoEncoder.history_`.
+    columns : dict, optional
+        What columns.json holds, of a model of a mixed table.
     evaluated : Evaluated, optional
         Figures against PCA, and the name of the data.
     place : Place, optional
@@ -117,7 +120,7 @@ def model_card(
         _figures(config, evaluated),
         ["## Parameters", "", *_parameters(config)],
         ["## Use", "", *_use(place.address)],
-        ["## Train it again", "", *_again(config, evaluated)],
+        ["## Train it again", "", *_again(config, columns, evaluated)],
         ["## Limits", "", *_limits(config, evaluated)],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
@@ -235,8 +238,9 @@ def _use(address: str) -> list[str]:
     ]
 
 
-def _again(config: dict[str, Any], evaluated: Evaluated | None) -> list[str]:
+def _again(config: dict[str, Any], columns: dict[str, Any] | None, evaluated: Evaluated | None) -> list[str]:
     source, options = ("SOURCE", ()) if evaluated is None else (evaluated.name, evaluated.options)
+    options = [*options, *of_kinds((columns or {}).get("kinds", {}))]
     return [
         "```sh",
         _plain(command(config["parameters"], config["seed"], source, options)),

@@ -21,8 +21,10 @@ import typer
 from codeword.errors import ParameterError
 
 __all__ = [
+    "LEAVE_OUT",
     "Device",
     "Json",
+    "Kind",
     "LabelColumn",
     "Labels",
     "Model",
@@ -59,6 +61,17 @@ Source = Annotated[
 Split = Annotated[str, typer.Option(help="Which part of a source that has two: train or test.")]
 LabelColumn = Annotated[
     str | None, typer.Option(help="The column of a table that holds labels: it is left out of the rows.")
+]
+LEAVE_OUT = "leave-out"
+"""What the command line calls the kind of columns that nothing is learnt from."""
+
+Kind = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What a column of a table is, where its cells do not show it: zip=category, or number, date, "
+        "flag or leave-out. May be given for several.",
+        metavar="COLUMN=KIND",
+    ),
 ]
 Labels = Annotated[
     Path | None,

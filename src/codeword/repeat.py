@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codeword.networks import ARCHITECTURES
 from codeword.objectives import OBJECTIVES
 from codeword.parameters import to_json
 
-__all__ = ["command", "in_words"]
+__all__ = ["command", "in_words", "of_kinds"]
 
 
 def in_words(value: Any) -> str:
@@ -24,6 +24,11 @@ def in_words(value: Any) -> str:
         inside = ", ".join(f"{k}={tuple(v) if isinstance(v, list) else v!r}" for k, v in changed.items())
         return f"{value['name']}({inside})" if inside else str(value["name"])
     return "none" if value is None else str(value)
+
+
+def of_kinds(kinds: Mapping[str, str]) -> list[str]:
+    """The options that say of which kind columns are: see `codeword.Columns`."""
+    return [word for name, kind in kinds.items() for word in ("--kind", f"{name}={kind.replace(' ', '-')}")]
 
 
 def command(given: dict[str, Any], seed: int, source: str, options: Sequence[str] = ()) -> str:

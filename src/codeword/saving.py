@@ -54,7 +54,7 @@ def to_folder(ae: Any) -> Folder:
     if reference is not None:
         tensors |= reference.tensors()
     told = None if columns is None else columns.to_json()
-    return Folder(config, tensors, ae.history_, model_card(config, ae.history_), told)
+    return Folder(config, tensors, ae.history_, model_card(config, ae.history_, columns=told), told)
 
 
 def from_folder(cls: type, folder: Folder, network: Any, device: str) -> Any:

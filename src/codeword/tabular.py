@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.columns.cells import cells_of
 from codeword.plots.cells import cells_figure
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def pairs_figure(ae: AutoEncoder, data: Data, titles: Sequence[str]) -> Figure:
 
 
 def _texts(ae: AutoEncoder, rows: NDArray[Any]) -> list[list[str]]:
-    cells = ae.columns_.inverse_table(rows).to_pydict()
-    return [[_text(value) for value in row] for row in zip(*cells.values(), strict=True)]
+    return [[_text(value) for value in row] for row in cells_of(ae.columns_, rows)]
 
 
 def _text(value: Any) -> str:
@@ -59,6 +58,4 @@ def _text(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, dt.datetime):
-        return f"{value + dt.timedelta(seconds=30):%Y-%m-%d %H:%M}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -23,7 +23,7 @@ from codeword.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["KINDS", "MISSING", "OTHER", "Column", "look", "shown", "type_of"]
+__all__ = ["KINDS", "MISSING", "OTHER", "Column", "look", "moments", "shown", "type_of"]
 
 KINDS = ("number", "date", "flag", "category")
 
@@ -343,6 +343,21 @@ def type_of(text: str) -> Any:
     if text not in made:
         raise ValueError(f"no column has the type {text!r}")
     return made[text]
+
+
+def moments(text: str) -> dict[str, Any]:
+    """A type of dates in words: what it counts, how many of it make a second, from where to where."""
+    import pyarrow as pa
+
+    own = type_of(text)
+    low, high = _range(own)
+    is_day = pa.types.is_date32(own) or pa.types.is_date64(own)
+    per_second = {pa.date32(): 1 / 86_400, pa.date64(): 10**3}.get(own) or _PER_SECOND[own.unit]
+    form = "day" if is_day else "time" if pa.types.is_time(own) else "moment"
+    if pa.types.is_duration(own):
+        form = "duration"
+    zone = own.tz if pa.types.is_timestamp(own) else None
+    return {"form": form, "per_second": per_second, "low": low, "high": high, "zone": zone}
 
 
 def _range(own: Any) -> tuple[float, float]:

@@ -339,6 +339,7 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         state: dict[str, Any] = {
             "format": FORMAT,
             "scikit-learn": sklearn.__version__,
+            "kinds": dict(self.kinds or {}),
             "columns": [asdict(column) | {"values": list(column.values)} for column in self.columns_],
             "left_out": dict(self.left_out_),
             "means": list(self._means),
@@ -372,7 +373,7 @@ class Columns(BaseEstimator):  # type: ignore[misc]
             )
         try:
             told = check_told(state)
-            made = cls()
+            made = cls(told.kinds or None)
             made._take(told.columns, told.left_out)
             made._means = told.means
             if told.scaler is not None:

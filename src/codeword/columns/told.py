@@ -12,7 +12,7 @@ from codeword.columns.column import KINDS, Column, type_of
 
 __all__ = ["Told", "check_told"]
 
-KEYS = {"format", "scikit-learn", "columns", "left_out", "means", "scaler"}
+KEYS = {"format", "scikit-learn", "kinds", "columns", "left_out", "means", "scaler"}
 SCALER = ("mean", "variance", "scale")
 TYPES = {
     "name": str,
@@ -29,6 +29,7 @@ TYPES = {
 class Told:
     """What was told: of the scaler mean, variance, scale, and the rows that each column was fitted on."""
 
+    kinds: dict[str, str]
     columns: tuple[Column, ...]
     left_out: dict[str, str]
     means: tuple[float, ...]
@@ -43,8 +44,10 @@ def check_told(state: dict[str, Any]) -> Told:
     KeyError, TypeError, ValueError, AttributeError, OverflowError
         If a part is missing or unknown, or has a value that it cannot have.
     """
+    state = {"kinds": {}} | state  # which the first folders do not tell of
     if set(state) != KEYS:
         raise ValueError(f"unknown or missing: {sorted(set(state) ^ KEYS)}")
+    kinds = {str(name): str(kind) for name, kind in state["kinds"].items()}
     columns = tuple(_column(each) for each in state["columns"])
     names = [column.name for column in columns]
     if not columns or len(set(names)) < len(names):
@@ -52,7 +55,7 @@ def check_told(state: dict[str, Any]) -> Told:
     left_out = {str(name): str(reason) for name, reason in state["left_out"].items()}
     means = tuple(_figures(state["means"], len(state["means"])))
     numbers = sum(column.kind in ("number", "date") for column in columns)
-    return Told(columns, left_out, means, _scaler(state["scaler"], numbers))
+    return Told(kinds, columns, left_out, means, _scaler(state["scaler"], numbers))
 
 
 def _column(told: dict[str, Any]) -> Column:

@@ -8,16 +8,18 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeword.commands.common import Interrupted, app
+from codeword.commands.common import Interrupted, app, load_rows
 from codeword.errors import InputError, ParameterError, TrainingError
 from codeword.options import (
     Json,
+    Kind,
     LabelColumn,
     Overwrite,
     Quiet,
@@ -26,7 +28,6 @@ from codeword.options import (
     Split,
     convert,
     parameters,
-    size_of,
     stem,
     with_parameters,
 )
@@ -59,6 +60,7 @@ def compare(
     ] = None,
     split: Split = "train",
     label_column: LabelColumn = None,
+    kind: Kind = None,
     size: Size = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a comparison in OUTPUT.")] = False,
     overwrite: Overwrite = False,
@@ -77,7 +79,9 @@ def compare(
     from codeword.comparison import compare as run
 
     check_folder(folder, resume=resume, overwrite=overwrite)
-    data, test = _load(source, split, label_column, size, objectives)
+    data, test = _load(source, split, label_column, size, objectives, kind)
+    if data.columns is not None and not quiet:
+        print(data.columns.summary(), file=sys.stderr)
     lines = _Lines(sys.stderr if json_ else sys.stdout, quiet)
     try:
         # A bar of the training under way goes to a terminal; a line for each of its epochs would be too much.
@@ -182,18 +186,24 @@ def _parts(text: str) -> list[str]:
 
 
 def _load(
-    source: str, split: str, label_column: str | None, size: str | None, objectives: list[Any]
+    source: str,
+    split: str,
+    label_column: str | None,
+    size: str | None,
+    objectives: list[Any],
+    kind: Sequence[str] | None,
 ) -> tuple[Data, Data | None]:
     """The rows of a source, and those of its test part, if it has one that was not asked for itself."""
-    from codeword.data import load
     from codeword.data.named import NAMES
-    from codeword.objectives import resolve_objective
+    from codeword.estimator import AutoEncoder
 
-    missing = all(resolve_objective(objective).takes_missing for objective in objectives)
-    options: dict[str, Any] = {"label_column": label_column, "size": size_of(size), "missing": missing}
-    data = load(source, split, **options)
+    each = [AutoEncoder(objective=objective) for objective in objectives]
+    strictest = min(each, key=lambda ae: ae.takes_missing)  # empty cells only where all of them take these
+    data = load_rows(strictest, source, split, label_column, size, kind)
     parted = source in NAMES or all((Path(source).expanduser() / name).is_dir() for name in ("train", "test"))
-    return data, load(source, "test", **options) if parted and split == "train" else None
+    if not parted or split != "train":
+        return data, None
+    return data, load_rows(strictest, source, "test", label_column, size, kind)
 
 
 def _in_options(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeword.options import size_of
+from codeword.options import LEAVE_OUT, size_of
 
 if TYPE_CHECKING:
     from codeword.columns import Columns
@@ -68,11 +68,18 @@ def open_model(model: Path, device: str) -> AutoEncoder:
     return AutoEncoder.load(model, device=device).as_numbers()
 
 
-def load_rows(ae: AutoEncoder, source: str, split: str, label_column: str | None, size: str | None) -> Data:
+def load_rows(
+    ae: AutoEncoder,
+    source: str,
+    split: str,
+    label_column: str | None,
+    size: str | None,
+    kind: Sequence[str] | None = None,
+) -> Data:
     """The rows of a source, with empty cells where the model takes them.
 
     A table goes through the columns of a model that has them; a model that is yet to be trained gets columns
-    where the table is mixed.
+    where the table is mixed, or `kind` says what some of them are.
     """
     from codeword.data import load
     from codeword.errors import DataError
@@ -82,16 +89,48 @@ def load_rows(ae: AutoEncoder, source: str, split: str, label_column: str | None
         table = _table(source, label_column, mixed=False)
         if table is not None:
             return _mixed_rows(known, table, source, label_column)
+    if kind:
+        return _of_kinds(kind, source, label_column)
     try:
         return load(source, split, label_column=label_column, size=size_of(size), missing=ae.takes_missing)
     except DataError:
         table = None if known is not None or hasattr(ae, "network_") else _table(source, label_column)
         if table is None:
             raise
+    return _fitted(table, source, label_column, {})
+
+
+def _of_kinds(kind: Sequence[str], source: str, label_column: str | None) -> Data:
+    """The rows of a table, of whose columns some are of a kind that was given."""
+    from codeword.errors import ParameterError
+
+    kinds: dict[str, str] = {}
+    for text in kind:
+        name, mark, what = text.rpartition("=")
+        if not mark or not name:
+            raise ParameterError(f"--kind must be COLUMN=KIND, as in zip=category. Got {text!r} instead.")
+        kinds[name] = what.strip()
+    table = _table(source, label_column, mixed=False)
+    if table is None:
+        raise ParameterError(f"--kind is for a table in one CSV, TSV or Parquet file, and {source} is none")
+    return _fitted(table, source, label_column, kinds)
+
+
+def _fitted(table: Any, source: str, label_column: str | None, kinds: dict[str, str]) -> Data:
     from codeword.columns import Columns
+    from codeword.columns.column import KINDS
+    from codeword.data.common import listed
+    from codeword.errors import ParameterError
 
     own = table if label_column is None else table.drop_columns([label_column])
-    return _mixed_rows(Columns().fit(own), table, source, label_column)
+    allowed = (*KINDS, LEAVE_OUT)
+    for name, what in kinds.items():
+        if name not in own.column_names:
+            raise ParameterError(f"--kind: {source} has no column {name!r}: {listed(own.column_names)}")
+        if what not in allowed:
+            raise ParameterError(f"--kind {name}={what}: expected one of {', '.join(allowed)}")
+    kinds = {name: what.replace(LEAVE_OUT, "leave out") for name, what in kinds.items()}
+    return _mixed_rows(Columns(kinds or None).fit(own), table, source, label_column)
 
 
 def _table(source: str, label_column: str | None, *, mixed: bool = True) -> Any:

@@ -145,4 +145,5 @@ def info(model: Model, json_: Json = False) -> None:
     if json_:
         print(json.dumps({**folder.config, "history": folder.history}))
     else:
-        print(model_card(folder.config, folder.history).split("\n## Use")[0].strip())
+        card = model_card(folder.config, folder.history, columns=folder.columns)
+        print(card.split("\n## Use")[0].strip())

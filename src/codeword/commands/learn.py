@@ -17,6 +17,7 @@ from codeword.errors import InputError, ParameterError
 from codeword.files import MODEL_FILES, check_free, check_own
 from codeword.options import (
     Json,
+    Kind,
     LabelColumn,
     Overwrite,
     Quiet,
@@ -72,6 +73,7 @@ def train(
     ] = None,
     split: Split = "train",
     label_column: LabelColumn = None,
+    kind: Kind = None,
     size: Size = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped, from OUTPUT.checkpoint.")
@@ -98,7 +100,7 @@ def train(
     if preset is not None and preset not in PRESETS:
         raise ParameterError(f"--preset must be one of {', '.join(PRESETS)}. Got {preset!r} instead.")
     ae = AutoEncoder(**({**PRESETS[preset]} if preset else {}) | parameters, verbose=not quiet)
-    data = load_rows(ae, source, split, label_column, size)
+    data = load_rows(ae, source, split, label_column, size, kind)
     if done:
         _check_trained(output, ae, data)
         if not quiet:

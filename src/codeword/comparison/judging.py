@@ -11,6 +11,7 @@ import numpy as np
 
 from codeword.batches import RESIDENT_BYTES
 from codeword.checkpoint import digest
+from codeword.columns import Columns
 from codeword.data import Data, load
 from codeword.data.blocks import blocks, read
 from codeword.data.scaling import Scaling, check_finite
@@ -19,6 +20,7 @@ from codeword.evaluation.codecs import draw, flat, scale_of, take
 from codeword.evaluation.labelled import Task, measure, quiet_and_alone
 from codeword.evaluation.labels import check_judged, check_reference, labels_of
 from codeword.evaluation.reconstruction import Judged, reconstruct_all
+from codeword.rows import mixed_columns, mixed_table
 
 __all__ = ["Codec", "Judge", "check_k", "digest_of", "part"]
 
@@ -112,7 +114,8 @@ def part(x: Any, y: Any, test: Any, *, missing: bool) -> tuple[Data, Data]:
     x : Data, ndarray, memory map, tensor or DataFrame of shape (n, ...)
     y : array-like of shape (n,) or None
     test : Data, (x, y), or None
-        With None, a fifth of the rows, at most 10,000, drawn with the seed 0.
+        With None, a fifth of the rows, at most 10,000, drawn with the seed 0. Of a mixed table the columns
+        are fitted on all rows of x, those held out too: no codes are, and their units are alike for all.
     missing : bool
         Whether NaN may stand for what is not known.
 
@@ -122,23 +125,30 @@ def part(x: Any, y: Any, test: Any, *, missing: bool) -> tuple[Data, Data]:
         If a value is not finite, labels are not one for each row, the two parts differ in the shape or the
         columns of their samples, or there is one row only.
     """
-    train = _labelled(x, y, "x", missing)
+    train = _labelled(x, y, "x", missing, None)
     if test is not None:
         x_test, y_test = test if isinstance(test, tuple) and len(test) == 2 else (test, None)
-        held_out = _labelled(x_test, y_test, "test", missing)
+        held_out = _labelled(x_test, y_test, "test", missing, train.columns)
         if held_out.sample_shape != train.sample_shape:
             raise DataError(
                 f"the samples of test have the shape {held_out.sample_shape}, and those to train on "
                 f"{train.sample_shape}: give both the same"
             )
-        if train.names and held_out.names and train.names != held_out.names:
+        mixed = [None if rows.columns is None else rows.columns.to_json() for rows in (train, held_out)]
+        if mixed[0] != mixed[1] or (train.names and held_out.names and train.names != held_out.names):
             raise DataError("the columns of test are not those of the rows to train on: give the same")
         return replace(train, names=None), replace(held_out, names=None)
     return _split(replace(train, names=None))
 
 
-def _labelled(x: Any, y: Any, name: str, missing: bool) -> Data:
+def _labelled(x: Any, y: Any, name: str, missing: bool, columns: Columns | None) -> Data:
+    """Rows with their labels; a mixed table as `columns` or, without these, columns of its own make it."""
+    if columns is None and (table := mixed_table(x)) is not None:
+        columns = mixed_columns(table)
+    if columns is not None and not isinstance(x, Data) and (hasattr(x, "columns") or hasattr(x, "schema")):
+        x = columns.transform(x)
     data = load(np.asarray(x) if isinstance(x, (list, tuple)) else x, missing=missing)
+    missing = missing or data.columns is not None
     for start, block in blocks(data.x):  # here, where the number of a row is that in the whole
         check_finite(block, start, missing=missing)
     if y is None:

@@ -56,7 +56,7 @@ def compare(
     Parameters
     ----------
     x : Data, ndarray, memory map, tensor or DataFrame of shape (n, ...)
-        The rows.
+        The rows; a DataFrame may hold words and dates.
     y : array-like of shape (n,), optional
         Labels, which nothing learns from: they judge the codes. Those of a `Data` serve by themselves, where
         they are classes.
@@ -213,6 +213,7 @@ def _fit_and_judge(
     """The rows of one training, and PCA's of those k for which there are none yet."""
     ae = _estimator(task.width, task.objective, task.seed, parameters)
     failed = _fit(ae, train, checkpoint)
+    ae = ae.as_numbers()  # of a mixed table, which is judged in the numbers made of it
     rows: list[Row] = []
     for k in task.lengths:
         if (PCA, k, None) not in results.rows:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.data import Data
 from codeword.errors import DataError, ParameterError
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "chunks",
     "draw",
     "flat",
+    "nameless",
     "scale_of",
     "take",
     "taken",
@@ -90,6 +93,22 @@ def as_numbers(model: Any, x: Any) -> tuple[Any, Any]:
         return model, x
     table = hasattr(x, "iloc") or hasattr(x, "schema")
     return model.as_numbers(), columns.transform(x) if table else x
+
+
+def nameless(model: Any, x: Any) -> Any:
+    """A model that was fitted on columns with names, for the plain rows of a Data with the same names.
+
+    Raises
+    ------
+    DataError
+        If the names differ.
+    """
+    if not isinstance(x, Data) or x.names is None or not hasattr(model, "feature_names_in_"):
+        return model
+    model.transform(x[:1])  # which compares them
+    model = copy(model)
+    del model.feature_names_in_
+    return model
 
 
 def scale_of(model: object) -> Scale:

@@ -20,6 +20,7 @@ from codeword.evaluation.codecs import (
     chosen_baseline,
     draw,
     flat,
+    nameless,
     scale_of,
     take,
 )
@@ -116,6 +117,7 @@ def evaluate(
         length, of one class or no classes at all, or there are fewer labelled rows than neighbours need.
     """
     baseline = chosen_baseline(model, baseline)
+    model = nameless(model, x)
     x, y = _apart(x, y)
     if isinstance(reference, tuple) and len(reference) == 2:
         reference = as_numbers(model, reference[0])[1], reference[1]

@@ -21,7 +21,7 @@ from codeword.generation import Traversal, traverse
 from codeword.mapping import map_codes
 from codeword.pages.views import View, view_of
 from codeword.parameters import to_json
-from codeword.repeat import command, in_words
+from codeword.repeat import command, in_words, of_kinds
 
 if TYPE_CHECKING:
     from codeword.estimator import AutoEncoder
@@ -199,7 +199,9 @@ def gather(
     worst = np.argsort(-errors, kind="stable")[:WORST]
     pictures = pairs_of(ae, data, there.rows[there.pictured])
     names = getattr(ae, "feature_names_in_", data.names)
-    view = view_of(ae.sample_shape_, ae.scaling_.kind, pictures.x, names)
+    mixed = getattr(ae, "columns_", None)
+    kinds = of_kinds((mixed and mixed.kinds) or {})
+    view = view_of(ae.sample_shape_, ae.scaling_.kind, pictures.x, names, mixed)
     known = ae.reference_.codes if ae.reference_ is not None else there.codes
     what = f"{source} ({part})" if part else source
     return Content(
@@ -207,7 +209,7 @@ def gather(
         n=n,
         k=ae.n_components,
         facts=_facts(ae, what, n),
-        command=command(to_json(ae), ae.seed_, source, options),
+        command=command(to_json(ae), ae.seed_, source, [*options, *kinds]),
         history=list(ae.history_),
         figures=figures,
         view=view,

@@ -77,8 +77,25 @@ codeword.Decoder = class {
       return x.map((value, i) => value * scale[i] + shift[i]);
     }
     if (step.op === "layer_norm") return this.layerNorm(step, x);
+    if (step.op === "layout") return this.layout(step, x);
     if (step.op === "leaky_relu") return x.map(value => value < 0 ? step.slope * value : value);
     return x.map(codeword.functions[step.op]);
+  }
+
+  // Of a mixed table: numbers as they are, flags and categories as probabilities.
+  layout(step, x) {
+    const y = Float32Array.from(x);
+    let at = step.numbers;
+    for (const end = at + step.flags; at < end; at++) y[at] = codeword.functions.sigmoid(x[at]);
+    for (const size of step.groups) {
+      const part = x.subarray(at, at + size);
+      const most = Math.max(...part);
+      const shares = part.map(value => Math.exp(value - most));
+      const sum = shares.reduce((a, b) => a + b, 0);
+      y.set(shares.map(share => share / sum), at);
+      at += size;
+    }
+    return y;
   }
 
   linear(step, x) {

@@ -95,7 +95,13 @@ def program_of(ae: AutoEncoder, codes: NDArray[Any]) -> Program:
         raise Unsupported(f"it has {size:,} weights, and a page runs up to {MOST_WEIGHTS:,}")
     store = _Store()
     steps = _steps(ae.network_.decoder, store)
-    if ae._objective().logits:
+    objective = ae._objective()
+    if objective.layout is not None:
+        parts = objective.layout
+        steps.append(
+            {"op": "layout", "numbers": parts.numbers, "flags": parts.flags, "groups": list(parts.groups)}
+        )
+    elif objective.logits:
         steps.append({"op": "sigmoid"})
     program = Program(steps, np.concatenate([np.zeros(0, np.float32), *store.parts]))
     tried = np.asarray(codes, dtype=np.float32)[:64]
@@ -215,6 +221,19 @@ _FUNCTIONS: dict[str, Any] = {
 }
 
 
+def _layout(step: Step, x: Array) -> Array:
+    """Numbers as they are, flags and categories as probabilities: see `codeword.objectives.Layout`."""
+    y = x.copy()
+    start = step["numbers"] + step["flags"]
+    y[:, step["numbers"] : start] = _FUNCTIONS["sigmoid"](x[:, step["numbers"] : start])
+    for size in step["groups"]:
+        part = x[:, start : start + size]
+        shares = np.exp(part - part.max(axis=1, keepdims=True))
+        y[:, start : start + size] = shares / shares.sum(axis=1, keepdims=True)
+        start += size
+    return y
+
+
 def _run(steps: list[Step], x: Array, weights: Array) -> Array:
     def at(place: list[int] | None, otherwise: float) -> Any:
         return otherwise if place is None else weights[place[0] : place[0] + place[1]]
@@ -234,6 +253,8 @@ def _run(steps: list[Step], x: Array, weights: Array) -> Array:
             x = _run(step["linear"], x, weights) + step["gate"] * _run(step["deep"], x, weights)
         elif op == "leaky_relu":
             x = np.where(x < 0, step["slope"] * x, x)
+        elif op == "layout":
+            x = _layout(step, x)
         else:
             x = _FUNCTIONS[op](x)
     return x.astype(np.float32)

@@ -132,7 +132,7 @@ class Explorer:
                 upload,
                 self.view,
                 dtype=self.dtype,
-                names=self.view.names or None,
+                names=None if columns is not None else self.view.names or None,
                 missing=self.ae.takes_missing,
                 invert=invert,
                 frame=self.frame if framed else None,

@@ -40,6 +40,7 @@ codeword.Page = class {
     await Bokeh.embed.embed_items(figures, items);
     this.document = Bokeh.documents[Bokeh.documents.length - 1];
     this.map = new codeword.Map(this);
+    this.fingers();
     if (document.getElementById("between")) this.between = new codeword.Between(this);
     this.sliders();
     this.map.selected();
@@ -49,6 +50,14 @@ codeword.Page = class {
     if (this.live) this.live.start();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
     document.documentElement.dataset.ready = "yes";
+  }
+
+  // A finger that swipes over a figure scrolls the page, until the tool for moving the figure is taken up.
+  fingers() {
+    if (!matchMedia("(pointer: coarse)").matches) return;
+    for (const root of this.document.roots()) {
+      for (const tool of root.toolbar.tools) if (tool.type === "PanTool") tool.active = false;
+    }
   }
 
   galleries() {

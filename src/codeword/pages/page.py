@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["POLICY", "Page"]
 
-SCRIPTS = ("decoder.js", "pictures.js", "map.js", "dots.js", "between.js", "page.js")
+SCRIPTS = ("decoder.js", "cells.js", "pictures.js", "map.js", "dots.js", "between.js", "page.js")
 LIVE = ("live.js", "own.js")
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "

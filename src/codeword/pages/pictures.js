@@ -39,12 +39,19 @@ codeword.View = class {
     Object.assign(this, known);
     this.offsets = codeword.numbers(scale.offset, "float32");
     this.scales = codeword.numbers(scale.scale, "float32");
+    this.mixed = this.cells ? new codeword.Cells(this.cells) : null;
   }
 
   // A value in scaled units to the units of x.
   raw(value, i) {
     const at = this.scales.length > 1 ? i : 0;
     return value * this.scales[at] + this.offsets[at];
+  }
+
+  // What stands under each name of a table, of a row in scaled units.
+  told(row) {
+    const values = Array.from(row, (value, i) => this.raw(value, i));
+    return (this.mixed ? this.mixed.of(values) : values).map(codeword.said);
   }
 
   // A row in scaled units to RGBA.
@@ -83,10 +90,11 @@ codeword.View = class {
       place.replaceChildren(this.curves([drawn], name));
     } else {
       const table = codeword.make("table", "row-values");
+      const told = this.told(row);
       for (let i = 0; i < Math.min(this.names.length, 12); i++) {
         const line = table.insertRow();
         line.insertCell().textContent = this.names[i];
-        line.insertCell().textContent = codeword.short(this.raw(row[i], i));
+        line.insertCell().textContent = told[i];
       }
       place.replaceChildren(table);
       if (this.names.length > 12) {
@@ -100,17 +108,20 @@ codeword.View = class {
     const table = codeword.make("table", "figures");
     const head = table.createTHead().insertRow();
     head.append(...["", ...titles].map(title => codeword.make("th", "", title)));
-    const spread = i => {
-      const values = rows.map(row => row[i]);
+    const range = place => {
+      const values = rows.map(row => row[place]);
       return Math.max(...values) - Math.min(...values);
     };
+    const told = rows.map(row => this.told(row));
+    // Of a column that several numbers make, that of the one that changes most.
+    const spread = i => Math.max(...(this.mixed ? this.cells[i].places : [i]).map(range));
     const columns = this.names.map((_, i) => i).sort((a, b) => spread(b) - spread(a)).slice(0, 12);
     const body = table.createTBody();
     for (const i of columns) {
       const line = body.insertRow();
       const name = line.appendChild(codeword.make("th", "", this.names[i]));
       name.title = this.names[i];
-      for (const row of rows) line.insertCell().textContent = codeword.short(this.raw(row[i], i));
+      for (const row of told) line.insertCell().textContent = row[i];
     }
     return table;
   }
@@ -146,9 +157,14 @@ codeword.Album = class {
     if (view.kind === "image") {
       this.sheet = new Image();
       this.sheet.src = packed.sprite;
+    } else if (view.kind === "table") {
+      this.columns = new Int32Array(codeword.bytes(packed.columns));
+      this.off = codeword.numbers(packed.off, "float32");
+      const places = view.mixed ? new Int32Array(codeword.bytes(packed.cells)) : null;
+      this.values = places ? Array.from(places, place => packed.words[place])
+        : codeword.numbers(packed.values, "float32");
     } else {
       this.values = codeword.numbers(packed.values, "float32");
-      if (view.kind === "table") this.columns = new Int32Array(codeword.bytes(packed.columns));
     }
   }
 
@@ -210,20 +226,22 @@ codeword.Album = class {
 
   // The columns that are most off: value, reconstruction, and a bar of the residual in scaled units.
   residuals(i, most) {
-    const { count } = this.packed;
-    const table = codeword.make("table", "row-values");
+    const { count, pair } = this.packed;
+    const table = codeword.make("table", pair ? "row-values pairs" : "row-values");
     const all = this.n * count;
-    const largest = Math.max(0.5, Math.abs(this.values[2 * all + i * count]));
+    const largest = Math.max(0.5, Math.abs(this.off[i * count]));
     for (let j = 0; j < Math.min(most, count); j++) {
       const at = i * count + j;
       const line = table.insertRow();
       const name = line.insertCell();
       name.textContent = name.title = this.view.names[this.columns[at]];
-      line.insertCell().textContent = codeword.short(this.values[at]);
-      if (this.packed.pair) {
-        line.insertCell().textContent = codeword.short(this.values[all + at]);
-        const bar = codeword.make("span", this.values[2 * all + at] > 0 ? "bar above" : "bar below");
-        bar.style.width = `${Math.round(44 * Math.abs(this.values[2 * all + at]) / largest)}px`;
+      for (const place of pair ? [at, all + at] : [at]) {
+        const cell = line.insertCell();
+        cell.textContent = cell.title = codeword.said(this.values[place]);
+      }
+      if (pair) {
+        const bar = codeword.make("span", this.off[at] > 0 ? "bar above" : "bar below");
+        bar.style.width = `${Math.round(44 * Math.abs(this.off[at]) / largest)}px`;
         line.insertCell().append(bar);
       }
     }

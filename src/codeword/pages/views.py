@@ -7,12 +7,16 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.columns.cells import by_column, cells_of, described
 from codeword.plots.kinds import LINES_FROM, as_curves, as_images
+
+if TYPE_CHECKING:
+    from codeword.columns import Columns
 
 __all__ = ["MOST_COLUMNS", "View", "encoded", "packed", "view_of"]
 
@@ -44,6 +48,8 @@ class View:
         The values that are black and white, or the ends of a curve's axis, in the units of x.
     names : tuple of str
         The columns of a table.
+    columns : Columns or None
+        Of a mixed table, whose cells are shown: rows are of the numbers that these make of it.
     """
 
     kind: str
@@ -51,6 +57,7 @@ class View:
     low: float
     high: float
     names: tuple[str, ...] = ()
+    columns: Columns | None = None
 
     def described(self) -> dict[str, Any]:
         """What the page needs to draw what its own decoder makes; fit for JSON."""
@@ -72,7 +79,19 @@ class View:
             }
         else:
             known["names"] = list(self.names)
+            known["cells"] = None if self.columns is None else described(self.columns)
         return known
+
+    def cells(self, rows: NDArray[Any]) -> list[list[Any]]:
+        """Rows of a table as lists of cells: one for each name."""
+        flat = np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+        found: list[list[Any]] = flat.tolist() if self.columns is None else cells_of(self.columns, flat)
+        return found
+
+    def by_name(self, off: NDArray[Any]) -> NDArray[np.float64]:
+        """Differences of the values of a table's rows, (n, d), for each name: (n, number of these)."""
+        off = np.nan_to_num(np.asarray(off, dtype=np.float64))
+        return off if self.columns is None else by_column(self.columns, off)
 
     def pixels(self, rows: NDArray[Any]) -> NDArray[np.uint8]:
         """Images (n, h, w) or (n, h, w, c), uint8, of rows in the units of x."""
@@ -88,7 +107,13 @@ def _is_planar(image: NDArray[Any]) -> bool:
     return image.ndim == 4 and image.shape[3] > 1 and bool(image[0, 0, 0, 1] != 1)
 
 
-def view_of(shape: tuple[int, ...], kind: str, rows: NDArray[Any], names: Sequence[str] | None) -> View:
+def view_of(
+    shape: tuple[int, ...],
+    kind: str,
+    rows: NDArray[Any],
+    names: Sequence[str] | None,
+    columns: Columns | None = None,
+) -> View:
     """How samples of that shape are shown.
 
     Parameters
@@ -100,7 +125,11 @@ def view_of(shape: tuple[int, ...], kind: str, rows: NDArray[Any], names: Sequen
         Some of them, to take the range from.
     names : sequence of str or None
         The columns' names, where samples are rows of a table.
+    columns : Columns, optional
+        That make the rows, of a mixed table.
     """
+    if columns is not None:
+        return View("table", shape, 0.0, 1.0, columns.names, columns)
     known = rows[np.isfinite(rows)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     if as_images(rows[:1], shape) is not None:
@@ -147,19 +176,31 @@ def packed(
             "channels": curves.shape[2],
             "values": encoded(curves, "f4"),
         }
-    flat = np.asarray(x, dtype=np.float64).reshape(n, -1)
-    count = min(MOST_COLUMNS, flat.shape[1])
-    off = np.zeros_like(flat) if off is None else np.nan_to_num(off)
+    count = min(MOST_COLUMNS, len(view.names))
+    off = np.zeros((n, len(view.names))) if off is None else view.by_name(off)
     columns = np.argsort(-np.abs(off), axis=1, kind="stable")[:, :count]
-    hat = flat if x_hat is None else np.asarray(x_hat, dtype=np.float64).reshape(n, -1)
-    chosen = [np.take_along_axis(values, columns, axis=1) for values in (flat, hat, off)]
+    rows = view.cells(x) + view.cells(x if x_hat is None else x_hat)
+    chosen = [[row[i] for i in places] for row, places in zip(rows, [*columns, *columns], strict=True)]
     return {
         "n": n,
         "pair": x_hat is not None,
         "count": count,
         "columns": encoded(columns, "i4"),
-        "values": encoded(np.concatenate(chosen), "f4"),
+        "off": encoded(np.take_along_axis(off, columns, axis=1), "f4"),
+        **_listed(chosen, numbers=view.columns is None),
     }
+
+
+def _listed(cells: list[list[Any]], *, numbers: bool) -> dict[str, Any]:
+    """Cells for JSON: numbers as bytes, and of a mixed table the place of each in a list of all there are."""
+    if numbers:
+        return {"values": encoded(np.array(cells), "f4")}
+    places: dict[Any, int] = {}
+    # True is 1 to a dictionary: the type is part of the key.
+    keys = [(type(cell), cell) for row in cells for cell in row]
+    chosen = [places.setdefault(key, len(places)) for key in keys]
+    shown = [float(f"{cell:.6g}") if kind is float else cell for kind, cell in places]
+    return {"words": shown, "cells": encoded(np.array(chosen), "i4")}
 
 
 def _shorter(curves: NDArray[np.float64]) -> NDArray[np.float64]:

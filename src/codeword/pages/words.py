@@ -192,21 +192,22 @@ def _walks(content: Content) -> Iterator[dict[str, Any]]:
         if content.view.kind == "table":
             rows = walk.rows[i].reshape(steps, -1)
             moved = np.ptp(rows, axis=0) / content.spread
-            most = np.argsort(-moved, kind="stable")[:CHANGED]
+            most = np.argsort(-content.view.by_name(moved[None])[0], kind="stable")[:CHANGED]
+            cells = list(zip(*content.view.cells(rows), strict=True))
             found["steps"] = [f"{value:.2f}" for value in walk.values[i]]
-            found["columns"] = [(content.view.names[c], _texts(rows[:, c])) for c in most]
+            found["columns"] = [(content.view.names[c], _texts(cells[c])) for c in most]
         yield found
 
 
 def _sample_rows(content: Content) -> list[list[str]]:
     if content.view.kind != "table" or content.samples is None:
         return []
-    return [_texts(row.ravel()[:COLUMNS]) for row in content.samples[:COLUMNS]]
+    return [_texts(row[:COLUMNS]) for row in content.view.cells(content.samples[:COLUMNS])]
 
 
 def _row_as_text(content: Content) -> str:
     """The first row shown of a table, as a file would have it: to be changed and looked at."""
-    if content.view.kind != "table":
+    if content.view.kind != "table" or content.view.columns is not None:
         return ""
     text = io.StringIO()
     values = [f"{value:.6g}" if math.isfinite(value) else "" for value in content.shown.x[0].ravel().tolist()]
@@ -214,5 +215,14 @@ def _row_as_text(content: Content) -> str:
     return text.getvalue()
 
 
-def _texts(values: Sequence[float] | NDArray[Any]) -> list[str]:
-    return [short(float(value)) for value in values]
+def _texts(cells: Sequence[Any]) -> list[str]:
+    return [_text(cell) for cell in cells]
+
+
+def _text(cell: Any) -> str:
+    """A cell of a table, as `codeword.said` in the page has it."""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
+        return str(int(cell))
+    return short(cell) if cell is None or isinstance(cell, float) else str(cell)
