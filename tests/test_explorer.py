@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import io
 import json
@@ -10,8 +11,10 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
@@ -19,12 +22,13 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from PIL import Image
+from tornado.httpserver import HTTPServer
 
 from codeword import MLP, AutoEncoder, Data, OutlierDetector, load, neighbors
 from codeword.errors import DataError, InputError
 from codeword.pages.content import gather
 from codeword.pages.explorer import Explorer
-from codeword.pages.server import listen
+from codeword.pages.server import application, listen
 from codeword.pages.uploads import Frame, sample_of
 from codeword.pages.views import View
 
@@ -353,6 +357,36 @@ def test_nonsense_is_refused_in_one_line_and_it_goes_on(running, path, body):
     assert problem
     assert "\n" not in problem
     assert "Traceback" not in problem
+
+
+def test_clusters_that_take_long_do_not_keep_the_decoder_waiting(explorer, monkeypatch):
+    begun, over = threading.Event(), threading.Event()
+
+    def slow(count):
+        begun.set()
+        assert over.wait(20)
+        return [0]
+
+    monkeypatch.setattr(explorer, "cluster", slow)
+    with listen(0) as taken, ThreadPoolExecutor() as pool:
+        port = taken.getsockname()[1]
+        loop = asyncio.new_event_loop()
+        own = [ThreadPoolExecutor(1), ThreadPoolExecutor(1)]
+
+        async def run():
+            HTTPServer(application(explorer, *own, port, "key")).add_socket(taken)
+
+        loop.run_until_complete(run())
+        threading.Thread(target=loop.run_forever, daemon=True).start()
+        known = {"X-Key": "key"}
+        clusters = pool.submit(ask, port, "POST", "/api/clusters?", b'{"count": 3}', **known)
+        assert begun.wait(20)
+        codes = json.dumps({"codes": [[0] * 5]})
+        assert ask(port, "POST", "/api/decode?", codes, **known)[0] == 200
+        assert not clusters.done()
+        over.set()
+        assert clusters.result()[0] == 200
+        loop.call_soon_threadsafe(loop.stop)
 
 
 def test_a_body_of_11_megabytes_is_refused_and_it_goes_on(running):

@@ -79,12 +79,13 @@ def serve(explorer: Explorer, taken: socket.socket, ready: Callable[[str], objec
     """
     port = int(taken.getsockname()[1])
     key = secrets.token_urlsafe(16)
-    # One request after the other goes through the model: its passes are not made for several threads.
-    with ThreadPoolExecutor(1, thread_name_prefix="model") as pool:
+    # One request after the other goes through the model: its passes are not made for several threads. What
+    # asks the map alone, k-means above all, does not keep it waiting.
+    with ThreadPoolExecutor(1, "model") as model, ThreadPoolExecutor(1, "map") as points:
 
         async def run() -> None:
             server = HTTPServer(
-                application(explorer, pool, port, key),
+                application(explorer, model, points, port, key),
                 max_body_size=MOST_BYTES,
                 max_buffer_size=2 * MOST_BYTES,
                 max_header_size=MOST_HEADER,
@@ -98,17 +99,19 @@ def serve(explorer: Explorer, taken: socket.socket, ready: Callable[[str], objec
             asyncio.run(run())
 
 
-def application(explorer: Explorer, pool: ThreadPoolExecutor, port: int, key: str) -> Application:
-    """The addresses of the page and of its questions."""
-    known = {"explorer": explorer, "pool": pool, "port": port, "key": key}
+def application(
+    explorer: Explorer, model: ThreadPoolExecutor, points: ThreadPoolExecutor, port: int, key: str
+) -> Application:
+    """The addresses of the page and of its questions, which go to the model or to the map's points."""
+    known = {"explorer": explorer, "pool": model, "port": port, "key": key}
     handlers: list[Any] = [
         ("/", _Home, known),
         ("/api/decode", _Decode, known),
         ("/api/samples", _Samples, known),
         ("/api/look", _Look, known),
         ("/api/upload", _Upload, known),
-        ("/api/clusters", _Clusters, known),
-        ("/api/table", _Table, known),
+        ("/api/clusters", _Clusters, known | {"pool": points}),
+        ("/api/table", _Table, known | {"pool": points}),
         ("/.*", _Nothing, known),
     ]
     return Application(handlers, log_function=lambda handler: None)
