@@ -195,6 +195,30 @@ def test_parquet_parts_keep_columns_and_labels(tmp_path):
     assert AutoEncoder(2, epochs=1).fit(data).feature_names_in_.tolist() == names
 
 
+def test_rows_by_number_in_any_order_are_read_in_one_pass(tmp_path, monkeypatch):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from codeword.data.parts import ParquetPart
+
+    x = np.random.default_rng(0).normal(size=(90, 2))
+    for i in range(3):
+        table = pa.table({"a": x[i * 30 : i * 30 + 30, 0], "b": x[i * 30 : i * 30 + 30, 1]})
+        parquet.write_table(table, tmp_path / f"{i}.parquet", row_group_size=10)
+    data = load(tmp_path)
+    own, read = ParquetPart._group, []
+    monkeypatch.setattr(ParquetPart, "_group", lambda part, i: read.append((part.path, i)) or own(part, i))
+    rows = np.random.default_rng(1).permutation(90)[:60]
+    rows = np.concatenate([rows, rows[:3]])  # some twice
+    assert np.array_equal(data.x[rows], x[rows])
+    assert len(read) == len(set(read)) == 9
+    assert np.array_equal(data.x[::-7], x[::-7])
+    assert data.x[[]].shape == (0, 2)
+    for far in ([0, 90], [-1]):
+        with pytest.raises(IndexError):
+            data.x[far]
+
+
 def test_of_many_parquet_parts_one_row_group_is_kept(tmp_path):
     import pyarrow as pa
     from pyarrow import parquet

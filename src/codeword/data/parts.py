@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +19,9 @@ SUFFIXES = (".npy", ".parquet", ".pq")
 
 
 class PartFolder:
-    """The rows of several parts, one after the other; a slice reads only the parts that it touches.
+    """The rows of several parts, one after the other; only the parts that are touched are read.
+
+    Rows by number may come in any order: each part, and of Parquet each row group, is read once for all.
 
     Parameters
     ----------
@@ -46,7 +49,19 @@ class PartFolder:
         if isinstance(key, (int, np.integer)):
             row: np.ndarray[Any, Any] = self._read(int(key), int(key) + 1)[0]
             return row
-        return np.stack([self._read(int(i), int(i) + 1)[0] for i in key])
+        return self._take(np.asarray(key, dtype=np.int64))
+
+    def _take(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)}")
+        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        order = np.argsort(rows, kind="stable")
+        edges = np.searchsorted(rows[order], self.starts)
+        for part, start, first, last in zip(self.parts, self.starts, edges, edges[1:], strict=False):
+            if last > first:
+                chosen = order[first:last]
+                out[chosen] = part[rows[chosen] - start]
+        return out
 
     def _read(self, start: int, stop: int) -> np.ndarray[Any, Any]:
         if not 0 <= start <= stop <= len(self):
@@ -77,7 +92,7 @@ class NpyPart:
     def __len__(self) -> int:
         return int(self.shape[0])
 
-    def __getitem__(self, key: slice) -> np.ndarray[Any, Any]:
+    def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
         return np.array(self._map()[key])
 
 
@@ -103,7 +118,9 @@ class ParquetPart:
     def __len__(self) -> int:
         return int(self.shape[0])
 
-    def __getitem__(self, key: slice) -> np.ndarray[Any, Any]:
+    def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
+        if not isinstance(key, slice):
+            return self._take(key)
         start, stop, _ = key.indices(len(self))
         out = np.empty((stop - start, len(self.columns)), self.dtype)
         done = 0
@@ -115,6 +132,16 @@ class ParquetPart:
             out[done : done + length] = rows[first : first + length]
             done += length
         return out
+
+    def _take(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Rows by number, in increasing order."""
+        edges = np.searchsorted(rows, self.starts)
+        found = [
+            self._group(group)[rows[first:last] - self.starts[group]]
+            for group, (first, last) in enumerate(pairwise(edges))
+            if last > first
+        ]
+        return np.concatenate(found)
 
     def _group(self, group: int) -> np.ndarray[Any, Any]:
         kept = ParquetPart.kept
