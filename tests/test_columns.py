@@ -19,7 +19,16 @@ from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
 from torch.nn import functional as F
 
-from codeword import MLP, AutoEncoder, OutlierDetector, compare, evaluate, interpolate, load, traverse
+from codeword import (
+    MLP,
+    AutoEncoder,
+    OutlierDetector,
+    compare,
+    evaluate,
+    interpolate,
+    load,
+    traverse,
+)
 from codeword.columns import Columns
 from codeword.errors import DataError, ModelError, ParameterError
 from codeword.evaluation.codecs import draw

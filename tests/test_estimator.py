@@ -613,3 +613,17 @@ def test_no_warning_is_given_on_the_way(rows):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         AutoEncoder(2, epochs=1).fit(rows).reconstruct(rows)
+
+
+@pytest.mark.parametrize("value", [1e42, 1e300, 3e38])
+def test_a_value_of_which_no_code_comes_is_named(rows, value):
+    ae = AutoEncoder(2, network=MLP(hidden=(8,)), epochs=1, random_state=0, device="cpu").fit(rows)
+    bad = np.array(rows[:9], dtype=np.float64)
+    bad[7].flat[1] = value
+    if value > 1e40:
+        for function in (ae.transform, ae.reconstruct, ae.score_samples):
+            with pytest.raises(DataError, match=r"row 7 holds a value as large as .*e\+"):
+                function(bad)
+    else:  # a code comes of it, and an error that is too large for a number: as unusual as can be
+        assert np.isfinite(ae.transform(bad)).all()
+        assert ae.score_samples(bad)[7] == -np.inf

@@ -207,7 +207,7 @@ def test_values_far_too_large_are_named(curve):
     data = Data(curve[:40])
     explorer = Explorer(ae, data, gather(ae, data, source="curve", method="pca"))
     for value in ("1e30", "1e39", "1e300", "-1e300"):
-        with pytest.raises(DataError, match=r"too large|infinite"):
+        with pytest.raises(DataError, match=r"too large|infinite|far beyond"):
             explorer.look_at((value + ",1" * 9).encode())
 
 

@@ -40,6 +40,7 @@ LAYERS = """
     objectives.base
     objectives.plain objectives.probabilistic objectives.variational objectives.quantized objectives.nested
     objectives
+    columns.types
     columns.column
     columns.preprocessing columns.told
     columns.table

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from codeword.data.blocks import Rows, blocks
 from codeword.data.scaling import check_finite
+from codeword.errors import DataError
 from codeword.objectives import Objective, resolve_objective
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ class Passes:
         for start, block in blocks(x, multiple=self._chunk):
             check_finite(block, start, missing=self.scaling_.missing)
             for first in range(0, len(block), self._chunk):
-                scaled = self.scaling_.forward(block[first : first + self._chunk])
-                yield function(scaled.to(self._place()))
+                rows = block[first : first + self._chunk]
+                made = function(self.scaling_.forward(rows).to(self._place()))
+                _check_made(made, rows, start + first)
+                yield made
 
     def _tensors(self, z: np.ndarray[Any, Any]) -> Iterator[Tensor]:
         yield from torch.split(torch.from_numpy(np.array(z)), self._chunk)
@@ -58,6 +61,20 @@ class Passes:
     @property
     def _chunk(self) -> int:
         return max(1, min(4096, (1 << 23) // int(self.n_features_in_)))
+
+
+def _check_made(made: Any, rows: np.ndarray[Any, Any], start: int) -> None:
+    """Raise a DataError that names the row of which no numbers come; an error alone may be infinite."""
+    if not isinstance(made, Tensor) or not made.is_floating_point() or made.sum().isfinite():
+        return
+    bad = made.isnan() if made.ndim == 1 else ~made.isfinite().flatten(1).all(dim=1)
+    if bad.any():
+        row = int(bad.nonzero()[0])
+        largest = np.nanmax(np.abs(rows[row].astype(np.float64)))
+        raise DataError(
+            f"row {start + row} holds a value as large as {largest:.3g}, far beyond the rows trained on: no "
+            "finite code comes of it; correct it or drop the row"
+        )
 
 
 def collect(parts: Iterator[Any], n: int, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:

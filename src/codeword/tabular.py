@@ -41,12 +41,21 @@ def pairs_figure(ae: AutoEncoder, data: Data, titles: Sequence[str]) -> Figure:
     What is off is in colour.
     """
     x, x_hat = np.asarray(data.x[:]), np.asarray(ae.as_numbers().reconstruct(data))
+    cells, again = (cells_of(ae.columns_, rows) for rows in (x, x_hat))
+    both = [row for pair in zip(cells, again, strict=True) for row in pair]
     squares = np.where(np.isnan(x), 0.0, np.square(x_hat - x, dtype=np.float64))
-    far = ae.columns_.by_column(squares) > FAR
-    both = np.stack([x, x_hat], axis=1).reshape(-1, x.shape[1])
-    off = np.stack([np.zeros_like(far), far], axis=1).reshape(-1, far.shape[1])
+    off = np.zeros((len(both), len(ae.columns_.names)), dtype=bool)
+    off[1::2] = ae.columns_.by_column(squares) > FAR
+    for place, column in enumerate(ae.columns_.columns_):
+        pairs = [(one[place], other[place]) for one, other in zip(cells, again, strict=True)]
+        if column.kind in ("number", "date"):  # which may be there or not, too
+            off[1::2, place] &= [None not in pair for pair in pairs]
+            off[1::2, place] |= [(one is None) != (other is None) for one, other in pairs]
+        else:
+            off[1::2, place] = [one != other for one, other in pairs]
     said = [text for title in titles for text in (title, "")]
-    return cells_figure(_texts(ae, both), ae.columns_.names, titles=said, group=2, off=off, note=OFF)
+    texts = [[_text(cell) for cell in row] for row in both]
+    return cells_figure(texts, ae.columns_.names, titles=said, group=2, off=off, note=OFF)
 
 
 def _texts(ae: AutoEncoder, rows: NDArray[Any]) -> list[list[str]]:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.columns.column import Column, moments, type_of
+from codeword.columns.column import Column
 from codeword.columns.table import Columns
+from codeword.columns.types import moments, type_of, whole_limits
 
 __all__ = ["by_column", "cells_of", "described", "plain"]
 
@@ -19,8 +20,10 @@ def plain(value: Any) -> bool | int | float | str | None:
     if isinstance(value, dt.datetime):
         return (value + dt.timedelta(seconds=30)).replace(tzinfo=None).isoformat(" ", "minutes")[:16]
     if isinstance(value, dt.timedelta):
-        days, rest = divmod(round(value.total_seconds()), 86_400)
-        return f"{days} d {rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+        seconds = round(value.total_seconds())
+        days, rest = divmod(abs(seconds), 86_400)
+        clock = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+        return "-" * (seconds < 0) + (f"{days} d {clock}" if days else clock)
     if isinstance(value, dt.time):
         return value.isoformat("seconds")
     return value if isinstance(value, bool | int | float | None) else str(value)
@@ -95,7 +98,4 @@ def _limits(column: Column) -> dict[str, Any]:
     import pyarrow as pa
 
     own = type_of(column.type)
-    if not pa.types.is_integer(own):
-        return {"whole": None}
-    limits = np.iinfo(own.to_pandas_dtype())
-    return {"whole": [float(limits.min), float(limits.max)]}
+    return {"whole": list(whole_limits(own)) if pa.types.is_integer(own) else None}

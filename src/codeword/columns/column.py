@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.columns.types import range_of, ticks_of, times_of_text, type_of, whole_limits
 from codeword.data.cells import (
+    NUMBER,
     decoded,
     is_number,
     is_text,
@@ -23,7 +25,7 @@ from codeword.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["KINDS", "MISSING", "OTHER", "Column", "look", "moments", "shown", "type_of"]
+__all__ = ["KINDS", "MISSING", "OTHER", "Column", "look", "shown"]
 
 KINDS = ("number", "date", "flag", "category")
 
@@ -37,7 +39,6 @@ LARGEST = 1e150
 """Of numbers whose squares still are numbers."""
 
 _ISO_DATE = r"^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?$"
-_TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(?:, tz=([A-Za-z0-9_+:/-]{1,64}))?\]")
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,14 @@ class Column:
         if self.kind == "category":
             return _words(column)
         if self.kind == "date":
-            return _floats(_ticks(self._in_time(column, where)))
+            return _floats(ticks_of(self._in_time(column, where)))
         if is_text(column.type):
             numbers, row = parsed(column)
             if numbers is None:
                 raise self._alien(where, row, column)
             column = numbers
         if not is_number(column.type):
-            raise self._alien(where, 0, column)
+            raise self._alien(where, _filled(column), column)
         values = _floats(column)
         bad = (
             np.abs(values) > LARGEST
@@ -125,28 +126,31 @@ class Column:
             return pa.array(values >= 0.5, mask=gone)
         if self.kind == "number":
             if pa.types.is_integer(own):
-                limits = np.iinfo(own.to_pandas_dtype())
-                # Not above the largest float below the limit: the cast would wrap around.
-                low, high = float(limits.min), np.nextafter(float(limits.max), 0)
-                values = np.round(values).clip(low, min(high, float(limits.max)))
+                values = np.round(values).clip(*whole_limits(own))
             return pa.array(values.astype(own.to_pandas_dtype()), own, mask=gone)
-        ticks = np.round(values.clip(*_range(own))).astype(np.int64)
+        ticks = np.round(values.clip(*range_of(own))).astype(np.int64)
         return pa.array(ticks.astype(np.int32) if own.bit_width == 32 else ticks, mask=gone).cast(own)
 
     def _in_time(self, column: Any, where: str) -> Any:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         own = type_of(self.type)
         if column.null_count == len(column):
             return pa.chunked_array([pa.nulls(len(column), own)])
-        if not (is_time(column.type) or is_text(column.type)):
-            raise self._alien(where, 0, column)
+        found = column
         try:
             if is_text(column.type):
-                column = column.cast(pa.timestamp("us"))
-            return column.cast(own, safe=False)
+                found = times_of_text(column, own)
+            if pa.types.is_duration(own) and pa.types.is_integer(found.type):
+                found = found.cast(pa.int64())  # so many of its own unit, as a CSV file has them
+            elif not is_time(found.type):
+                raise self._alien(where, _filled(column), column)
+            if pa.types.is_timestamp(found.type) and found.type.tz is None and getattr(own, "tz", None):
+                found = pc.assume_timezone(found, own.tz, ambiguous="earliest", nonexistent="latest")
+            return found.cast(own, safe=False)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise self._alien(where, 0, column) from None
+            raise self._alien(where, _filled(column), column) from None
 
     def _alien(self, where: str, row: int, column: Any) -> DataError:
         expected = {"number": "a finite number", "date": f"a date ({self.type})", "flag": "true or false"}
@@ -191,9 +195,9 @@ def look(name: str, column: Any, where: str, kind: str | None, most: int) -> Col
     if column.null_count == len(column):
         return "holds nothing"
     if kind is None:
-        kind = _kind_of(column)
-    if kind == "" and is_text(column.type):
-        _check_words(name, column, where)
+        kind = "" if pa.types.is_dictionary(raw) else _kind_of(column)
+        if kind == "" and is_text(column.type) and not pa.types.is_dictionary(raw):
+            _check_words(name, column, where)
     if kind in ("", "category"):
         if not (is_text(column.type) or is_number(column.type)):
             return f"holds {type_} values, which are neither numbers, words nor dates"
@@ -213,6 +217,13 @@ def look(name: str, column: Any, where: str, kind: str | None, most: int) -> Col
         type_ = "timestamp[s]"  # which says what was expected, where it is read
     found = Column(name, kind, type_, missing)
     return replace(found, missing=bool(np.isnan(found.read(column, where)).any()))
+
+
+def _filled(column: Any) -> int:
+    """The first row whose cell is not missing."""
+    import pyarrow.compute as pc
+
+    return max(0, int(pc.index(pc.is_valid(column), True).as_py()))
 
 
 def _kind_of(column: Any) -> str:
@@ -246,7 +257,8 @@ def _check_words(name: str, column: Any, where: str) -> None:
         row = parsed(column)[1]
         raise DataError(
             f"{where}: row {row + 1}, column {name!r} holds {shortened(repr(column[row].as_py()), 40)}, and "
-            "most of its cells are numbers: correct it, or drop the column"
+            f"most of its cells are numbers: correct it, drop the column, or say that it is a category by "
+            f"--kind {name}=category"
         )
 
 
@@ -267,7 +279,7 @@ def _category(found: Column, column: Any, order: list[str], few: int | None, mos
         )
     frequent = sorted(counts, key=lambda word: (-counts[word], word))[:most]
     places: dict[str, Any] = {word: i for i, word in enumerate(order)}
-    if not places and found.type in _NUMBERS:
+    if not places and all(re.fullmatch(NUMBER, word) for word in frequent):
         places = {word: float(word) for word in frequent}
     words = sorted(frequent, key=lambda word: (places.get(word, 0), word))
     return replace(found, values=tuple(words), other=len(counts) > most)
@@ -308,73 +320,3 @@ def _floats(column: Any) -> NDArray[np.float64]:
 
     values: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return values
-
-
-# -- types --------------------------------------------------------------------------------------------------
-
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-
-_NUMBERS = (
-    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-    *("halffloat", "float", "double"),
-)
-_PLAIN = (*_NUMBERS, "bool", "string", "large_string")
-
-
-def type_of(text: str) -> Any:
-    """The pyarrow type of that name, among those that a column can have.
-
-    Raises
-    ------
-    ValueError
-        If it is none of them.
-    """
-    import pyarrow as pa
-
-    if text in _PLAIN:
-        return pa.type_for_alias(text)
-    found = _TIMESTAMP.fullmatch(text)
-    if found:
-        return pa.timestamp(found[1], found[2])
-    made: dict[str, Any] = {"date32[day]": pa.date32(), "date64[ms]": pa.date64()}
-    made |= {f"time32[{unit}]": pa.time32(unit) for unit in ("s", "ms")}
-    made |= {f"time64[{unit}]": pa.time64(unit) for unit in ("us", "ns")}
-    made |= {f"duration[{unit}]": pa.duration(unit) for unit in _PER_SECOND}
-    if text not in made:
-        raise ValueError(f"no column has the type {text!r}")
-    return made[text]
-
-
-def moments(text: str) -> dict[str, Any]:
-    """A type of dates in words: what it counts, how many of it make a second, from where to where."""
-    import pyarrow as pa
-
-    own = type_of(text)
-    low, high = _range(own)
-    is_day = pa.types.is_date32(own) or pa.types.is_date64(own)
-    per_second = {pa.date32(): 1 / 86_400, pa.date64(): 10**3}.get(own) or _PER_SECOND[own.unit]
-    form = "day" if is_day else "time" if pa.types.is_time(own) else "moment"
-    if pa.types.is_duration(own):
-        form = "duration"
-    zone = own.tz if pa.types.is_timestamp(own) else None
-    return {"form": form, "per_second": per_second, "low": low, "high": high, "zone": zone}
-
-
-def _range(own: Any) -> tuple[float, float]:
-    """The first and the last moment of a type of dates: of years 1 to 9999, or of a day."""
-    import pyarrow as pa
-
-    if pa.types.is_duration(own):
-        return -(2.0**62), 2.0**62
-    unit = {pa.date32(): 1 / 86_400, pa.date64(): 10**3}.get(own) or _PER_SECOND[own.unit]
-    if pa.types.is_time(own):
-        return 0.0, 86_400.0 * unit - 1
-    low, high = -719_162 * 86_400.0 * unit, 2_932_896 * 86_400.0 * unit
-    return max(low, -(2.0**62)), min(high, 2.0**62)
-
-
-def _ticks(column: Any) -> Any:
-    """Dates as whole numbers of their own unit."""
-    import pyarrow as pa
-
-    return column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())

@@ -97,7 +97,8 @@ def most_probable(column: Column, x: NDArray[Any], *, fill: bool) -> NDArray[Any
     shares = np.nan_to_num(x[:, : len(column.group)], nan=-np.inf)
     own = [i for i, word in enumerate(column.group) if word != MISSING]
     chosen: NDArray[Any] = np.array(column.group, dtype=object)[own][shares[:, own].argmax(axis=1)]
-    chosen[~np.isfinite(shares).any(axis=1)] = None
+    # Of a missing one nothing is known; a word that was not there in training is none of them.
+    chosen[~(shares > 0).any(axis=1)] = None
     if column.missing and not fill:
         chosen[shares[:, len(column.values)] > 0.5] = None
     return chosen

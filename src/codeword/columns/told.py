@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from codeword.columns.column import KINDS, Column, type_of
+from codeword.columns.column import KINDS, Column
+from codeword.columns.types import type_of
 
 __all__ = ["Told", "check_told"]
 

@@ -97,7 +97,9 @@ def compare(
     if found.recommended is None:
         failed = next(row["failed"] for row in found.rows if row["failed"])
         raise TrainingError(f"no training of {folder} succeeded: {failed}")
-    _report(found, source, folder, json_, quiet)
+    read = [("--label-column", label_column), *(("--kind", text) for text in kind or []), ("--size", size)]
+    words = [word for name, value in read if value is not None for word in (name, value)]
+    _report(found, source, words, folder, json_, quiet)
 
 
 class _Lines:
@@ -129,7 +131,10 @@ def _interrupted(lines: _Lines, source: str, folder: Path) -> str:
     return f"interrupted{done}{kept}"
 
 
-def _report(found: Comparison, source: str, folder: Path, json_: bool, quiet: bool) -> None:
+def _report(
+    found: Comparison, source: str, read: Sequence[str], folder: Path, json_: bool, quiet: bool
+) -> None:
+    """Say what was found; `read` are the options that the source was read with."""
     from codeword.comparison import PICTURE, RESULTS, TABLE
 
     best = found.recommended
@@ -145,8 +150,9 @@ def _report(found: Comparison, source: str, folder: Path, json_: bool, quiet: bo
     print(f"recommended: k = {best.k}, {best.objective}: {best.reason}")
     if not quiet:
         print(f"wrote {folder}: {PICTURE}, {TABLE}, {RESULTS}")
-        other = "" if best.objective == "reconstruction" else f" --objective {shlex.quote(best.objective)}"
-        print(f"next: codeword train {shlex.quote(source)} -k {best.k}{other}")
+        words = ["codeword", "train", source, "-k", str(best.k), *read]
+        words += [] if best.objective == "reconstruction" else ["--objective", best.objective]
+        print(f"next: {shlex.join(words)}")
 
 
 # -- what was asked for -------------------------------------------------------------------------------------

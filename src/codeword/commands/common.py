@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -86,7 +86,7 @@ def load_rows(
 
     known = getattr(ae, "columns_", None)
     if known is not None:
-        table = _table(source, label_column, mixed=False)
+        table = _table(source, label_column, mixed=False, as_text=known.words)
         if table is not None:
             return _mixed_rows(known, table, source, label_column)
     if kind:
@@ -110,7 +110,8 @@ def _of_kinds(kind: Sequence[str], source: str, label_column: str | None) -> Dat
         if not mark or not name:
             raise ParameterError(f"--kind must be COLUMN=KIND, as in zip=category. Got {text!r} instead.")
         kinds[name] = what.strip()
-    table = _table(source, label_column, mixed=False)
+    words = [name for name, what in kinds.items() if what == "category"]
+    table = _table(source, label_column, mixed=False, as_text=words)
     if table is None:
         raise ParameterError(f"--kind is for a table in one CSV, TSV or Parquet file, and {source} is none")
     return _fitted(table, source, label_column, kinds)
@@ -125,6 +126,8 @@ def _fitted(table: Any, source: str, label_column: str | None, kinds: dict[str, 
     own = table if label_column is None else table.drop_columns([label_column])
     allowed = (*KINDS, LEAVE_OUT)
     for name, what in kinds.items():
+        if name == label_column:
+            raise ParameterError(f"--kind: column {name!r} holds the labels, which nothing is learnt from")
         if name not in own.column_names:
             raise ParameterError(f"--kind: {source} has no column {name!r}: {listed(own.column_names)}")
         if what not in allowed:
@@ -133,13 +136,15 @@ def _fitted(table: Any, source: str, label_column: str | None, kinds: dict[str, 
     return _mixed_rows(Columns(kinds or None).fit(own), table, source, label_column)
 
 
-def _table(source: str, label_column: str | None, *, mixed: bool = True) -> Any:
+def _table(
+    source: str, label_column: str | None, *, mixed: bool = True, as_text: Collection[str] = ()
+) -> Any:
     """The pyarrow Table of a file of one; None of other sources and, with `mixed`, of numbers alone."""
     from codeword.data.mixed import table_of_file
     from codeword.data.readers import table_path
 
     path = table_path(source)
-    return None if path is None else table_of_file(path, label_column, mixed=mixed)
+    return None if path is None else table_of_file(path, label_column, mixed=mixed, as_text=as_text)
 
 
 def _mixed_rows(columns: Columns, table: Any, source: str, label_column: str | None) -> Data:

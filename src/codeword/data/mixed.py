@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,13 @@ from codeword.data.tables import arrow_table, check_names, is_large_parquet, lab
 __all__ = ["mixed_frame", "read_labels", "table_of_file"]
 
 
-def table_of_file(path: Path, label_column: str | None = None, *, mixed: bool) -> Any:
+def table_of_file(
+    path: Path, label_column: str | None = None, *, mixed: bool, as_text: Collection[str] = ()
+) -> Any:
     """Return a CSV, TSV or Parquet file as a pyarrow Table; with `mixed`, None where it is no mixed table.
+
+    The columns `as_text` hold words, whatever they look like: what a file has in them tells one file's
+    cells from another's, and 01234 from 1234.
 
     A mixed table has, besides the labels, a column of words, dates or times. Cells that are blank or say NA
     are missing.
@@ -28,7 +34,7 @@ def table_of_file(path: Path, label_column: str | None = None, *, mixed: bool) -
     if mixed and is_large_parquet(path):
         return None
     parquet = path.name.lower().endswith((".parquet", ".pq"))
-    table = read_arrow(path, label_column)
+    table = read_arrow(path, label_column, as_text)
     with reading(path, "a table"):
         check_names(table.column_names, table.num_rows, label_column, str(path))
         if not parquet:
@@ -71,13 +77,17 @@ def read_labels(table: Any, label_column: str, where: str) -> NDArray[Any]:
 
 
 def _is_mixed(table: Any, label_column: str | None) -> bool:
-    """Whether a column besides the labels is of words, dates or times.
+    """Whether a column besides the labels is of words, dates, times or categories.
 
     A column half of whose cells are numbers is one of numbers, with mistakes in it.
     """
+    import pyarrow as pa
+
     for name, column in zip(table.column_names, table.columns, strict=True):
         if str(name) == label_column:
             continue
+        if pa.types.is_dictionary(column.type) and not is_text(column.type.value_type):
+            return True
         column = decoded(column)
         if is_time(column.type):
             return True

@@ -252,7 +252,9 @@ class Scaling:
         if flat.dtype == np.float32 and self.kind in ("unit", "none"):
             return torch.from_numpy(np.array(flat))
         # In double precision: a column of large numbers that differ little keeps its digits.
-        return torch.from_numpy(((flat.astype(np.float64) - self.offset) / self.scale).astype(np.float32))
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite: see Passes
+            scaled = ((flat.astype(np.float64) - self.offset) / self.scale).astype(np.float32)
+        return torch.from_numpy(scaled)
 
     def finish(self, raw: torch.Tensor) -> torch.Tensor:
         """uint8 rows, on any device, to float32 in scaled units: what is left to do for each batch."""

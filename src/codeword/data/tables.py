@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,14 @@ def read_table(path: Path, label_column: str | None, *, missing: bool = False) -
         return _from_arrow(table, label_column, str(path), missing=missing)
 
 
-def read_arrow(path: Path, label_column: str | None) -> Any:
-    """Return a CSV, TSV or Parquet file as a pyarrow Table, under the names of its columns."""
+def read_arrow(path: Path, label_column: str | None, as_text: Collection[str] = ()) -> Any:
+    """Return a CSV, TSV or Parquet file as a pyarrow Table, under the names of its columns.
+
+    Cells of a CSV or TSV file have the type that they look like, but in the columns `as_text`.
+    """
     if path.name.lower().endswith((".parquet", ".pq")):
         return _read_parquet(path)
-    return _read_csv(path, label_column)
+    return _read_csv(path, label_column, as_text)
 
 
 def from_frame(frame: Any, label_column: str | None, *, missing: bool = False) -> Parts:
@@ -86,7 +90,22 @@ def arrow_table(frame: Any) -> Any:
             return frame
         if hasattr(frame, "to_arrow"):
             return frame.to_arrow()
-        return pa.Table.from_pandas(frame, preserve_index=False)
+        return pa.Table.from_pandas(_without_intervals(frame), preserve_index=False)
+
+
+def _without_intervals(frame: Any) -> Any:
+    """A pandas DataFrame with intervals, as `pandas.cut` makes them, as words: Arrow has no type for them."""
+    words = {}
+    for name, dtype in frame.dtypes.items():
+        categories = getattr(dtype, "categories", None)
+        if getattr(getattr(categories, "dtype", dtype), "name", "").startswith("interval"):
+            column = frame[name]
+            known = column.cat.rename_categories(str) if categories is not None else column.astype(str)
+            words[name] = known if categories is not None else known.where(column.notna(), None)
+    frame = frame.copy(deep=False) if words else frame
+    for name, column in words.items():
+        frame[name] = column
+    return frame
 
 
 def read_pixels(path: Path) -> NDArray[np.uint8]:
@@ -127,7 +146,7 @@ def _read_parquet(path: Path) -> Any:
     return table.drop_columns(index) if index else table
 
 
-def _read_csv(path: Path, label_column: str | None) -> Any:
+def _read_csv(path: Path, label_column: str | None, as_text: Collection[str]) -> Any:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
@@ -147,7 +166,8 @@ def _read_csv(path: Path, label_column: str | None) -> Any:
         # Types are guessed from the first block; where a later one does not fit, cells are read as text and
         # judged here. The labels join in only if they were what did not fit.
         text = dict.fromkeys(names, pa.string())
-        for types in ({}, {name: kind for name, kind in text.items() if name != label_column}, text):
+        told = {name: kind for name, kind in text.items() if name in as_text}
+        for types in (told, {name: kind for name, kind in text.items() if name != label_column}, text):
             try:
                 convert = arrow_csv.ConvertOptions(column_types=types)
                 return arrow_csv.read_csv(path, convert_options=convert, **options)

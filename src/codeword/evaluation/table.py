@@ -133,10 +133,12 @@ def comparison(error: float, pca: float) -> str:
     if error <= 0 or pca <= 0 or abs(error / pca - 1) < 0.005:
         return "The auto-encoder and PCA keep the same."
     if error < pca:
-        return f"The auto-encoder's error is {pca / error:.2f} times smaller than PCA's."
-    return (
-        f"PCA's error is {error / pca:.2f} times smaller than the auto-encoder's: train longer, or use PCA."
-    )
+        return f"The auto-encoder's error is {_times(pca / error)} smaller than PCA's."
+    return f"PCA's error is {_times(error / pca)} smaller than the auto-encoder's: train longer, or use PCA."
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f} times" if ratio < 1000 else "more than a thousand times"
 
 
 def _count(n: int, name: str) -> str:

@@ -53,8 +53,8 @@ def write_parquet(
     - `image`, a struct of `bytes`, a PNG, and `path`, its name: the form of the `Image` feature of Hugging
       Face's datasets, whose metadata the file carries too. The name is there since embedding-atlas takes a
       struct for a picture by the ending of its path; nothing lies at that path;
-    - instead of `image`, a table's own columns by their names, and for signals `signal`, a list of numbers,
-      or of such lists, in the shape of a sample. Missing values are null;
+    - instead of `image`, a table's own columns by their names, of a mixed table in its own types; for signals
+      `signal`, a list of numbers, or of such lists, in the shape of a sample. Missing values are null;
     - `x`, `y`, float32: its place on the map;
     - `code`, a list of k float32: one column, for embedding-atlas (`--vector code`) takes vectors so, and
       draws a histogram of every column of numbers; in pandas, `np.stack(frame["code"])` is the (n, k) array;
@@ -207,7 +207,8 @@ def _own_fields(points: Points) -> tuple[list[Any], dict[str, str] | None, dict[
         return [pa.field("signal", kind)], None, {}
     names = _free(points.names)
     renamed = {old: new for old, new in zip(points.names, names, strict=True) if old != new}
-    return [pa.field(name, kind) for name in names], None, renamed
+    kinds = [kind] * len(names) if points.columns is None else points.columns.schema().types
+    return [pa.field(name, kind) for name, kind in zip(names, kinds, strict=True)], None, renamed
 
 
 def _own_columns(points: Points, block: NDArray[Any], rows: NDArray[np.int64]) -> list[Any]:
@@ -218,6 +219,8 @@ def _own_columns(points: Points, block: NDArray[Any], rows: NDArray[np.int64]) -
         paths = pa.array([f"{row}.png" for row in rows.tolist()])
         pictures = pa.array([png(image) for image in images], pa.binary())
         return [pa.StructArray.from_arrays([pictures, paths], names=["bytes", "path"])]
+    if points.columns is not None:
+        return [column.combine_chunks() for column in points.columns.inverse_table(block).columns]
     block = block.astype(_kept(block.dtype), copy=False)
     if points.names is None:
         return [_lists(block)]

@@ -17,6 +17,7 @@ from codeword.plots.kinds import LINES_FROM, as_images
 from codeword.progress import Progress
 
 if TYPE_CHECKING:
+    from codeword.columns import Columns
     from codeword.estimator import AutoEncoder
 
 __all__ = ["Kind", "Points", "kind_of", "look"]
@@ -49,6 +50,8 @@ class Points:
     kind : {"images", "table", "signals"}
     shades : (float, float)
         The values that are black and white, where the rows are images.
+    columns : Columns or None
+        Of a mixed table, whose own columns `names` are.
     """
 
     x: Any
@@ -60,6 +63,7 @@ class Points:
     sample_shape: tuple[int, ...]
     kind: Kind
     shades: tuple[float, float]
+    columns: Columns | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -110,7 +114,9 @@ def look(model: AutoEncoder, data: Data, rows: Sequence[int], *, verbose: bool =
     if shades is None:
         # Where all values are one, or none is known, the picture is of one shade.
         shades = (low, high) if low < high else (low, low + 1) if low == high else (0.0, 1.0)
-    return Points(part.x, chosen, codes, errors, part.y, names, shape, kind, shades)
+    columns = getattr(model, "columns_", None)
+    names = names if columns is None else columns.names
+    return Points(part.x, chosen, codes, errors, part.y, names, shape, kind, shades, columns)
 
 
 def kind_of(shape: tuple[int, ...], names: tuple[str, ...] | None) -> tuple[Kind, tuple[str, ...] | None]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.columns.cells import cells_of
 from codeword.export.pictures import LARGEST_SHEET, SMALLEST, Sheet, eight_bits
 from codeword.export.points import Points
 from codeword.files import check_free, check_own, writing
@@ -147,13 +148,21 @@ def _header(points: Points, names: tuple[str, ...]) -> list[str]:
 
 def _lines(points: Points, part: slice, block: NDArray[Any] | None) -> Iterator[str]:
     labels = None if points.y is None else points.y[part].tolist()
-    flat = None if block is None else block.reshape(len(block), -1)
+    flat = None if block is None else block.reshape(len(block), -1).tolist()
+    if block is not None and points.columns is not None:
+        flat = cells_of(points.columns, block)
     for i, (row, error) in enumerate(zip(points.rows[part], points.errors[part], strict=True)):
         cells = [] if labels is None else [_clean(labels[i])]
         cells += [str(row), f"{error:.9g}"]
         if flat is not None:
-            cells += ["" if value != value else f"{value:.9g}" for value in flat[i].tolist()]
+            cells += [_cell(value) for value in flat[i]]
         yield "\t".join(cells) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.9g}"
+    return "" if value is None else _clean(value)
 
 
 def _clean(text: object) -> str:

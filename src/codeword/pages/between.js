@@ -7,7 +7,7 @@ codeword.Between = class {
     this.page = page;
     this.section = document.getElementById("between");
     this.ends = { from: 0, to: page.map.n - 1 };
-    this.steps = 9;
+    this.steps = page.view.kind === "table" ? 5 : 9;  // rows of a table are wide
   }
 
   start() {

@@ -33,7 +33,7 @@ codeword.Cells = class {
     if (missing !== null && shares[missing] > 0.5) return null;
     let best = -1;
     shares.forEach((share, i) => { if (i !== missing && (best < 0 || share > shares[best])) best = i; });
-    return words[best];
+    return shares[best] > 0 ? words[best] : null;  // a word that was not there in training is none of them
   }
 
   date({ at, mean, scale, form, per_second, low, high, zone }, row) {
@@ -41,10 +41,10 @@ codeword.Cells = class {
     const seconds = Math.round(ticks) / per_second;
     if (form === "day") return this.moment(seconds, null).slice(0, 10);
     if (form === "moment") return this.moment(seconds + 30, zone).slice(0, 16);
-    const all = form === "time" ? Math.floor(seconds) : Math.round(seconds);
+    const all = form === "time" ? Math.floor(seconds) : Math.abs(Math.round(seconds));
     const days = Math.floor(all / 86400), rest = all - days * 86400;
     const clock = [rest / 3600, rest / 60 % 60, rest % 60].map(part => codeword.two(Math.floor(part))).join(":");
-    return form === "time" ? clock : `${days} d ${clock}`;
+    return (Math.round(seconds) < 0 ? "-" : "") + (days ? `${days} d ${clock}` : clock);
   }
 
   // Seconds since 1970 as a date and a time of day, there where the clocks are those of the zone.
@@ -56,7 +56,9 @@ codeword.Cells = class {
       try {
         const parts = new Intl.DateTimeFormat("en-GB", form).formatToParts(seconds * 1000);
         const { year, month, day, hour, minute } = Object.fromEntries(parts.map(p => [p.type, Number(p.value)]));
-        ahead = Date.UTC(year, month - 1, day, hour, minute) / 1000 - Math.floor(seconds / 60) * 60;
+        const there = new Date(Date.UTC(2000, month - 1, day, hour, minute));
+        there.setUTCFullYear(year, month - 1, day);  // Date.UTC takes the years up to 99 for those from 1900
+        ahead = there / 1000 - Math.floor(seconds / 60) * 60;
       } catch { /* a zone that the browser does not know: UTC */ }
     }
     return new Date((seconds + ahead) * 1000).toISOString().replace("T", " ");

@@ -324,18 +324,26 @@ def _samples(ae: AutoEncoder, seed: int, left_out: list[str]) -> NDArray[Any] | 
 
 def _facts(ae: AutoEncoder, source: str, n: int) -> list[tuple[str, str]]:
     given = to_json(ae)
+    columns = getattr(ae, "columns_", None)
     shape = " × ".join(str(size) for size in ae.sample_shape_)
     weights = sum(p.numel() for p in ae.network_.parameters())
     epochs = f"{len(ae.history_):,}"
     if ae.history_ and ae.history_[-1].get("seconds") is not None:
         epochs += f" in {sum(row['seconds'] for row in ae.history_):.1f} s"
+    own = [] if columns is None else columns.summary().splitlines()
+    taken = [("Columns", own[0].removeprefix("columns taken as "))] if own else []
+    taken += [("Left out", "; ".join(line.removeprefix("column ") for line in own[1:]))] if own[1:] else []
+    trained = f"{ae.n_samples_:,} samples of {shape} numbers ({ae.dtype_})"
+    if columns is not None:
+        trained = f"{ae.n_samples_:,} rows of {len(columns.names):,} columns, as {shape} numbers"
     return [
-        ("Trained on", f"{ae.n_samples_:,} samples of {shape} numbers ({ae.dtype_})"),
+        ("Trained on", trained),
+        *taken,
         ("Shown on", f"{source}, {n:,} samples"),
         ("Code", f"{ae.n_components:,} numbers for {math.prod(ae.sample_shape_):,}"),
         ("Network", f"{in_words(given['network'])}, {weights:,} weights"),
         ("Objective", in_words(given["objective"])),
-        ("Scaling", ae.scaling_.kind),
+        ("Scaling", ae.scaling_.kind if columns is None else "each column by its kind"),
         ("Epochs", epochs),
         ("Seed", str(ae.seed_)),
         ("Made with", f"codeword {__version__}"),

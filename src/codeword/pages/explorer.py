@@ -17,7 +17,7 @@ from codeword.nearest import neighbors
 from codeword.pages.components import MOST_CLUSTERS
 from codeword.pages.content import Content, Pairs, pairs_of
 from codeword.pages.page import Page
-from codeword.pages.uploads import Frame, is_array, sample_of, table_of, text_of
+from codeword.pages.uploads import Frame, is_array, rounded, sample_of, table_of, text_of
 from codeword.pages.views import packed
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ MOST_SAMPLES = 64
 NEIGHBOURS = 10
 LARGEST = 1e15
 """Of a number of a code: the square of a larger one is infinite before long."""
+
+TOO_LARGE = "the values are too large: expected a sample in the range of those of training"
 
 PLACED_BY = 8
 """Points that a new sample is placed between."""
@@ -73,7 +75,7 @@ class Explorer:
         }
         columns = getattr(ae, "columns_", None)
         if columns is not None:
-            page.row_as_text = text_of(columns.inverse_table(content.shown.x[:1]))
+            page.row_as_text = text_of(rounded(columns.inverse_table(content.shown.x[:1])))
         self.html = page.render(0, content.left_out)
         # Of the detector only p-values are used: the level of its alarms does not matter.
         self.held = 0 if ae.reference_ is None else len(ae.reference_.held_codes)
@@ -127,6 +129,8 @@ class Explorer:
         columns = getattr(self.ae, "columns_", None)
         if columns is not None and not is_array(upload):
             sample = columns.transform(table_of(upload), where="your row")
+            if np.nanmax(np.abs(sample.x), initial=0.0) >= LARGEST:
+                raise DataError(TOO_LARGE)
         else:
             x = sample_of(
                 upload,
@@ -215,7 +219,7 @@ class Explorer:
             code = self.ae.transform(sample)
             error = float(-self.ae.score_samples(sample)[0])
         if not (np.abs(code) < LARGEST).all() or not np.isfinite(error):
-            raise DataError("the values are too large: expected a sample in the range of those of training")
+            raise DataError(TOO_LARGE)
         count = min(NEIGHBOURS + 1, len(there.rows))
         near, distances = neighbors(there.codes, code, count)
         found: dict[str, Any] = {

@@ -96,7 +96,7 @@ codeword.Own = class {
     document.getElementById("clear").addEventListener("click", () => {
       clear();
       clearTimeout(this.waiting);
-      Object.assign(this, { waiting: 0, next: false, last: null });
+      Object.assign(this, { waiting: 0, next: false, last: null, sheet: {} });
       this.answer.replaceChildren(codeword.make("p", "note", this.answer.dataset.empty));
       this.page.map.select([]);
       this.page.map.selected();
@@ -111,7 +111,10 @@ codeword.Own = class {
     if (this.waiting) return;
     this.waiting = setTimeout(() => {
       this.waiting = 0;
-      document.getElementById("pad").toBlob(blob => this.send(blob, { drawn: true }));
+      const { sheet } = this;
+      document.getElementById("pad").toBlob(blob => {
+        if (sheet === this.sheet) this.send(blob, { drawn: true });  // else it was cleared in the meantime
+      });
     }, 60);
   }
 };

@@ -9,6 +9,14 @@ codeword.make = function (tag, className, text) {
   return element;
 };
 
+// A cell of two lines at most; all of it is in its title.
+codeword.cell = function (text) {
+  const cell = codeword.make("td");
+  cell.append(codeword.make("span", "", text));
+  cell.title = text;
+  return cell;
+};
+
 codeword.svg = function (tag, attributes) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -93,8 +101,7 @@ codeword.View = class {
       const told = this.told(row);
       for (let i = 0; i < Math.min(this.names.length, 12); i++) {
         const line = table.insertRow();
-        line.insertCell().textContent = this.names[i];
-        line.insertCell().textContent = told[i];
+        line.append(codeword.cell(this.names[i]), codeword.cell(told[i]));
       }
       place.replaceChildren(table);
       if (this.names.length > 12) {
@@ -121,7 +128,10 @@ codeword.View = class {
       const line = body.insertRow();
       const name = line.appendChild(codeword.make("th", "", this.names[i]));
       name.title = this.names[i];
-      for (const row of told) line.insertCell().textContent = row[i];
+      for (const row of told) {
+        const cell = line.insertCell();
+        cell.textContent = cell.title = row[i];
+      }
     }
     return table;
   }
@@ -233,11 +243,9 @@ codeword.Album = class {
     for (let j = 0; j < Math.min(most, count); j++) {
       const at = i * count + j;
       const line = table.insertRow();
-      const name = line.insertCell();
-      name.textContent = name.title = this.view.names[this.columns[at]];
+      line.append(codeword.cell(this.view.names[this.columns[at]]));
       for (const place of pair ? [at, all + at] : [at]) {
-        const cell = line.insertCell();
-        cell.textContent = cell.title = codeword.said(this.values[place]);
+        line.append(codeword.cell(codeword.said(this.values[place])));
       }
       if (pair) {
         const bar = codeword.make("span", this.off[at] > 0 ? "bar above" : "bar below");

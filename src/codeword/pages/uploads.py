@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.data.cells import without_blanks
 from codeword.data.common import listed, shortened
 from codeword.data.images import plain
 from codeword.errors import DataError
 from codeword.pages.views import View
 from codeword.plots.kinds import as_images
 
-__all__ = ["MOST_BYTES", "MOST_PIXELS", "Frame", "is_array", "sample_of", "table_of", "text_of"]
+__all__ = ["MOST_BYTES", "MOST_PIXELS", "Frame", "is_array", "rounded", "sample_of", "table_of", "text_of"]
 
 MOST_BYTES = 10_000_000
 """Of an upload."""
@@ -162,15 +163,32 @@ def table_of(data: bytes) -> Any:
 
     if len(data) > MOST_BYTES:
         raise DataError(f"{len(data):,} bytes are too many: at most {MOST_BYTES:,} are read")
+    first = (data.decode("utf-8-sig", "replace").strip().splitlines() or [""])[0]
+    mark = next((mark for mark in (",", ";", "\t") if mark in first), ",")
+    names = next(csv.reader([first], delimiter=mark), [])
     try:
-        options = pa_csv.ConvertOptions(strings_can_be_null=True)
-        table = pa_csv.read_csv(pa.BufferReader(data), convert_options=options)
+        # As text: what a cell is, the model knows.
+        options = pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+        parsing = pa_csv.ParseOptions(delimiter=mark)
+        table = pa_csv.read_csv(pa.BufferReader(data), parse_options=parsing, convert_options=options)
+        table = pa.table([without_blanks(column) for column in table.columns], table.column_names)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(
             f"this cannot be read as a line of column names and one of values: {shortened(error)}"
         ) from None
     if table.num_rows != 1:
         raise DataError(f"there are {table.num_rows:,} rows below the line of names: give one")
+    return table
+
+
+def rounded(table: Any) -> Any:
+    """A pyarrow Table with six digits that count of each float: more were not kept."""
+    import pyarrow as pa
+
+    for i, column in enumerate(table.columns):
+        if pa.types.is_floating(column.type):
+            cells = [None if value is None else float(f"{value:.6g}") for value in column.to_pylist()]
+            table = table.set_column(i, table.column_names[i], pa.array(cells, pa.float64()))
     return table
 
 

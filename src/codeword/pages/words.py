@@ -34,7 +34,7 @@ def words_of(content: Content) -> dict[str, Any]:
     columns, table = _table(figures)
     quantity = there.labels is not None and not there.classes
     return {
-        "title": f"{content.source}: {math.prod(content.view.shape):,} numbers in {content.k:,}",
+        "title": _title(content),
         "lead": _lead(figures),
         "tiles": list(_tiles(figures)),
         "facts": content.facts,
@@ -64,11 +64,19 @@ def words_of(content: Content) -> dict[str, Any]:
     }
 
 
+def _title(content: Content) -> str:
+    if content.view.columns is not None:
+        columns, k = len(content.view.names), content.k
+        return f"{content.source}: {columns:,} columns in {k:,} number{'' if k == 1 else 's'}"
+    return f"{content.source}: {math.prod(content.view.shape):,} numbers in {content.k:,}"
+
+
 def short(value: float | None, digits: int = 4) -> str:
-    """So many digits that count."""
+    """So many digits that count, without an exponent where it can be helped, as the page's script has it."""
     if value is None or not math.isfinite(value):
         return ABSENT
-    return f"{value:.{digits}g}"
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.0f}" if "e" in text and 1 <= abs(value) < 1e6 else text
 
 
 # -- figures ------------------------------------------------------------------------------------------------
@@ -121,8 +129,9 @@ def _table(figures: dict[str, Any]) -> tuple[list[str], list[tuple[str, list[str
 
 
 def _about_figures(figures: dict[str, Any]) -> str:
+    counted = f"{figures['k']:,} component{'' if figures['k'] == 1 else 's'}"
     text = (
-        f"As codeword evaluate gives them, of {figures['n']:,} samples; PCA has {figures['k']:,} components "
+        f"As codeword evaluate gives them, of {figures['n']:,} samples; PCA has {counted} "
         "and was fitted on the rows the model was trained on. Errors are in scaled units."
     )
     if figures["classes"] is not None:
@@ -223,6 +232,8 @@ def _text(cell: Any) -> str:
     """A cell of a table, as `codeword.said` in the page has it."""
     if isinstance(cell, bool):
         return str(cell).lower()
+    if cell is None or cell != cell:
+        return "missing"
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
         return str(int(cell))
-    return short(cell) if cell is None or isinstance(cell, float) else str(cell)
+    return short(cell) if isinstance(cell, float) else str(cell)
