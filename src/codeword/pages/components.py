@@ -159,6 +159,7 @@ def error_figure(source: ColumnDataSource) -> Figure:
     if scale == "log":
         powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)))
         few = [1, 2, 5] if len(powers) < 3 else [1, 3] if len(powers) < 5 else [1]
+        powers = powers[:: -(-len(powers) // 8)]
         # To the digit: 3e-4 written out is 0.0003, and not what the product of two floats is.
         ticks = np.array([float(f"{tick:.0e}") for tick in np.sort(np.outer(powers, few).ravel())])
         plot.axis.formatter = PrintfTickFormatter(format="%g")

@@ -325,7 +325,7 @@ def _samples(ae: AutoEncoder, seed: int, left_out: list[str]) -> NDArray[Any] | 
 def _facts(ae: AutoEncoder, source: str, n: int) -> list[tuple[str, str]]:
     given = to_json(ae)
     columns = getattr(ae, "columns_", None)
-    shape = " × ".join(str(size) for size in ae.sample_shape_)
+    shape, d = " × ".join(str(size) for size in ae.sample_shape_), math.prod(ae.sample_shape_)
     weights = sum(p.numel() for p in ae.network_.parameters())
     epochs = f"{len(ae.history_):,}"
     if ae.history_ and ae.history_[-1].get("seconds") is not None:
@@ -340,7 +340,7 @@ def _facts(ae: AutoEncoder, source: str, n: int) -> list[tuple[str, str]]:
         ("Trained on", trained),
         *taken,
         ("Shown on", f"{source}, {n:,} samples"),
-        ("Code", f"{ae.n_components:,} numbers for {math.prod(ae.sample_shape_):,}"),
+        ("Code", f"{ae.n_components:,} number{'' if ae.n_components == 1 else 's'} for {d:,}"),
         ("Network", f"{in_words(given['network'])}, {weights:,} weights"),
         ("Objective", in_words(given["objective"])),
         ("Scaling", ae.scaling_.kind if columns is None else "each column by its kind"),

@@ -63,9 +63,7 @@ def cells_figure(
         raise DataError("rows must have at least one row and one column to be drawn")
     require_count(titles, len(rows), "titles", "rows")
     shown = list(names)[:MOST_COLUMNS]
-    heads = [
-        textwrap.wrap(" ".join(str(name).split()), LONGEST, max_lines=3, placeholder="…") for name in shown
-    ]
+    heads = [_head(str(name)) for name in shown]
     cells = [[short(cell, LONGEST) for cell in row[: len(shown)]] for row in rows]
     before = [short(title, 20) for title in titles] if titles is not None else [""] * len(rows)
     columns = [before, *([row[i] for row in cells] for i in range(len(shown)))]
@@ -96,6 +94,13 @@ def cells_figure(
         if notes:
             axes.text(MARGIN, height - MARGIN, "; ".join(notes), va="bottom", fontsize=7, color="0.4")
         return figure
+
+
+def _head(name: str) -> list[str]:
+    """The lines of a column's name, which may break behind an underscore too."""
+    parts = " ".join(name.split()).replace("_", "_ ")
+    lines = textwrap.wrap(parts, LONGEST, max_lines=3, placeholder="…")
+    return [line.replace("_ ", "_") for line in lines]
 
 
 def _write(
