@@ -233,9 +233,27 @@ def test_the_command_on_the_card_trains_the_same_weights(hub, do, tmp_path):
     do("push", "m.ae", "hf://user/m", "--source", str(tmp_path / "digits-of-mine.npy"), "-q")
     card = hub.repos["user/m"].files["README.md"].decode()
     line = next(line for line in card.splitlines() if line.startswith("codeword train "))
-    assert run([*shlex.split(line)[1:], "--device", "cpu", "-q"]) == 0
+    words = ["digits-of-mine.npy" if word == "SOURCE" else word for word in shlex.split(line)[1:]]
+    assert run([*words, "--device", "cpu", "-q"]) == 0
     weights = "weights.safetensors"
     assert Path("again.ae", weights).read_bytes() == Path("m.ae", weights).read_bytes()
+
+
+def test_rows_judged_on_are_not_taken_for_those_trained_on(saved_model):
+    """But the test part of a data set, beside which there is a part to train on."""
+    folder = read_folder(saved_model)
+    columns = {"kinds": {"zip  code\n": "category"}}
+
+    def again(*given):
+        card = model_card(folder.config, folder.history, columns=columns, evaluated=Evaluated(*given))
+        line = next(line for line in card.splitlines() if line.startswith("codeword train "))
+        return shlex.split(line)[2 : shlex.split(line).index("-o")], "SOURCE stands for the rows" in card
+
+    kind = ["--kind", "zip  code =category"]
+    figures = {"n": 7, "mse": 0.25}
+    assert again("held-out.csv", figures, "", ["--label-column", "y"]) == (["SOURCE", *kind], True)
+    assert again("mnist", figures, "train") == (["SOURCE", *kind], True)
+    assert again("mnist", figures, "test", ["--size", "8"]) == (["mnist", "--size", "8", *kind], False)
 
 
 def test_the_code_on_the_card_runs(hub, saved_model, digits):
@@ -395,6 +413,43 @@ def test_a_token_that_may_not_write(token, word, hub, refused, saved_model, monk
     assert not hub.repos
 
 
+@pytest.mark.parametrize("token", ["hf_secret\nX", "hf_sec\x01ret", "hf_secrét", "hf_sec ret"])
+def test_a_token_that_cannot_be_one_is_not_told(token, hub, saved_model, monkeypatch):
+    for what in (pull, lambda *a, **k: push(saved_model, *a, **k)):
+        with pytest.raises(InputError) as caught:
+            what("hf://user/digits", token=token)
+        assert "sec" not in one_line(caught, "the token holds characters that no token has", "HF_TOKEN")
+    assert not hub.asked
+
+
+def test_the_line_break_behind_a_token_is_no_part_of_it(hub, saved_model, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN")
+    push(saved_model, "hf://user/digits", private=True, token=f"{WRITER}\n")
+    assert pull("hf://user/digits", token=f" {READER}\n").is_dir()
+
+
+def test_a_token_in_an_error_is_struck_out(hub, monkeypatch):
+    def fails(*_, **__):
+        raise ValueError("Illegal header value b'Bearer abc' for hf_secret")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
+    with pytest.raises(ModelError) as caught:
+        pull("hf://user/digits")
+    text = one_line(caught, "Illegal header value")
+    assert not any(word in text for word in ("abc", "secret"))
+
+
+def test_a_repository_that_a_token_may_not_see_is_not_one_that_was_changed(hub, saved_model, monkeypatch):
+    """It is looked for in vain, and cannot be made."""
+    hub.repos["user/theirs"] = Repo(private=True)
+    asked = hub.RequestHandlerClass
+    hidden = {"X-Error-Code": "RepoNotFound"}
+    monkeypatch.setattr(asked, "_of_repo", lambda each, *_: each._say(404, {"error": "not found"}, hidden))
+    with pytest.raises(InputError) as caught:
+        push(saved_model, "hf://user/theirs")
+    one_line(caught, "is there already, and this token may not see it: choose another name")
+
+
 def test_no_network(refused, saved_model, monkeypatch):
     _point_at(f"http://127.0.0.1:{_closed_port()}", monkeypatch)
     told = refused("push", saved_model, "hf://user/digits")
@@ -410,10 +465,16 @@ def test_a_hub_that_fails_half_way(hub, saved_model, monkeypatch):
         hub.fails = {part}
         with pytest.raises(InputError) as caught:
             push(saved_model, "hf://user/digits", overwrite=True)
-        one_line(caught, "hf://user/digits cannot be written")
+        one_line(caught, "hf://user/digits cannot be written: the Hub answered 500; try again later")
     assert set(hub.repos["user/digits"].files) == {".gitattributes"}, "whole or not at all"
     hub.fails = set()
     push(saved_model, "hf://user/digits")
+    for i, part in enumerate(("/large/", "history.jsonl")):
+        hub.fails = {part}
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(Path.cwd() / f"empty{i}"))
+        with pytest.raises(ModelError) as caught:
+            pull("hf://user/digits")
+        one_line(caught, "hf://user/digits cannot be fetched: the Hub answered 500; try again later")
 
 
 def test_huggingface_hub_is_not_installed(refused, saved_model, monkeypatch):

@@ -103,7 +103,7 @@ def pull(address: str | os.PathLike[str], *, token: str | None = None) -> Path:
     """Fetch a model from the Hub into its cache on this machine.
 
     Only the files of a model folder are fetched, whatever else is in the repository. Without a network the
-    newest state that was fetched before is taken.
+    state that was asked for last is taken, if all of it was fetched then.
 
     Parameters
     ----------
@@ -126,6 +126,7 @@ def pull(address: str | os.PathLike[str], *, token: str | None = None) -> Path:
     """
     where = Address.of(address)
     hub = _library(where)
+    token = _checked(where, hub, token, ModelError)
     with _in_words(where, "fetched", ModelError), _bars(verbose=True):
         found = hub.snapshot_download(
             where.repo,
@@ -138,7 +139,8 @@ def pull(address: str | os.PathLike[str], *, token: str | None = None) -> Path:
     folder = Path(found)
     if not (folder / "config.json").is_file() or not (folder / "weights.safetensors").is_file():
         raise ModelError(
-            f"{where} holds no model of codeword: it has no config.json with weights.safetensors beside it"
+            f"{where} holds no model of codeword, or not all of it was fetched: there is no config.json with "
+            "weights.safetensors beside it"
         )
     return folder
 
@@ -174,6 +176,7 @@ def check_push(
     hub = _library(where)
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
+    token = _checked(where, hub, token, InputError)
     with _in_words(where, "written", InputError):
         if (token or hub.get_token()) is None:
             raise InputError(f"{where} cannot be written without a token: {WRITE_TOKEN}")
@@ -263,6 +266,7 @@ def push(
     folder = replace(folder, config=folder.config | {"parameters": parameters})
     folder = replace(folder, card=_card(folder, where, evaluated, license))
     hub = _library(where)
+    token = _checked(where, hub, token, InputError)
     with (
         tempfile.TemporaryDirectory() as temporary,
         _in_words(where, "written", InputError),
@@ -273,7 +277,7 @@ def push(
         names = sorted(file.name for file in path.iterdir())
         api = _api(hub, token)
         if head is None:
-            api.create_repo(where.repo, private=private)
+            _create(api, where, private=private)
         done = api.create_commit(
             where.repo,
             [
@@ -284,6 +288,20 @@ def push(
             parent_commit=head,
         )
     return str(replace(where, revision=done.oid))
+
+
+def _create(api: Any, where: Address, *, private: bool) -> None:
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        api.create_repo(where.repo, private=private)
+    except HfHubHTTPError as error:
+        if _status(error) != 409:
+            raise
+        raise InputError(
+            f"{where} is there already, and this token may not see it: choose another name, or sign in as "
+            f"one who may: {SIGN_IN}"
+        ) from None
 
 
 def _card(folder: Folder, where: Address, evaluated: Evaluated | None, license: str) -> str:
@@ -327,8 +345,23 @@ def _bars(verbose: bool) -> Iterator[None]:
             utils.enable_progress_bars()
 
 
-def _status(error: Exception) -> int | None:
-    return getattr(getattr(error, "response", None), "status_code", None)
+def _checked(where: Address, hub: Any, token: str | None, kind: type[InputError]) -> str | None:
+    """A token that was given, without the line break that it came out of a file with."""
+    token = (token or "").strip() or None
+    known = token or hub.get_token() or ""
+    if not (known.isascii() and known.isprintable()) or " " in known:
+        raise kind(f"{where} cannot be reached: the token holds characters that no token has; {SIGN_IN}")
+    return token
+
+
+def _status(error: BaseException | None) -> int | None:
+    """What the Hub answered, if it was that: huggingface_hub may tell of a file that is not there instead."""
+    while error is not None:
+        found: int | None = getattr(getattr(error, "response", None), "status_code", None)
+        if found is not None:
+            return found
+        error = error.__cause__
+    return None
 
 
 @contextmanager
@@ -362,7 +395,7 @@ def _in_words(where: Address, done: str, kind: type[InputError]) -> Iterator[Non
 
 
 def _reason(error: Exception) -> str:
-    status = _status(error)
+    status = _status(error) or 0
     look = f"look at its name; if it is private, {SIGN_IN}"
     if status == 404:
         return f"there is no such repository; {look}"
@@ -372,10 +405,12 @@ def _reason(error: Exception) -> str:
         return f"the token has no right to do that: {WRITE_TOKEN}"
     if status in (409, 412):
         return "it was changed meanwhile; try again"
+    if status >= 500:
+        return f"the Hub answered {status}; try again later"
     return f"the Hub answered {status} ({_line(error)})"
 
 
 def _line(error: BaseException) -> str:
-    """The first words of an error, without addresses of requests and what else follows."""
-    lines = str(error).split("\n")
+    """The first words of an error, without a token, addresses of requests and what else follows."""
+    lines = re.sub(r"Bearer\s+\S+|\bhf_\w+", "…", str(error)).split("\n")
     return next((line.strip()[:150] for line in lines if line.strip()), type(error).__name__)

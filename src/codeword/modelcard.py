@@ -239,15 +239,18 @@ def _use(address: str) -> list[str]:
 
 
 def _again(config: dict[str, Any], columns: dict[str, Any] | None, evaluated: Evaluated | None) -> list[str]:
-    source, options = ("SOURCE", ()) if evaluated is None else (evaluated.name, evaluated.options)
-    options = [*options, *of_kinds((columns or {}).get("kinds", {}))]
+    source, options = "SOURCE", of_kinds((columns or {}).get("kinds", {}))
+    # The test part of a data set goes with its training part. Other rows that a model is judged on say
+    # nothing of those it was trained on.
+    if evaluated is not None and evaluated.part == "test":
+        source, options = evaluated.name, [*evaluated.options, *options]
     return [
         "```sh",
-        _plain(command(config["parameters"], config["seed"], source, options)),
+        _in_a_line(command(config["parameters"], config["seed"], source, options)),
         "```",
         "",
         "On the same rows and the same kind of machine it ends with the same weights."
-        + (" SOURCE stands for the rows: their name is not kept." if evaluated is None else ""),
+        + (" SOURCE stands for the rows: their name is not kept." if source == "SOURCE" else ""),
     ]
 
 
@@ -280,9 +283,14 @@ def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
+def _in_a_line(text: object) -> str:
+    """One line, and nothing that a terminal takes for more than letters."""
+    return "".join(c if c.isprintable() else " " for c in str(text))
+
+
 def _plain(text: object) -> str:
-    """One line, and nothing that a terminal or a browser takes for more than letters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    """The same without the spaces of which a browser shows none."""
+    return " ".join(_in_a_line(text).split())
 
 
 def _code(text: object) -> str:

@@ -35,14 +35,15 @@ def encode(
     model: Model,
     source: Source,
     output: Annotated[
-        str,
+        str | None,
         typer.Option(
             "-o",
             "--output",
             help="Where the codes go: .npy, .npz, .csv or .parquet; with --engine a folder.",
             metavar="PATH",
+            show_default="codes.npy; with --engine codes",
         ),
-    ] = "codes.npy",
+    ] = None,
     split: Split = "train",
     label_column: LabelColumn = None,
     size: Size = None,
@@ -77,12 +78,13 @@ def encode(
     if engine is not None:
         given = {"--split": split != "train", "--size": size is not None, "--device": device != "auto"}
     _check_engine(engine, given)
+    output = output or ("codes.npy" if engine is None else "codes")
     if engine is not None:
         how = {"keep": _names(keep), "leave_out": _names(label_column), "gpus_per_worker": gpus}
         figures = _on_engine(
             model, source, output, workers=workers, overwrite=overwrite, verbose=not quiet, **how
         )
-        say({"output": output, **figures}, json_, quiet)
+        say(figures, json_, quiet)
         return
     from codeword.outputs import check_output, write_rows
 
@@ -108,10 +110,11 @@ def _names(text: str | None) -> list[str]:
 
 def _on_engine(model: Path, source: str, output: str, **how: Any) -> dict[str, Any]:
     from codeword.fleet import encode_parts
+    from codeword.fleet.places import public
 
     try:
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # where Ray tells of dead workers
-            return encode_parts(model, source, output, **how)
+            return {"output": public(output), **encode_parts(model, source, output, **how)}
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on from the parts that are there") from None
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword.data import Data
-from codeword.data.cells import is_list, is_number
+from codeword.data.cells import is_list, is_number, is_text
 from codeword.data.common import listed, reading, shortened
 from codeword.errors import DataError
 from codeword.estimator import AutoEncoder
@@ -24,7 +26,7 @@ from codeword.fleet.places import Place, reaching
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["KEYS", "Encoder", "Work", "check_schema", "choose_columns", "model_files"]
+__all__ = ["KEYS", "Encoder", "Work", "check_schema", "choose_columns", "kinds_of", "model_files"]
 
 KEYS = ("file", "row")
 """The columns that say where a code comes from: the file, below the source's folder, and the row in it."""
@@ -105,24 +107,24 @@ class Encoder:
         told = {"number": unit.number, "rows": 0, "error": "", "blame": "", "begun": 0}
         where = self.work.source.at(unit.file)
         told["begun"] = begun = self.begin(unit.number)
-        if begun > MOST_DEATHS:
-            error = f"{where}: {MOST_DEATHS} workers have died on it; there may be too little memory"
-            return told | {"error": error, "blame": "worker"}
-        # A worker may have died after the last byte was written and before it could say so.
-        if begun > 1 and rows_of(self.work.output, unit.part) == unit.rows:
-            return told | {"rows": unit.rows}
         for left in reversed(range(TRIES)):
             try:
+                # A worker may have died after the last byte was written and before it could say so.
+                if begun > 1 and rows_of(self.work.output, unit.part) == unit.rows:
+                    return told | {"rows": unit.rows}
+                if begun > MOST_DEATHS:
+                    error = f"{where}: {MOST_DEATHS} workers have died on it; there may be too little memory"
+                    return told | {"error": error, "blame": "worker"}
                 self.work.output.write(unit.part, self.part(unit))
                 return told | {"rows": unit.rows}
-            except DataError as error:
-                return told | {"error": str(error), "blame": "data"}
-            except OSError as error:
-                told |= {"error": f"{where}: {shortened(error, 200)}", "blame": "system"}
+            except DataError as reason:
+                return told | {"error": str(reason), "blame": "data"}
+            except OSError as reason:
+                told |= {"error": f"{where}: {shortened(reason, 200)}", "blame": "system"}
                 time.sleep((TRIES - left) if left else 0)
-            except Exception as error:  # out of GPU memory, a damaged file: one unit, not the job
-                reason = f"{type(error).__name__}: {shortened(error, 200)}"
-                return told | {"error": f"{where}: {reason}", "blame": "system"}
+            except Exception as reason:  # out of GPU memory, a damaged file: one unit, not the job
+                said = f"{type(reason).__name__}: {shortened(reason, 200)}"
+                return told | {"error": f"{where}: {said}", "blame": "system"}
         return told
 
     def part(self, unit: Unit) -> Any:
@@ -134,6 +136,7 @@ class Encoder:
         sink = pa.BufferOutputStream()
         writer = None
         done = 0
+        self._check_unchanged(unit)
         for table in self._ahead(unit):
             codes = self.codes(table, unit, unit.first + done)
             part = pa.table(
@@ -152,6 +155,7 @@ class Encoder:
                 writer = parquet.ParquetWriter(sink, schema, use_dictionary=dictionary)
             writer.write_table(part.cast(writer.schema))
             done += len(codes)
+        self._check_unchanged(unit)
         if writer is None or done != unit.rows:
             path = self.work.source.at(unit.file)
             raise DataError(
@@ -160,19 +164,30 @@ class Encoder:
         writer.close()
         return sink.getvalue()
 
+    def _check_unchanged(self, unit: Unit) -> None:
+        """Its row groups may be others by now, and its rows as many as before."""
+        if not self.work.source.unchanged(unit.file, unit.size, unit.modified):
+            path = self.work.source.at(unit.file)
+            raise DataError(f"{path} was changed or taken away meanwhile")
+
     def codes(self, table: pa.Table, unit: Unit, first: int) -> NDArray[np.float32]:
         """The codes (n, k) of rows of which the first is number `first` of its file."""
         path = self.work.source.at(unit.file)
         columns = getattr(self.ae, "columns_", None)
+        data: Data
         if columns is not None:
-            data = columns.transform(table, where=f"{path}, counted from row {first}")
+            with _rows_named(path, first - 1):  # it counts the rows of a table from 1
+                data = columns.transform(table, where=path)
         else:
             x = rows(table, self.work.columns, path)
-            missing = self.ae.takes_missing
+            missing, d = self.ae.takes_missing, int(self.ae.n_features_in_)
+            if x.shape[1] != d:
+                raise _of_length(path, self.work.columns[0], x.shape[1], d)
             check(x, first, path, self.work.columns, missing=missing)
             names = getattr(self.ae, "feature_names_in_", None)
             data = Data(x, names=None if names is None else tuple(names), missing=missing)
-        codes: NDArray[np.float32] = self.ae.transform(data)
+        with _rows_named(path, first):
+            codes: NDArray[np.float32] = self.ae.transform(data)
         return codes
 
     def _ahead(self, unit: Unit) -> Iterator[pa.Table]:
@@ -234,18 +249,72 @@ def check_schema(
         return
     d, kinds = int(ae.n_features_in_), [schema.field(name).type for name in columns]
     if len(kinds) == 1 and is_list(kinds[0]):
+        length = _length(kinds[0])
+        if length not in (None, d):
+            raise _of_length(path, columns[0], length, d)
         return
+    named = getattr(ae, "feature_names_in_", None) is not None
+    lists = [name for name, kind in zip(columns, kinds, strict=True) if is_list(kind)]
+    if len(lists) == 1 and not named:
+        other = next(name for name in columns if name not in lists)
+        raise DataError(
+            f"{path}: column {other!r} is beside {lists[0]!r}, whose lists are rows: pass it through with "
+            "--keep, or leave it out with --label-column"
+        )
     for name, kind in zip(columns, kinds, strict=True):
         if not is_number(kind):
-            raise DataError(
-                f"{path}: column {name!r} holds {kind} values: expected numbers; pass it through with "
-                "--keep, or leave it out with --label-column"
-            )
+            way = "pass it through with --keep, or leave it out with --label-column"
+            way = "this model takes that column, so make numbers of it" if named else way
+            raise DataError(f"{path}: column {name!r} holds {kind} values: expected numbers; {way}")
     if len(columns) != d:
         raise DataError(
             f"{path} has {len(columns)} columns of numbers, and a row of this model has {d}: pass others "
             "through with --keep"
         )
+
+
+def kinds_of(schema: Any, names: Sequence[str]) -> list[str]:
+    """Of which type columns are, in words that are the same for what can be read as one column."""
+    import pyarrow as pa
+
+    kinds = [schema.field(name).type for name in names]
+    kinds = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in kinds]
+    return ["string" if is_text(kind) else str(kind) for kind in kinds]
+
+
+def _length(kind: Any) -> int | None:
+    """How many numbers lists hold, or lists of lists, where their type says so."""
+    import pyarrow as pa
+
+    length = 1
+    while is_list(kind):
+        if not pa.types.is_fixed_size_list(kind):
+            return None
+        length, kind = length * int(kind.list_size), kind.value_type
+    return length
+
+
+def _of_length(path: str, name: str, length: int | None, d: int) -> DataError:
+    return DataError(
+        f"{path}: the lists of column {name!r} hold {length} numbers, and a row of this model has {d}"
+    )
+
+
+@contextmanager
+def _rows_named(path: str, first: int) -> Iterator[None]:
+    """Name in a DataError of some rows the file, and the place in it of the row that is named.
+
+    `first` is what has to be added to the number of that row, to count from 0 in the file.
+    """
+    try:
+        yield
+    except DataError as error:
+        text = str(error).removeprefix(f"{path}: ")
+        found = re.match(r"row ([\d,]+),?", text)
+        if found is not None:
+            row = int(found[1].replace(",", "")) + first
+            text = f"row {row:,}, counted from 0,{text[found.end() :]}"
+        raise DataError(text if text.startswith(path) else f"{path}: {text}") from None
 
 
 def rows(table: pa.Table, columns: Sequence[str], path: str) -> NDArray[Any]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
+import socket
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from codeword.errors import CodewordError, InputError
 from codeword.fleet.encoder import Encoder, Work
@@ -17,8 +22,14 @@ from codeword.fleet.job import Unit
 
 __all__ = ["Pool", "check_ray", "on_ray"]
 
+ANSWER_SECONDS = 10
+"""To wait for a cluster's first sign of life."""
+
 MOST_BLOCKS = 10_000
 """Of a job with more units, several are handed to a worker at once."""
+
+
+NO_GPU = "the cluster has no GPU: leave out --gpus (gpus_per_worker), or join one that has, with RAY_ADDRESS"
 
 
 @dataclass(frozen=True)
@@ -30,15 +41,23 @@ class Pool:
     gpus: float = 0.0
 
 
-def check_ray() -> None:
-    """Say early that Ray is not installed.
+def check_ray(gpus: float = 0.0) -> None:
+    """Say early, before anything is changed, that Ray is not installed, or what it would wait for in vain.
 
     Raises
     ------
     InputError
+        If it is not installed, or each worker is to have `gpus` of this machine, which has none.
+    CodewordError
+        If nobody answers at RAY_ADDRESS.
     """
     if importlib.util.find_spec("ray") is None:
         raise InputError("the engine 'ray' needs Ray, which is not installed: pip install 'codeword[ray]'")
+    loaded = sys.modules.get("ray")
+    if loaded is None or not loaded.is_initialized():
+        _check_answers(_address())
+        if gpus and _address() == "local" and not torch.cuda.is_available():
+            raise InputError(NO_GPU)
 
 
 def on_ray(work: Work, units: Sequence[Unit], pool: Pool) -> Iterator[dict[str, Any]]:
@@ -46,6 +65,8 @@ def on_ray(work: Work, units: Sequence[Unit], pool: Pool) -> Iterator[dict[str, 
 
     Raises
     ------
+    InputError
+        If no machine has room for a worker.
     CodewordError
         If Ray cannot be started, or the workers cannot.
     """
@@ -85,7 +106,7 @@ def _cluster() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    address = os.environ.get("RAY_ADDRESS", "local")
+    address = _address()
     own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     if own:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -99,6 +120,24 @@ def _cluster() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _address() -> str:
+    return os.environ.get("RAY_ADDRESS", "").strip() or "local"
+
+
+def _check_answers(address: str) -> None:
+    """Say at once that nobody is at host:port: Ray would ask for minutes without a word."""
+    found = re.fullmatch(r"(?:ray://)?\[?([^\[\]/]+?)\]?:(\d{1,5})", address)
+    if found is None:
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise CodewordError(
+            f"Ray could not be started at {address!r}: nothing answers there ({error}); start that cluster, "
+            "or unset RAY_ADDRESS for one on this machine"
+        ) from None
 
 
 @contextmanager
@@ -147,7 +186,8 @@ def _mapped(work: Work, units: Sequence[Unit], pool: Pool) -> Iterator[dict[str,
     """
     import ray
 
-    size = min(pool.workers or _carried(pool), len(units))
+    carried = _carried(pool)
+    size = min(pool.workers or carried, len(units))
     deaths = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Deaths).remote()
     try:
         items = [dict(vars(unit)) for unit in units]
@@ -173,9 +213,29 @@ def _mapped(work: Work, units: Sequence[Unit], pool: Pool) -> Iterator[dict[str,
 
 
 def _carried(pool: Pool) -> int:
-    """How many workers the cluster has room for."""
+    """How many workers the machines of the cluster have room for.
+
+    Raises
+    ------
+    InputError
+        If none has room for one: Ray would wait for such a machine, without a word.
+    """
     import ray
 
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    asked = {"CPU": pool.cpus, "GPU": pool.gpus}
-    return max(1, min(int(there.get(name, 0) / each) for name, each in asked.items() if each))
+    there: list[dict[str, float]] = [
+        node["Resources"]
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        if node["Alive"]
+    ]
+    asked = {name: each for name, each in (("CPU", pool.cpus), ("GPU", pool.gpus)) if each}
+    room = sum(min(int(node.get(name, 0) / each) for name, each in asked.items()) for node in there)
+    if room:
+        return room
+    most = {name: max((node.get(name, 0) for node in there), default=0) for name in asked}
+    if pool.gpus and not most["GPU"]:
+        raise InputError(NO_GPU)
+    needs = " and ".join(f"{each:g} {name}" for name, each in asked.items())
+    has = " and ".join(f"{most[name]:g} {name}" for name in asked)
+    raise InputError(
+        f"a worker is to have {needs}, and no machine of the cluster has: the most are {has}; ask for less"
+    )

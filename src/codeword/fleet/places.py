@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from codeword.data.common import shortened
 from codeword.errors import DataError, InputError
 from codeword.files import writing
 
-__all__ = ["File", "Place", "Source", "open_place", "open_source"]
+__all__ = ["File", "Place", "Source", "open_place", "open_source", "public", "reaching"]
 
 OBJECT_STORES = ("s3", "gcs", "abfs")
 """Of these a name appears when its last byte is there; renaming is a copy and a deletion, and not atomic."""
@@ -58,13 +59,45 @@ class Place:
         """Whether it is an object store, which has no folders and no renaming."""
         return self.system.type_name in OBJECT_STORES
 
+    @property
+    def real(self) -> str:
+        """The path without symbolic links and `..`, where there are such."""
+        return os.path.realpath(self.path) if self.system.type_name == "local" else self.path
+
     def names(self) -> dict[str, int]:
-        """The size of each file that lies there, by its name; none where there is no such folder."""
+        """The size of each file that lies there, by its name, and 0 of each folder, by its name with a slash.
+
+        There are none where there is no such folder.
+        """
         from pyarrow.fs import FileSelector, FileType
 
         with reaching(self.path):
             found = self.system.get_file_info(FileSelector(self.path, allow_not_found=True))
-        return {info.base_name: int(info.size) for info in found if info.type == FileType.File}
+        sizes = {info.base_name: int(info.size) for info in found if info.type == FileType.File}
+        return sizes | {f"{i.base_name}/": 0 for i in found if i.type == FileType.Directory}
+
+    def check_folder(self) -> None:
+        """Say that a file has this name, and is no folder.
+
+        Raises
+        ------
+        InputError
+        """
+        from pyarrow.fs import FileType
+
+        with reaching(self.path):
+            info = self.system.get_file_info(self.path)
+        if info.type == FileType.File:
+            raise InputError(f"{self.path} is a file: give a folder that is empty or not there yet")
+
+    def unchanged(self, name: str, size: int, modified: int) -> bool:
+        """Whether a file is there as it was listed, with these bytes and this time (-1 for none)."""
+        with reaching(self.at(name)):
+            info = self.system.get_file_info(self.at(name))
+        # A store may give the time of one object in whole seconds, and that of a list's more exactly.
+        unit = 10**9 if self.is_store else 1
+        now = -1 if info.mtime_ns is None else info.mtime_ns // unit
+        return bool(info.size == size and now == (modified if modified < 0 else modified // unit))
 
     def read(self, name: str) -> bytes:
         """The bytes of a file."""
@@ -141,11 +174,16 @@ class Source:
         from pyarrow.fs import FileSelector, FileType
 
         base = self.place.path
-        with reaching(self.said):
-            selector = FileSelector(base, recursive=self.deep, allow_not_found=True)
-            found = [info for info in self.place.system.get_file_info(selector) if info.type == FileType.File]
         below = len(base.rstrip("/")) + 1
-        files = [File(i.path[below:], int(i.size), i.mtime_ns) for i in found if self.matches(i.path[below:])]
+        selector = FileSelector(base, recursive=self.deep, allow_not_found=True)
+        try:
+            with reaching(self.said):
+                found = [i for i in self.place.system.get_file_info(selector) if i.type == FileType.File]
+            told = [(i.path[below:], i) for i in found]
+        except UnicodeDecodeError as error:
+            name = shortened(error.object.decode("utf-8", "backslashreplace"))
+            raise DataError(f"{self.said}: the name {name} is no UTF-8: rename that file") from None
+        files = [File(path, int(i.size), i.mtime_ns) for path, i in told if self.matches(path)]
         if not files:
             raise DataError(f"{self.said}: there is no Parquet file (.parquet, .pq) of that name or place")
         return sorted(files, key=lambda file: file.path)
@@ -186,7 +224,8 @@ def open_source(text: str) -> Source:
     uri = URI.fullmatch(text)
     scheme, path, options = ("", text, "") if uri is None else (uri[1], uri[2], uri[3] or "")
     parts = path.split("/")
-    wild = next((i for i, part in enumerate(parts) if WILD.search(part)), None)
+    there = not scheme and os.path.lexists(Path(text).expanduser())  # a name, whatever is in it
+    wild = None if there else next((i for i, part in enumerate(parts) if WILD.search(part)), None)
     if wild is not None:
         base = "/".join(parts[:wild]) or ("/" if path.startswith("/") else ".")
         base = base if scheme else str(Path(base))
@@ -221,8 +260,8 @@ def translated(parts: list[str]) -> str:
 
 
 def public(text: str) -> str:
-    """A URI without a key and its secret."""
-    return re.sub(r"(://)[^/@]*@", r"\1", text)
+    """A URI without a key and its secret, in which there may be slashes."""
+    return re.sub(r"(://)(?:[^?\s]*@|[^/@\s]*@)", r"\1", text)
 
 
 @contextmanager
@@ -240,7 +279,7 @@ def reaching(what: str) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ImportError) as error:
-        raise InputError(f"{what} cannot be opened: {shortened(error, 200)}") from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ImportError, UnicodeEncodeError) as error:
+        raise InputError(f"{what} cannot be opened: {shortened(public(str(error)), 200)}") from None
     except OSError as error:
         raise OSError(f"{what} cannot be reached: {shortened(public(str(error)), 200)}") from None

@@ -11,10 +11,10 @@ from typing import Any
 
 from codeword.errors import CodewordError, DataError, ParameterError
 from codeword.estimator import AutoEncoder
-from codeword.fleet.encoder import KEYS, Work, check_schema, choose_columns, model_files
+from codeword.fleet.encoder import KEYS, Work, check_schema, choose_columns, kinds_of, model_files
 from codeword.fleet.engine import Pool, check_ray, on_ray
-from codeword.fleet.job import END, Job, Unit, begin, finished, plan
-from codeword.fleet.places import File, Place, Source, open_place, open_source
+from codeword.fleet.job import END, Job, Unit, begin, check_parts, finished, plan
+from codeword.fleet.places import File, Place, Source, open_place, open_source, public
 from codeword.progress import Progress
 
 __all__ = ["encode_parts"]
@@ -73,24 +73,25 @@ def encode_parts(
     Raises
     ------
     InputError
-        If Ray is not installed, or `output` holds something else, or the parts of another job.
+        If Ray is not installed, no machine has room for a worker, or `output` holds something else, or the
+        parts of another job.
     ModelError, ParameterError
     DataError
-        If files lack columns, before anything is encoded; or rows hold what is no finite number, in which
-        case the other parts are there.
+        If files lack columns, before anything is encoded; or rows hold what is no finite number, or a file
+        was changed meanwhile, in which case the other parts are there. The same call goes on when it has been
+        put right.
     CodewordError
         If the workers could not be started, or units failed for other reasons; the same call goes on.
     """
     _check_parameters(keep, workers, gpus_per_worker, cpus_per_worker)
-    check_ray()
+    check_ray(gpus_per_worker)
     ae = AutoEncoder.load(model, device="cpu")
     from_, to = open_source(source), open_place(output)
-    if from_.place.system == to.system and to.at("part.parquet").startswith(from_.place.at("")):
-        below = to.at("part-0.parquet")[len(from_.place.at("")) :]
-        if from_.matches(below):
-            raise ParameterError(
-                f"{output} lies in the source {from_.said}: its parts would be taken for rows"
-            )
+    above, part = f"{from_.place.real.rstrip('/')}/", f"{to.real.rstrip('/')}/part-0.parquet"
+    if from_.place.system == to.system and part.startswith(above) and from_.matches(part.removeprefix(above)):
+        raise ParameterError(
+            f"{public(output)} lies in the source {from_.said}: its parts would be taken for rows"
+        )
     weights = model_files(ae)
     job, begun = _job(ae, weights, from_, to, keep, leave_out, overwrite=overwrite)
     done = finished(to, job) if begun else set()
@@ -98,6 +99,8 @@ def encode_parts(
     n = sum(unit.rows for unit in job.units())
     told: list[dict[str, Any]] = []
     if todo:
+        if END in to.names():  # parts were lost since, or are cut short
+            to.remove(END)
         device, threads = "cuda" if gpus_per_worker else "cpu", max(1, int(cpus_per_worker))
         work = Work(from_.place, to, job.columns, job.keep, job.model, weights, device, threads)
         with Progress(n, "encoding", verbose=verbose) as progress:
@@ -149,17 +152,31 @@ def _job(
         digest.update(hashlib.sha256(weights.get(name, b"")).digest())
     files = source.files()
     columns: list[str] = []
+    kinds: dict[str, list[str]] = {}
 
-    def check(path: str, schema: Any) -> None:
+    def check(path: str, schema: Any, n: int) -> None:
         if not columns:
             columns.extend(choose_columns(ae, schema, keep, leave_out))
         check_schema(ae, path, schema, columns, keep)
+        if not n:
+            return
+        kinds[path] = kinds_of(schema, keep)
+        first = next(iter(kinds))
+        for name, kind, before in zip(keep, kinds[path], kinds[first], strict=True):
+            if kind not in (before, "null"):  # of no cell at all, and read as what the first one holds
+                raise DataError(
+                    f"column {name!r} holds {before} in {first} and {kind} in {path}: parts of both cannot "
+                    "be read together; write it alike in both, or do not keep it"
+                )
 
     def make(files: Sequence[File]) -> Job:
         groups = plan(source, files, check)
-        return replace(asked, columns=columns, files=list(files), groups=groups)
+        found = next(iter(kinds.values()), [])
+        return replace(asked, columns=columns, kinds=found, files=list(files), groups=groups)
 
-    asked = Job(digest.hexdigest(), ae.n_components, [], list(keep), list(leave_out), files, [])
+    system = source.place.system.type_name
+    where = source.place.real if system == "local" else f"{system}:{source.place.real}"
+    asked = Job(where, digest.hexdigest(), ae.n_components, [], list(keep), list(leave_out), [], files, [])
     return begin(output, asked, make, overwrite=overwrite)
 
 
@@ -174,6 +191,7 @@ def _finish(output: Place, job: Job, todo: Sequence[Unit], told: Sequence[dict[s
             "from them"
         )
     names = output.names()
+    check_parts(output, job, names)
     lost = [unit for unit in job.units() if unit.part not in names]
     if lost or {each["number"] for each in told} != {unit.number for unit in todo}:
         raise CodewordError(
