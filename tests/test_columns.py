@@ -783,7 +783,7 @@ def test_the_command_line_says_what_columns_are(here, do, refused):
             "people.csv",
             "--kind count=word: expected one of number, date, flag, category, leave-out",
         ),
-        ("a=number", "x.npy", "is for a table in one CSV, TSV or Parquet file, and x.npy is none"),
+        ("a=number", "x.npy", "is for a CSV, TSV or Parquet file, or a folder of the last; x.npy is none"),
     ):
         assert problem in refused("train", source, "-o", "q.ae", "--kind", kind)
 

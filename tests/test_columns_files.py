@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -192,3 +193,20 @@ def test_mistakes_about_kinds_are_named(here, refused):
     assert "'new' holds the labels" in refused(*words, "new=category", "--label-column", "new")
     here.assign(size=["?"] * 3 + list(here["size"][3:])).to_csv("typo.csv", index=False)
     assert "--kind size=category" in refused("train", "typo.csv", "-o", "q.ae")
+
+
+def test_parts_in_a_folder_are_one_table(frame, tmp_path, monkeypatch, do, refused):
+    monkeypatch.chdir(tmp_path)
+    Path("parts").mkdir()
+    for i in range(4):  # the columns in another order, and gaps in some parts only
+        part = frame.iloc[50 * i : 50 * (i + 1)][OWN if i % 2 else OWN[::-1]]
+        part.to_parquet(f"parts/{i}.parquet")
+    frame[OWN[::-1]].to_parquet("whole.parquet")
+    do("train", "parts", "-o", "p.ae", *TINY, "-q")
+    do("train", "whole.parquet", "-o", "w.ae", *TINY, "-q")
+    assert AutoEncoder.load("p.ae").columns_.to_json() == AutoEncoder.load("w.ae").columns_.to_json()
+    do("encode", "p.ae", "parts", "-o", "p.npy", "-q")
+    do("encode", "w.ae", "whole.parquet", "-o", "w.npy", "-q")
+    np.testing.assert_array_equal(np.load("p.npy"), np.load("w.npy"))
+    pd.DataFrame({"size": [1.0]}).to_parquet("parts/4.parquet")
+    assert "4.parquet and " in refused("encode", "p.ae", "parts", "-o", "q.npy")

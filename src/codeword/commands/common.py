@@ -113,7 +113,9 @@ def _of_kinds(kind: Sequence[str], source: str, label_column: str | None) -> Dat
     words = [name for name, what in kinds.items() if what == "category"]
     table = _table(source, label_column, mixed=False, as_text=words)
     if table is None:
-        raise ParameterError(f"--kind is for a table in one CSV, TSV or Parquet file, and {source} is none")
+        raise ParameterError(
+            f"--kind is for a CSV, TSV or Parquet file, or a folder of the last; {source} is none"
+        )
     return _fitted(table, source, label_column, kinds)
 
 
@@ -139,12 +141,12 @@ def _fitted(table: Any, source: str, label_column: str | None, kinds: dict[str, 
 def _table(
     source: str, label_column: str | None, *, mixed: bool = True, as_text: Collection[str] = ()
 ) -> Any:
-    """The pyarrow Table of a file of one; None of other sources and, with `mixed`, of numbers alone."""
-    from codeword.data.mixed import table_of_file
-    from codeword.data.readers import table_path
+    """The pyarrow Table of a file, or of parts; None of other sources and, with `mixed`, of numbers alone."""
+    from codeword.data.mixed import table_of_files
+    from codeword.data.readers import table_files
 
-    path = table_path(source)
-    return None if path is None else table_of_file(path, label_column, mixed=mixed, as_text=as_text)
+    files = table_files(source)
+    return table_of_files(files, label_column, mixed=mixed, as_text=as_text) if files else None
 
 
 def _mixed_rows(columns: Columns, table: Any, source: str, label_column: str | None) -> Data:

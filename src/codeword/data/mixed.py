@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from codeword.data.cells import decoded, is_text, is_time, nearly_numbers, parsed, without_blanks
 from codeword.data.common import reading
 from codeword.data.tables import arrow_table, check_names, is_large_parquet, labels_of, read_arrow
+from codeword.errors import DataError
 
-__all__ = ["mixed_frame", "read_labels", "table_of_file"]
+__all__ = ["mixed_frame", "read_labels", "table_of_files"]
 
 
-def table_of_file(
-    path: Path, label_column: str | None = None, *, mixed: bool, as_text: Collection[str] = ()
+def table_of_files(
+    paths: Sequence[Path], label_column: str | None = None, *, mixed: bool, as_text: Collection[str] = ()
 ) -> Any:
-    """Return a CSV, TSV or Parquet file as a pyarrow Table; with `mixed`, None where it is no mixed table.
+    """Return a CSV, TSV or Parquet file, or several of the last, as one pyarrow Table.
+
+    With `mixed` it is None where that is no mixed table. Of more than a gigabyte of Parquet it always is.
 
     The columns `as_text` hold words, whatever they look like: what a file has in them tells one file's
     cells from another's, and 01234 from 1234.
@@ -29,12 +32,13 @@ def table_of_file(
     Raises
     ------
     DataError
-        If the file is damaged or empty, or two of its columns have one name.
+        If a file is damaged or empty, two of its columns have one name, or files have other columns.
     """
-    if mixed and is_large_parquet(path):
+    path = paths[0] if len(paths) == 1 else paths[0].parent
+    if (mixed or len(paths) > 1) and is_large_parquet(*paths):
         return None
-    parquet = path.name.lower().endswith((".parquet", ".pq"))
-    table = read_arrow(path, label_column, as_text)
+    parquet = paths[0].name.lower().endswith((".parquet", ".pq"))
+    table = _together([read_arrow(each, label_column, as_text) for each in paths], paths)
     with reading(path, "a table"):
         check_names(table.column_names, table.num_rows, label_column, str(path))
         if not parquet:
@@ -42,6 +46,17 @@ def table_of_file(
                 if is_text(column.type):
                     table = table.set_column(i, table.column_names[i], without_blanks(column))
         return table if not mixed or _is_mixed(table, label_column) else None
+
+
+def _together(tables: Sequence[Any], paths: Sequence[Path]) -> Any:
+    import pyarrow as pa
+
+    for table, path in zip(tables, paths, strict=True):
+        if sorted(table.column_names) != sorted(tables[0].column_names):
+            raise DataError(f"{path} and {paths[0]} are not parts of one table: their columns differ")
+    names = tables[0].column_names
+    with reading(paths[0].parent, "parts of one table"):
+        return pa.concat_tables([table.select(names) for table in tables], promote_options="permissive")
 
 
 def mixed_frame(frame: Any) -> Any:

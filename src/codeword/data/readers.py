@@ -21,7 +21,7 @@ from codeword.data.parts import SUFFIXES as PART_SUFFIXES
 from codeword.data.parts import PartFolder, open_parts
 from codeword.errors import DataError, ParameterError
 
-__all__ = ["Data", "load", "table_path"]
+__all__ = ["Data", "load", "table_files"]
 
 _NPY_MAGIC = b"\x93NUMPY"
 _X_KEYS = ("x", "X", "data", "images", "arr_0")
@@ -171,16 +171,22 @@ def load(
     return replace(_data(*_file(path, split, label_column, missing), name), missing=missing)
 
 
-def table_path(source: Any) -> Path | None:
-    """The path of a CSV, TSV or Parquet file that is there; None of any other source."""
+def table_files(source: Any) -> list[Path]:
+    """The CSV, TSV or Parquet file that a source is, or the Parquet files of a folder; none of any other."""
     if not isinstance(source, str | PathLike) or source in NAMES:
-        return None
-    path = Path(source).expanduser()
+        return []
     try:
+        path = Path(source).expanduser()
+        if path.is_dir():
+            if (path / "train").is_dir() and (path / "test").is_dir():
+                return []
+            parts = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+            parts = [part for part in parts if part.name.lower().endswith(PART_SUFFIXES)]
+            return [] if any(part.suffix.lower() == ".npy" for part in parts) else parts
         found = path.name.lower().endswith(_TABLES) and path.is_file() and not is_idx(path)
-    except (OSError, ValueError):
-        return None
-    return path if found else None
+    except (OSError, ValueError, RuntimeError):
+        return []
+    return [path] if found else []
 
 
 def _check_split(split: object) -> None:

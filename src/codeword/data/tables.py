@@ -123,17 +123,20 @@ def read_pixels(path: Path) -> NDArray[np.uint8]:
         return _matrix(table.columns)
 
 
-def is_large_parquet(path: Path) -> bool:
-    """Whether a Parquet file is better read a row group at a time."""
+def is_large_parquet(*paths: Path) -> bool:
+    """Whether Parquet files are, together, better read a row group at a time."""
     from pyarrow import parquet
 
-    if not path.name.lower().endswith((".parquet", ".pq")):
-        return False
-    with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
-        groups = range(file.metadata.num_row_groups)
-        stored = sum(file.metadata.row_group(i).total_byte_size for i in groups)
-        # Values that repeat take no room in the file, and all of it in memory.
-        return bool(max(stored, 4 * file.metadata.num_rows * file.metadata.num_columns) > LARGE_BYTES)
+    large = 0
+    for path in paths:
+        if not path.name.lower().endswith((".parquet", ".pq")):
+            return False
+        with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
+            groups = range(file.metadata.num_row_groups)
+            stored = sum(file.metadata.row_group(i).total_byte_size for i in groups)
+            # Values that repeat take no room in the file, and all of it in memory.
+            large += max(stored, 4 * file.metadata.num_rows * file.metadata.num_columns)
+    return large > LARGE_BYTES
 
 
 def _read_parquet(path: Path) -> Any:
@@ -334,7 +337,7 @@ def _word(column: Any, row: int, name: str, where: str, *, may_be_labels: bool) 
     any_number = pc.any(pc.match_substring_regex(column, NUMBER)).as_py()
     advice = f"pass --label-column {name if name.isprintable() else repr(name)} if it holds labels"
     if not any_number:
-        others = "" if may_be_labels else ", and drop any other column of words"
+        others = "" if may_be_labels else ", and drop others of words, or give the table itself to `fit`"
         return DataError(
             f"{where}: column {name!r} holds words (row {row + 1}: {word!r}): expected numbers; "
             f"{advice}{others}"
