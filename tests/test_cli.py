@@ -2,6 +2,7 @@ import contextlib
 import gzip
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -613,3 +614,35 @@ def test_ctrl_c_while_training_ends_in_a_line_and_no_model():
     assert "interrupted" in err.splitlines()[-1]
     assert "Traceback" not in err
     assert not os.path.exists("digits.ae")
+
+
+def test_what_to_do_next_can_be_pasted(do, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 4)), columns=list("abcd"))
+    frame.assign(kind=["x", "y"] * 30).to_csv("my rows.csv", index=False)
+    out = do("train", "my rows.csv", "-o", "m.ae", "--label-column", "kind", "--epochs", 1, "-k", 4)
+    assert "a code of 4 numbers is no smaller than a row of 4" in out
+    following = next(line for line in out.splitlines() if line.startswith("next: codeword "))
+    do(*shlex.split(following.removeprefix("next: codeword ")))
+
+
+def test_a_column_that_was_not_there_in_training_is_named(do, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 4)), columns=list("abcd"))
+    frame.to_csv("a.csv", index=False)
+    frame.assign(label=np.arange(60) % 3).to_csv("b.csv", index=False)
+    do("train", "a.csv", "-o", "m.ae", "--epochs", 1, "-q")
+    assert "column 'label' was not there in training" in refused("encode", "m.ae", "b.csv")
+    for words, problem in (
+        (("--objective", "masked(missing=mask)"), "a word stands in quotes, as in missing='mask'"),
+        (("--network", "mlp(hiden=(8,))"), "mlp has no 'hiden', but hidden, "),
+    ):
+        assert problem in refused("train", "a.csv", "-o", "q.ae", *words)
+
+
+def test_a_service_without_standard_output(saved_model, tmp_path):
+    words = [sys.executable, "-m", "codeword.cli", "encode", str(saved_model), "digits", "-o", "z.npy"]
+    script = f"exec {shlex.join(words)} >&-"
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "z.npy").exists()

@@ -210,3 +210,13 @@ def test_parts_in_a_folder_are_one_table(frame, tmp_path, monkeypatch, do, refus
     np.testing.assert_array_equal(np.load("p.npy"), np.load("w.npy"))
     pd.DataFrame({"size": [1.0]}).to_parquet("parts/4.parquet")
     assert "4.parquet and " in refused("encode", "p.ae", "parts", "-o", "q.npy")
+
+
+def test_numbers_of_rows_are_left_out(frame, tmp_path, monkeypatch, do):
+    monkeypatch.chdir(tmp_path)
+    frame.assign(year=np.arange(1900, 1900 + len(frame))).to_csv("t.csv")  # with an index that has no name
+    do("train", "t.csv", "-o", "t.ae", *TINY, "-q")
+    columns = AutoEncoder.load("t.ae").columns_
+    assert columns.left_out_ == {"": "counts the rows", "year": "counts the rows"}
+    do("train", "t.csv", "-o", "y.ae", *TINY, "-q", "--kind", "year=number")
+    assert "year" in AutoEncoder.load("y.ae").columns_.names

@@ -627,3 +627,27 @@ def test_a_value_of_which_no_code_comes_is_named(rows, value):
     else:  # a code comes of it, and an error that is too large for a number: as unusual as can be
         assert np.isfinite(ae.transform(bad)).all()
         assert ae.score_samples(bad)[7] == -np.inf
+
+
+def test_weights_that_are_tied_stay_tied(rows, tmp_path):
+    class Tied(torch.nn.Module):
+        def __init__(self, encoder):
+            super().__init__()
+            self.weight, self.bias = encoder.weight, torch.nn.Parameter(torch.zeros(6))
+
+        def forward(self, z):
+            return z @ self.weight + self.bias
+
+    pair = (encoder := torch.nn.Linear(6, 2), Tied(encoder))
+    ae = AutoEncoder(2, network=pair, epochs=2, random_state=0, device="cpu").fit(rows)
+    assert sum(p.numel() for p in ae.network_.parameters()) == 6 * 2 + 2 + 6
+    ae.save(tmp_path / "m.ae")
+    again = AutoEncoder.load(tmp_path / "m.ae", network=pair, device="cpu")
+    np.testing.assert_array_equal(again.reconstruct(rows), ae.reconstruct(rows))
+
+
+def test_a_dataset_of_torch_is_refused_in_one_line(rows):
+    data = torch.utils.data.TensorDataset(torch.from_numpy(rows))
+    for given in (data, torch.utils.data.DataLoader(data)):
+        with pytest.raises(DataError, match=r"is not rows: give the tensor .* dataset\.tensors\[0\]"):
+            AutoEncoder(2, epochs=1).fit(given)

@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     code = run(arguments)
-    sys.stdout.flush()
+    if sys.stdout is not None:  # a service may have none
+        sys.stdout.flush()
     os._exit(code)  # all is written: to take torch apart, module by module, costs most of a second
 
 

@@ -263,10 +263,17 @@ def _named(parameter: Parameter, text: str) -> Any:
             raise ValueError("it is not of this form")
         if call.func.id not in table:
             raise ValueError(f"{call.func.id!r} is not one of {', '.join(table)}")
-        return table[call.func.id](**{str(k.arg): ast.literal_eval(k.value) for k in call.keywords})
+        known = inspect.signature(table[call.func.id]).parameters
+        given = {str(k.arg): k.value for k in call.keywords}
+        for key, value in given.items():
+            if key not in known:
+                raise ValueError(f"{call.func.id} has no {key!r}, but {', '.join(known)}")
+            if isinstance(value, ast.Name):
+                raise ValueError(f"a word stands in quotes, as in {key}={value.id!r}")
+        return table[call.func.id](**{key: ast.literal_eval(value) for key, value in given.items()})
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         reason = str(error).splitlines()[0]
-        example = "mlp(hidden=(512, 256))" if parameter.name == "network" else f"{next(iter(table))}()"
+        example = "mlp(hidden=(512, 256))" if parameter.name == "network" else "denoising(level=0.2)"
         raise ParameterError(
             f"{parameter.option} takes a name, or name(key=value) such as '{example}'. Got {text!r}: {reason}"
         ) from None

@@ -37,6 +37,11 @@ def check_rows(ae: Any, X: Any, *, reset: bool = False) -> Rows:
     if isinstance(X, Tensor):
         X = X.detach().cpu()
         X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()  # NumPy has no bfloat16
+    if type(X).__module__.startswith("torch.utils.data"):
+        raise DataError(
+            f"a {type(X).__name__} of torch is not rows: give the tensor or array that it is made of, such "
+            "as dataset.tensors[0]"
+        )
     if not isinstance(X, (np.memmap, PartFolder, Selected)):
         frame = X
         try:
@@ -58,6 +63,13 @@ def check_rows(ae: Any, X: Any, *, reset: bool = False) -> Rows:
         ae._n_features_out = ae.n_components
     elif shape not in (ae.sample_shape_, (ae.n_features_in_,)):
         if len(shape) == len(ae.sample_shape_) == 1:
+            known = set(getattr(ae, "feature_names_in_", ()))
+            new = [name for name in names or () if name not in known] if known else []
+            if len(new) == shape[0] - ae.n_features_in_ > 0:
+                raise DataError(
+                    f"column {new[0]!r} was not there in training: leave it out, or pass --label-column "
+                    f"{new[0]} if it holds labels"
+                )
             raise DataError(
                 f"X has {shape[0]} features, but {type(ae).__name__} is expecting "
                 f"{ae.n_features_in_} features as input: give rows with the columns it was fitted on"

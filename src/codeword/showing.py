@@ -32,7 +32,7 @@ def picture_reconstructions(ae: AutoEncoder, data: Data, rows: Sequence[int]) ->
     """Samples `rows` over their reconstructions, each with its number and its error."""
     chosen = replace(data, x=np.stack([np.asarray(data.x[i]) for i in rows]), y=None)
     errors = -ae.score_samples(chosen)
-    titles = [f"{row}\n{error:.4f}" for row, error in zip(rows, errors, strict=True)]
+    titles = [f"row {row}\nerror {error:.4f}" for row, error in zip(rows, errors, strict=True)]
     shape = ae.sample_shape_
     x, x_hat = chosen.x.reshape(len(rows), *shape), ae.reconstruct(chosen)
     return reconstruction_figure(x, x_hat, titles=titles, sample_shape=shape, names=data.names)

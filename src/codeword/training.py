@@ -331,6 +331,8 @@ def _take_over(
 def _row(epoch: int, losses: dict[str, float], seconds: float) -> dict[str, Any]:
     row: dict[str, Any] = {"epoch": epoch, "train_loss": sum(losses.values()), "validation_loss": None}
     if len(losses) > 1:
+        if taken := losses.keys() & {*row, "seconds"}:
+            raise TrainingError(f"a part of the loss is called {min(taken)!r}, as a part of the history is")
         row.update(losses)
     return row | {"seconds": round(seconds, 3)}
 

@@ -198,6 +198,8 @@ def look(name: str, column: Any, where: str, kind: str | None, most: int) -> Col
         kind = "" if pa.types.is_dictionary(raw) else _kind_of(column)
         if kind == "" and is_text(column.type) and not pa.types.is_dictionary(raw):
             _check_words(name, column, where)
+        if kind == "number" and _counts_rows(column):
+            return "counts the rows"
     if kind in ("", "category"):
         if not (is_text(column.type) or is_number(column.type)):
             return f"holds {type_} values, which are neither numbers, words nor dates"
@@ -217,6 +219,16 @@ def look(name: str, column: Any, where: str, kind: str | None, most: int) -> Col
         type_ = "timestamp[s]"  # which says what was expected, where it is read
     found = Column(name, kind, type_, missing)
     return replace(found, missing=bool(np.isnan(found.read(column, where)).any()))
+
+
+def _counts_rows(column: Any) -> bool:
+    """Whether whole numbers go up by one from row to row, as those of a DataFrame's index in a file do."""
+    import pyarrow as pa
+
+    if not pa.types.is_integer(column.type) or column.null_count or len(column) < FEW:
+        return False
+    numbers = column.to_numpy()
+    return bool((numbers[1:] == numbers[:-1] + 1).all())
 
 
 def _filled(column: Any) -> int:

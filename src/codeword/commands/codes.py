@@ -41,7 +41,7 @@ def encode(
             "--output",
             help="Where the codes go: .npy, .npz, .csv or .parquet; with --engine a folder.",
             metavar="PATH",
-            show_default="codes.npy; with --engine codes",
+            show_default="codes.npy, with --engine codes",
         ),
     ] = None,
     split: Split = "train",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -105,7 +107,7 @@ def train(
         _check_trained(output, ae, data)
         if not quiet:
             print(f"{output} is trained already: there is nothing to resume", file=sys.stderr)
-        _report(output, open_model(output, "cpu"), len(data), 0.0, source, json_, True)
+        _report(output, open_model(output, "cpu"), len(data), 0.0, source, (), json_, True)
         return
     if data.columns is not None and not quiet:
         print(data.columns.summary(), file=sys.stderr)
@@ -123,12 +125,22 @@ def train(
     leave()
     if not first:
         return
-    _report(output, ae, len(data), seconds, source, json_, quiet)
+    options = (("--label-column", label_column), ("--size", size))
+    read = [word for name, value in options if value is not None for word in (name, value)]
+    _report(output, ae, len(data), seconds, source, read, json_, quiet)
 
 
 def _report(
-    output: Path, ae: AutoEncoder, n: int, seconds: float, source: str, json_: bool, quiet: bool
+    output: Path,
+    ae: AutoEncoder,
+    n: int,
+    seconds: float,
+    source: str,
+    read: Sequence[str],
+    json_: bool,
+    quiet: bool,
 ) -> None:
+    """Say what was trained; `read` are the options that a command reads the source with."""
     if json_:
         figures = {
             "model": str(output),
@@ -143,7 +155,9 @@ def _report(
     elif not quiet:
         d = ae.n_features_in_
         print(f"{output}: {d} → {ae.n_components} → {d}, trained on {n:,} rows in {seconds:.1f} s")
-        print(f"next: codeword evaluate {output} {source}")
+        if ae.n_components >= d:
+            print(f"a code of {ae.n_components} numbers is no smaller than a row of {d}: pass a smaller -k")
+        print(f"next: {shlex.join(['codeword', 'evaluate', str(output), source, *read])}")
 
 
 def _check_trained(output: Path, ae: AutoEncoder, data: Data) -> None:

@@ -348,7 +348,8 @@ def _word(column: Any, row: int, name: str, where: str, *, may_be_labels: bool) 
 
 def _missing(where: str, row: int, name: str) -> DataError:
     return DataError(
-        f"{where}: row {row + 1}, column {name!r} is empty or NaN: expected a number; fill it or drop the row"
+        f"{where}: row {row + 1}, column {name!r} is empty or NaN: expected a number; fill it, drop the row, "
+        "or train with --objective 'masked(missing=\"mask\")'"
     )
 
 

@@ -28,7 +28,7 @@ def wrap_pair(pair: Sequence[nn.Module], spec: Spec) -> tuple[nn.Module, nn.Modu
     ParameterError
         If they do not take (n, d) to (n, width) and (n, k) to (n, d).
     """
-    encoder, decoder = (copy.deepcopy(m) for m in pair)
+    encoder, decoder = copy.deepcopy(tuple(pair))  # together: weights that are tied stay so
     layout = _layout_of(encoder, spec)
     size = _probe_decoder(decoder, spec)
     if not any(p.requires_grad for m in (encoder, decoder) for p in m.parameters()):
