@@ -646,3 +646,21 @@ def test_a_service_without_standard_output(saved_model, tmp_path):
     done = subprocess.run(["sh", "-c", script], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "z.npy").exists()
+
+
+def test_how_a_model_was_trained_is_not_heard_again(tmp_path, monkeypatch, do, capsys):
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    pd.DataFrame(x, columns=list("abcd")).to_csv("a.csv", index=False)
+    np.save("x.npy", x)
+    do("train", "a.csv", "-o", "loud.ae", "--epochs", 1, "-k", 2, "--random-state", 0)
+    do("train", "a.csv", "-o", "still.ae", "--epochs", 1, "-k", 2, "--random-state", 0, "-q")
+    assert Path("loud.ae/config.json").read_text() == Path("still.ae/config.json").read_text()
+    capsys.readouterr()
+    AutoEncoder.load("loud.ae").fit(x)
+    assert capsys.readouterr() == ("", "")
+    done = subprocess.run(
+        [sys.executable, "-m", "codeword.cli", "encode", "loud.ae", "x.npy", "-o", "z.npy", "-q"],
+        capture_output=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

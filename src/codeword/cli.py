@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # Importing makes half a million objects that stay: to look through them again and again is half a second.
     gc.set_threshold(100_000, 20, 20)
+    # Rows of a file without names are as good; those with other names are refused by us.
+    warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
     # The base of what click raises, wherever this version of typer keeps it.
     usage_error: Any = typer.BadParameter.__mro__[2]
     try:

@@ -121,6 +121,7 @@ def train(
         raise Interrupted(f"interrupted after {len(ae.history_)} epochs{kept}")
     first = ae._world.first
     if first:
+        ae.verbose = False  # how this command spoke is no matter of the model's
         ae.save(output, overwrite=overwrite)
     leave()
     if not first:
