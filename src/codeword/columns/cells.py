@@ -72,7 +72,7 @@ def described(columns: Columns) -> list[dict[str, Any]]:
     scaler = columns.transformer_.named_transformers_.get("numbers")
     found = []
     for column, own in zip(columns.columns_, _places(columns), strict=True):
-        known: dict[str, Any] = {"kind": column.kind, "places": own}
+        known: dict[str, Any] = {"kind": column.kind, "places": own, "gap": None}
         if column.kind == "category":
             known |= _words(column)
         else:

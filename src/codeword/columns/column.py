@@ -194,9 +194,11 @@ def look(name: str, column: Any, where: str, kind: str | None, most: int) -> Col
     missing, type_ = column.null_count > 0, str(column.type)
     if column.null_count == len(column):
         return "holds nothing"
-    if kind is None:
-        kind = "" if pa.types.is_dictionary(raw) else _kind_of(column)
-        if kind == "" and is_text(column.type) and not pa.types.is_dictionary(raw):
+    if kind is None and pa.types.is_dictionary(raw):
+        kind = ""
+    elif kind is None:
+        kind = _kind_of(column)
+        if kind == "" and is_text(column.type):
             _check_words(name, column, where)
         if kind == "number" and _counts_rows(column):
             return "counts the rows"

@@ -51,12 +51,11 @@ def moments(text: str) -> dict[str, Any]:
     own = type_of(text)
     low, high = range_of(own)
     is_day = pa.types.is_date32(own) or pa.types.is_date64(own)
-    per_second = {pa.date32(): 1 / 86_400, pa.date64(): 10**3}.get(own) or _PER_SECOND[own.unit]
     form = "day" if is_day else "time" if pa.types.is_time(own) else "moment"
     if pa.types.is_duration(own):
         form = "duration"
     zone = own.tz if pa.types.is_timestamp(own) else None
-    return {"form": form, "per_second": per_second, "low": low, "high": high, "zone": zone}
+    return {"form": form, "per_second": _per_second(own), "low": low, "high": high, "zone": zone}
 
 
 def whole_limits(own: Any) -> tuple[float, float]:
@@ -73,12 +72,19 @@ def range_of(own: Any) -> tuple[float, float]:
 
     if pa.types.is_duration(own):
         return -(2.0**62), 2.0**62
-    unit = {pa.date32(): 1 / 86_400, pa.date64(): 10**3}.get(own) or _PER_SECOND[own.unit]
+    unit = _per_second(own)
     if pa.types.is_time(own):
         return 0.0, 86_400.0 * unit - 1
     margin = pa.types.is_timestamp(own) and own.tz is not None
     low, high = (-719_162 + margin) * 86_400.0 * unit, (2_932_896 - margin) * 86_400.0 * unit
     return max(low, -(2.0**62)), min(high, 2.0**62)
+
+
+def _per_second(own: Any) -> float:
+    """How many of what a type of dates counts make a second."""
+    import pyarrow as pa
+
+    return {pa.date32(): 1 / 86_400, pa.date64(): 10**3}.get(own) or _PER_SECOND[own.unit]
 
 
 def ticks_of(column: Any) -> Any:
@@ -116,12 +122,12 @@ def _durations(cells: list[str | None], per_second: int) -> Any:
 
     ticks: list[int | None] = []
     for cell in cells:
-        found = None if cell is None else _DURATION.fullmatch(cell.strip())
-        if cell is not None and found is None:
-            ticks.append(int(pa.scalar(cell.strip()).cast(pa.int64()).as_py()))
-            continue
-        if found is None:
+        if cell is None:
             ticks.append(None)
+            continue
+        found = _DURATION.fullmatch(cell.strip())
+        if found is None:
+            ticks.append(int(pa.scalar(cell.strip()).cast(pa.int64()).as_py()))
             continue
         days, hours, minutes, seconds = (int(part or 0) for part in found.group(2, 3, 4, 5))
         size = ((days * 24 + hours) * 60 + minutes) * 60 + seconds

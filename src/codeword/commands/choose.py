@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeword.commands.common import Interrupted, app, load_rows
+from codeword.commands.common import Interrupted, app, load_rows, read_with
 from codeword.errors import InputError, ParameterError, TrainingError
 from codeword.options import (
     Json,
@@ -97,9 +97,7 @@ def compare(
     if found.recommended is None:
         failed = next(row["failed"] for row in found.rows if row["failed"])
         raise TrainingError(f"no training of {folder} succeeded: {failed}")
-    read = [("--label-column", label_column), *(("--kind", text) for text in kind or []), ("--size", size)]
-    words = [word for name, value in read if value is not None for word in (name, value)]
-    _report(found, source, words, folder, json_, quiet)
+    _report(found, source, read_with(label_column, size, kind), folder, json_, quiet)
 
 
 class _Lines:

@@ -26,6 +26,7 @@ __all__ = [
     "load_rows",
     "open_model",
     "own_writer",
+    "read_with",
     "say",
     "write_own",
 ]
@@ -98,6 +99,12 @@ def load_rows(
         if table is None:
             raise
     return _fitted(table, source, label_column, {})
+
+
+def read_with(label_column: str | None, size: str | None, kind: Sequence[str] | None = None) -> list[str]:
+    """The words of a command line that a source was read with, as another command takes them."""
+    given = [("--label-column", label_column), *(("--kind", text) for text in kind or ()), ("--size", size)]
+    return [word for name, value in given if value is not None for word in (name, value)]
 
 
 def _of_kinds(kind: Sequence[str], source: str, label_column: str | None) -> Data:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -113,15 +112,13 @@ def _labelled(ae: AutoEncoder, data: Data, labels: Path | None) -> Data:
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the names of columns have been checked
-        try:
-            yield
-        except InputError as error:
-            text = str(error)
-            for said, instead in IN_OPTIONS.items():
-                text = text.replace(said, instead)
-            raise type(error)(text) from None
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        for said, instead in IN_OPTIONS.items():
+            text = text.replace(said, instead)
+        raise type(error)(text) from None
 
 
 def _named(source: str, split: str) -> str:

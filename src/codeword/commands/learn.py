@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeword.commands.common import Interrupted, app, load_rows, open_model
+from codeword.commands.common import Interrupted, app, load_rows, open_model, read_with
 from codeword.errors import InputError, ParameterError
 from codeword.files import MODEL_FILES, check_free, check_own
 from codeword.options import (
@@ -126,9 +126,7 @@ def train(
     leave()
     if not first:
         return
-    options = (("--label-column", label_column), ("--size", size))
-    read = [word for name, value in options if value is not None for word in (name, value)]
-    _report(output, ae, len(data), seconds, source, read, json_, quiet)
+    _report(output, ae, len(data), seconds, source, read_with(label_column, size), json_, quiet)
 
 
 def _report(

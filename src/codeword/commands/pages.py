@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeword.commands.common import app, load_rows, open_model, say
+from codeword.commands.common import app, load_rows, open_model, read_with, say
 from codeword.options import (
     Device,
     Json,
@@ -61,7 +61,7 @@ def report(
     data = load_rows(ae, source, split, label_column, size)
     from codeword.pages.report import make_report
 
-    read = (("--label-column", label_column), ("--size", size))
+    read = read_with(label_column, size)
     how = {"points": points, "method": method, "seed": seed}
     content = _gathered(ae, data, source, split, read, quiet, **how)
     made = make_report(ae, content)
@@ -113,7 +113,7 @@ def explore(
         data = load_rows(ae, source, split, label_column, size)
         from codeword.pages.explorer import Explorer, most_points
 
-        read = (("--label-column", label_column), ("--size", size))
+        read = read_with(label_column, size)
         how = {"points": max_points, "most_points": most_points(ae), "method": method, "seed": seed}
         content = _gathered(ae, data, source, split, read, quiet, **how)
         explorer = Explorer(ae, data, content)
@@ -143,7 +143,7 @@ def _gathered(
     data: Data,
     source: str,
     split: str,
-    read: Sequence[tuple[str, str | None]],
+    read: Sequence[str],
     quiet: bool,
     **how: Any,
 ) -> Content:
@@ -161,7 +161,7 @@ def _gathered(
             data,
             source=source,
             part=split if source in NAMES else "",
-            options=[word for name, value in read if value is not None for word in (name, value)],
+            options=read,
             judging=judging.upto,
             mapping=mapping.upto,
             **how,

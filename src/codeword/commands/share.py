@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeword.commands.common import app, load_rows, open_model
+from codeword.commands.common import app, load_rows, open_model, read_with
 from codeword.errors import DataError
 from codeword.options import Device, Json, LabelColumn, Model, Overwrite, Quiet, Size, Split
 
@@ -68,8 +68,7 @@ def push_(
     if source is not None:
         ae = open_model(path, device)
         data = load_rows(ae, source, split, label_column, size)
-        read = (("--label-column", label_column), ("--size", size))
-        evaluated = _evaluated(ae, data, source, split, read, quiet)
+        evaluated = _evaluated(ae, data, source, split, read_with(label_column, size), quiet)
     rows = 0 if without_codes else sum(kept(folder))
     done = push(
         folder,
@@ -95,7 +94,7 @@ def _evaluated(
     data: Data,
     source: str,
     split: str,
-    read: Sequence[tuple[str, str | None]],
+    read: Sequence[str],
     quiet: bool,
 ) -> Evaluated:
     """Figures on rows that were read with the options `read`; without labels where these cannot be judged."""
@@ -105,13 +104,11 @@ def _evaluated(
     from codeword.progress import Progress
 
     figures: dict[str, Any]
-    with warnings.catch_warnings(), Progress(0, "evaluate", verbose=not quiet) as progress:
-        warnings.simplefilter("ignore", UserWarning)  # the names of columns have been checked
+    with Progress(0, "evaluate", verbose=not quiet) as progress:
         try:
-            figures = evaluate(ae, data.x, data.y, progress=progress.upto)
+            figures = evaluate(ae, data, progress=progress.upto)
         except DataError:
             if data.y is None:
                 raise
-            figures = evaluate(ae, data.x, progress=progress.upto)
-    options = [word for name, value in read if value is not None for word in (name, value)]
-    return Evaluated(source, figures, split if source in NAMES else "", options)
+            figures = evaluate(ae, replace(data, y=None), progress=progress.upto)
+    return Evaluated(source, figures, split if source in NAMES else "", read)

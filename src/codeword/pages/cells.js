@@ -16,7 +16,7 @@ codeword.Cells = class {
   // A cell for each column: a number, a text, true, false, or null where none is more probable than any.
   of(row) {
     return this.columns.map(column => {
-      const gone = column.gap !== undefined && column.gap !== null && row[column.gap] > 0.5;
+      const gone = column.gap !== null && row[column.gap] > 0.5;
       return gone ? null : this[column.kind](column, row);
     });
   }

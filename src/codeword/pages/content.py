@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -232,15 +231,13 @@ def gather(
 def _figures(
     ae: AutoEncoder, data: Data, seed: int, told: Told | None, left_out: list[str]
 ) -> dict[str, Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the names of columns have been checked
-        try:
-            return evaluate(ae, data, random_state=seed, progress=told)
-        except DataError as error:
-            if data.y is None:
-                raise
-            left_out.append(f"Labels are not judged: {error}.")
-            return evaluate(ae, data.x, random_state=seed, progress=told)
+    try:
+        return evaluate(ae, data, random_state=seed, progress=told)
+    except DataError as error:
+        if data.y is None:
+            raise
+        left_out.append(f"Labels are not judged: {error}.")
+        return evaluate(ae, replace(data, y=None), random_state=seed, progress=told)
 
 
 def _map(
