@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.decomposition import PCA
 
 from codeword import MLP, AutoEncoder, interpolate, neighbors, traverse
@@ -87,12 +88,15 @@ def test_quantised_models_decode_codes_of_the_codebook(fitted, monkeypatch, meth
     decoded = []
     monkeypatch.setattr(ae, "inverse_transform", lambda z: decoded.append(z))
     ae.sample(20, random_state=0)
-    import torch
-
-    z = torch.from_numpy(decoded[0])
-    assert torch.equal(objective.admissible(ae.network_, z), z)
-    real = torch.from_numpy(ae.reference_.codes)
-    assert torch.equal(objective.admissible(ae.network_, real), real)  # what the encoder gives is left alone
+    for codes in (decoded[0], ae.reference_.codes):  # what the encoder gave is on the grid too
+        z = torch.from_numpy(codes)
+        # Of two entries that almost coincide the nearer one is a matter of the processor's last digit.
+        torch.testing.assert_close(objective.admissible(ae.network_, z), z, rtol=0, atol=1e-3)
+        if method == "finite":
+            np.testing.assert_allclose(codes * 4, np.rint(codes * 4), rtol=0, atol=1e-5)
+        else:
+            for part, book in zip(np.split(codes, 4, axis=1), codebooks(ae.network_), strict=True):
+                assert (part[:, None] == book.numpy()).all(axis=2).any(axis=1).all()
 
 
 def test_residual_models_decode_sums_of_entries(fitted, monkeypatch):
@@ -161,7 +165,6 @@ def test_nothing_held_out_leaves_no_held_codes(digits):
 
 
 def test_divergences_are_those_of_the_posterior(fitted, digits):
-    import torch
     from torch.distributions import Normal, kl_divergence
 
     ae = fitted(Variational())
