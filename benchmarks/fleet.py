@@ -26,11 +26,11 @@ import torch
 from machine import describe_machine
 
 from codeword import AutoEncoder, load
-from codeword.batches import StreamedBatches
 from codeword.data import load as load_rows
-from codeword.fleet import encode_parts, run
-from codeword.fleet.encoder import Encoder, rows
-from codeword.fleet.job import UNIT_BYTES
+from codeword.export.fleet import encode_parts, run
+from codeword.export.fleet.encoder import Encoder, rows
+from codeword.export.fleet.job import UNIT_BYTES
+from codeword.training.batches import StreamedBatches
 
 RESULTS = Path(__file__).parent / "results" / "fleet.json"
 D, K = 784, 16

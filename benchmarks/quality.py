@@ -25,7 +25,7 @@ from sklearn.decomposition import PCA
 from sklearn.feature_extraction.image import extract_patches_2d
 
 from codeword import AutoEncoder, load
-from codeword.errors import CodewordError
+from codeword.base.errors import CodewordError
 
 SEEDS = (0, 1, 2)
 SAME = 1e-4

@@ -26,7 +26,7 @@ from figures import Figures, Options, Row, show
 from machine import describe_machine
 
 from codeword import MLP, AutoEncoder, OutlierDetector, evaluate, load
-from codeword.evaluation.labelled import clustering_figures
+from codeword.tasks.labelled import clustering_figures
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codeword.cli import run
+from codeword.cli.main import run
 
 __all__ = ["KINDS", "Block", "blocks_of", "matches", "run_command", "run_page", "run_python", "shell_lines"]
 

@@ -11,8 +11,8 @@ import pytest
 from browsing import chromium
 
 from codeword import MLP, AutoEncoder, load
-from codeword.cli import run
-from codeword.files import remove
+from codeword.base.files import remove
+from codeword.cli.main import run
 
 
 @pytest.fixture(scope="session")

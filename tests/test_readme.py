@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from blocks import Block, blocks_of, run_command, run_python, shell_lines
 
-from codeword.cli import app, run
+from codeword.cli.main import app, run
 from codeword.data.named import NAMES
-from codeword.modelfolder import read_folder
+from codeword.model.folder import read_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")

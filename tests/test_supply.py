@@ -95,7 +95,7 @@ def test_every_promise_names_a_test_that_exists():
 
 
 def test_the_files_that_are_named_are_all_there_are():
-    from codeword.files import MODEL_FILES
+    from codeword.base.files import MODEL_FILES
 
     beside = TEXT.split("beside its own five**")[1].split("\n[")[0]
     assert set(re.findall(r"`([\w.]+)`", beside)) == set(MODEL_FILES)
@@ -167,7 +167,7 @@ def test_what_is_wrong_with_a_wheel_is_named(tmp_path, monkeypatch):
     ):
         (problem,) = supply.wheel_problems([good, other])
         assert "codeword/errors.py" in problem
-    for entry in ("tests/test_cli.py", "codeword/secret.key", "codeword-0.1.0.dist-info/extra"):
+    for entry in ("tests/cli/test_cli.py", "codeword/secret.key", "codeword-0.1.0.dist-info/extra"):
         (problem,) = supply.wheel_problems([wheel(tmp_path / "more.whl", more=[entry])])
         assert problem.startswith(entry)
     (problem,) = supply.wheel_problems([wheel(tmp_path / "changed.whl", change="codeword/errors.py")])

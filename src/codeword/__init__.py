@@ -8,40 +8,43 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from codeword.columns import Columns
-    from codeword.comparison import compare
-    from codeword.data import Data, load
-    from codeword.detection import OutlierDetector
-    from codeword.errors import CodewordError
-    from codeword.estimator import AutoEncoder
-    from codeword.evaluation import evaluate
-    from codeword.generation import interpolate, traverse
-    from codeword.mapping import map_codes
-    from codeword.nearest import neighbors
-    from codeword.networks import MLP, Conv, Residual, Sequence
-    from codeword.objectives import (
-        Adversarial,
-        Contractive,
-        Denoising,
-        Masked,
-        Nested,
-        Reconstruction,
-        Regularized,
-        Sparse,
-        Variational,
-        VectorQuantized,
-        Wasserstein,
-    )
-    from codeword.settings import PRESETS
+from codeword.base.about import __version__ as __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from codeword.base.errors import CodewordError as CodewordError
+    from codeword.data import Data as Data
+    from codeword.data import load as load
+    from codeword.data.columns import Columns as Columns
+    from codeword.model.autoencoder import AutoEncoder as AutoEncoder
+    from codeword.model.plan import PRESETS as PRESETS
+    from codeword.networks import MLP as MLP
+    from codeword.networks import Conv as Conv
+    from codeword.networks import Residual as Residual
+    from codeword.networks import Sequence as Sequence
+    from codeword.objectives import Adversarial as Adversarial
+    from codeword.objectives import Contractive as Contractive
+    from codeword.objectives import Denoising as Denoising
+    from codeword.objectives import Masked as Masked
+    from codeword.objectives import Nested as Nested
+    from codeword.objectives import Reconstruction as Reconstruction
+    from codeword.objectives import Regularized as Regularized
+    from codeword.objectives import Sparse as Sparse
+    from codeword.objectives import Variational as Variational
+    from codeword.objectives import VectorQuantized as VectorQuantized
+    from codeword.objectives import Wasserstein as Wasserstein
+    from codeword.tasks.compare import compare as compare
+    from codeword.tasks.detect import OutlierDetector as OutlierDetector
+    from codeword.tasks.evaluate import evaluate as evaluate
+    from codeword.tasks.generate import interpolate as interpolate
+    from codeword.tasks.generate import traverse as traverse
+    from codeword.tasks.map import map_codes as map_codes
+    from codeword.tasks.neighbors import neighbors as neighbors
 
 _HOME = {
     "Adversarial": "objectives",
-    "AutoEncoder": "estimator",
-    "CodewordError": "errors",
-    "Columns": "columns",
+    "AutoEncoder": "model.autoencoder",
+    "CodewordError": "base.errors",
+    "Columns": "data.columns",
     "Contractive": "objectives",
     "Conv": "networks",
     "Data": "data",
@@ -49,8 +52,8 @@ _HOME = {
     "MLP": "networks",
     "Masked": "objectives",
     "Nested": "objectives",
-    "OutlierDetector": "detection",
-    "PRESETS": "settings",
+    "OutlierDetector": "tasks.detect",
+    "PRESETS": "model.plan",
     "Reconstruction": "objectives",
     "Regularized": "objectives",
     "Residual": "networks",
@@ -59,45 +62,16 @@ _HOME = {
     "Variational": "objectives",
     "VectorQuantized": "objectives",
     "Wasserstein": "objectives",
-    "compare": "comparison",
-    "evaluate": "evaluation",
-    "interpolate": "generation",
+    "compare": "tasks.compare",
+    "evaluate": "tasks.evaluate",
+    "interpolate": "tasks.generate",
     "load": "data",
-    "map_codes": "mapping",
-    "neighbors": "nearest",
-    "traverse": "generation",
+    "map_codes": "tasks.map",
+    "neighbors": "tasks.neighbors",
+    "traverse": "tasks.generate",
 }
 
-__all__ = [
-    "MLP",
-    "PRESETS",
-    "Adversarial",
-    "AutoEncoder",
-    "CodewordError",
-    "Columns",
-    "Contractive",
-    "Conv",
-    "Data",
-    "Denoising",
-    "Masked",
-    "Nested",
-    "OutlierDetector",
-    "Reconstruction",
-    "Regularized",
-    "Residual",
-    "Sequence",
-    "Sparse",
-    "Variational",
-    "VectorQuantized",
-    "Wasserstein",
-    "compare",
-    "evaluate",
-    "interpolate",
-    "load",
-    "map_codes",
-    "neighbors",
-    "traverse",
-]
+__all__ = [*_HOME]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

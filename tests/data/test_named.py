@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codeword.base.errors import DownloadError
 from codeword.data import load, named
-from codeword.errors import DownloadError
 
 IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
 

@@ -15,8 +15,8 @@ import yaml
 from blocks import KINDS, blocks_of, matches, run_page
 
 from codeword import AutoEncoder
+from codeword.model.signature import convert, parameters
 from codeword.objectives import OBJECTIVES, resolve_objective
-from codeword.options import convert, parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -30,7 +30,7 @@ from typing import Any
 from mutate import Case, harmed
 from readers import Reader, make
 
-from codeword.errors import CodewordError
+from codeword.base.errors import CodewordError
 
 GROWTH = 1 << 30
 """Bytes of resident memory that a process may gain."""

@@ -156,7 +156,7 @@ def upload(view: Any, names: Any = None) -> Read:
 
 def comparison(folder: Path, chance: random.Random) -> None:
     """Go on with a comparison that was stopped."""
-    from codeword.comparison.folder import Results
+    from codeword.tasks.results import Results
 
     results = Results.open(folder, COMPARED, resume=True, overwrite=False)
     assert isinstance(results.rows, dict)
@@ -164,7 +164,7 @@ def comparison(folder: Path, chance: random.Random) -> None:
 
 def label_file(folder: Path, chance: random.Random) -> None:
     """Read labels from a file of their own."""
-    from codeword.evaluation.labels import labels_of, read_label_file
+    from codeword.tasks.labels import labels_of, read_label_file
 
     path = min(folder.iterdir(), default=folder / "lost.csv")
     assert len(labels_of(read_label_file(path, 12), 12).names) > 0

@@ -23,7 +23,7 @@ from fuzz import attempt, limit_memory, peak
 from readers import Reader, source, model
 path = Path(sys.argv[1])
 reader = Reader([], model if (path / "config.json").exists() else source("" if path.is_dir() else path.name))
-import codeword.data.tables, pyarrow, PIL.Image, codeword.estimator
+import codeword.data.tables, pyarrow, PIL.Image, codeword.model.autoencoder
 limit_memory()
 before, started = peak(), time.perf_counter()
 outcome = attempt(reader, path if path.is_dir() else path.parent, random.Random(0))

@@ -7,8 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from codeword import MLP, AutoEncoder, checkpoint
-from codeword.cli import run
+from codeword import MLP, AutoEncoder
+from codeword.cli.main import run
+from codeword.training.loop import checkpoint
 
 DAY = 86_400
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from codeword import MLP, AutoEncoder
-from codeword.cli import run
+from codeword.cli.main import run
 
 SMALL = ["-k", "3", "--epochs", "6", "--random-state", "0", "--device", "cpu"]
 ROOMS = (0, 1, 6, 25, 100, 200, 400, 800, 2_000, 4_000, 12_000)

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from readers import idx
 
+from codeword.base.errors import DownloadError
 from codeword.data import load, named
-from codeword.errors import DownloadError
 
 FILES = named._FILES["train"] + named._FILES["test"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from codeword import MLP, AutoEncoder
-from codeword.cli import run
+from codeword.cli.main import run
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from codeword.cli import run
+from codeword.cli.main import run
 
 NAMES = (
     "with blanks in it", "Ünïcödé", "e\u0301 in two parts", "数据", "ملف", "🦜 emoji", "quote'\"s", "a%20b",

@@ -11,8 +11,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from codeword import AutoEncoder
-from codeword.errors import ModelError
-from codeword.modelfolder import FORMAT
+from codeword.base.errors import ModelError
+from codeword.model.folder import FORMAT
 
 DATA = Path(__file__).parent / "data"
 READABLE = sorted(path.parent for path in DATA.glob("format*/config.json"))

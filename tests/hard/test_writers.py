@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from codeword import AutoEncoder
-from codeword.errors import ModelError
+from codeword.base.errors import ModelError
 
 TRAIN = [
     sys.executable,

@@ -21,9 +21,9 @@ import pytest
 from store import object_store
 
 from codeword import AutoEncoder, Masked
-from codeword.errors import CodewordError, DataError, InputError
-from codeword.fleet import encode_parts, encoder, engine, job, places, run
-from codeword.fleet.encoder import Encoder
+from codeword.base.errors import CodewordError, DataError, InputError
+from codeword.export.fleet import encode_parts, encoder, engine, job, places, run
+from codeword.export.fleet.encoder import Encoder
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
 
@@ -147,7 +147,7 @@ def test_a_killed_driver_is_gone_on_from(rows, saved_model, tmp_path, here, do):
     script = (
         "import os, sys\n"
         "from codeword import cli\n"
-        "from codeword.fleet import job, run\n"
+        "from codeword.export.fleet import job, run\n"
         "job.UNIT_ROWS = 100\n"
         "on_ray = run.on_ray\n"
         "def dies(*a):\n"

@@ -28,13 +28,14 @@ from codeword import (
     Sparse,
     VectorQuantized,
 )
-from codeword import __version__ as version
-from codeword.cli import run
-from codeword.errors import CodewordError, ModelError, ParameterError
+from codeword.base.about import __version__
+from codeword.base.errors import CodewordError, ModelError, ParameterError
+from codeword.cli.main import run
 from codeword.export import write_onnx
 from codeword.export.onnx import FILES
 from codeword.networks import ARCHITECTURES
-from codeword.objectives import OBJECTIVES, layout, resolve_objective
+from codeword.objectives import OBJECTIVES, resolve_objective
+from codeword.objectives import mixed as layout
 
 K = 4
 
@@ -208,7 +209,7 @@ def check_metadata(case, ae, folder):
         network = about.pop("network")
         assert network.startswith("modules of" if case == "adversarial" else type(CASES[case][1]).__name__)
         assert about == {
-            **{"codeword_version": version, "part": part, "n_components": K, "dtype": ae.dtype_},
+            **{"codeword_version": __version__, "part": part, "n_components": K, "dtype": ae.dtype_},
             **{"sample_shape": list(ae.sample_shape_), "scaling": ae.scaling_.kind},
             **{"takes_missing": kind in ("gaps", "mixed"), "ordered": case == "nested"},
             "feature_names": None if names is None else list(names),

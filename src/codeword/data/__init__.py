@@ -1,5 +1,5 @@
 """Data: rows to learn from, and `load`, which makes them from anything."""
 
-from codeword.data.readers import Data, load
+from codeword.data.data import Data, load
 
 __all__ = ["Data", "load"]

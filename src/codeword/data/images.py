@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.data.common import reading
-from codeword.errors import DataError, ParameterError
+from codeword.base.errors import DataError, ParameterError
+from codeword.data.reading import reading
 
 __all__ = ["SUFFIXES", "plain", "read_folder"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from codeword.base.errors import DataError
 from codeword.data.cells import decoded, is_text, is_time, nearly_numbers, parsed, without_blanks
-from codeword.data.common import reading
+from codeword.data.reading import reading
 from codeword.data.tables import arrow_table, check_names, is_large_parquet, labels_of, read_arrow
-from codeword.errors import DataError
 
 __all__ = ["mixed_frame", "read_labels", "table_of_files"]
 

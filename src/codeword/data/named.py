@@ -25,10 +25,10 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.data.common import shortened
-from codeword.data.idx import find_images, read_idx, read_images
-from codeword.errors import DownloadError
-from codeword.files import writing
+from codeword.base.errors import DownloadError
+from codeword.base.files import writing
+from codeword.base.text import shortened
+from codeword.data.arrays import find_images, read_idx, read_images
 
 __all__ = ["NAMES", "SETS", "Downloadable", "load_named"]
 

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from codeword.data.common import listed, reading
-from codeword.errors import DataError
+from codeword.base.errors import DataError
+from codeword.base.text import listed
+from codeword.data.reading import reading
 
 __all__ = ["PartFolder", "open_parts"]
 

@@ -4,21 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from codeword.data.blocks import Rows, block_length, blocks, read
-from codeword.errors import DataError, ParameterError
+from codeword.base.errors import DataError, ParameterError
+from codeword.data.rows import Rows, block_length, blocks, read
 
 if TYPE_CHECKING:
     import torch
 
-    from codeword.distributed import World
-
 __all__ = ["KINDS", "Scaling", "Statistics", "describe"]
 
 KINDS = ("auto", "pixels", "unit", "standard", "none")
+
+
+class Processes(Protocol):
+    """The processes that read a source together: see `codeword.training.distributed`."""
+
+    @property
+    def rank(self) -> int:
+        """The number of this one."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where sums are made."""
+
+    def sum(self, values: torch.Tensor) -> None:
+        """Add up `values` over the processes, in place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +73,7 @@ class _Sums:
         self.known = total
 
 
-def describe(x: Rows, *, missing: bool = False, world: World | None = None) -> Statistics:
+def describe(x: Rows, *, missing: bool = False, world: Processes | None = None) -> Statistics:
     """Mean and variance of each feature of `x`, of shape (n, ...), in one pass of bounded memory.
 
     Blocks are merged by the pairwise formula of Chan, Golub & LeVeque (1979), which loses no digits. With
@@ -120,7 +137,7 @@ def _between(x: Rows, first: int, last: int) -> Iterator[tuple[int, np.ndarray[A
         yield start, read(x, start, min(start + length, last))
 
 
-def _shared(sums: _Sums, world: World, bad: DataError | None) -> _Sums:
+def _shared(sums: _Sums, world: Processes, bad: DataError | None) -> _Sums:
     """The sums of all processes, merged in their order, on each of them."""
     import torch
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.base.errors import DataError
+from codeword.base.text import listed, shortened
 from codeword.data.cells import (
     NUMBER,
     decoded,
@@ -21,8 +23,7 @@ from codeword.data.cells import (
     is_text,
     parsed,
 )
-from codeword.data.common import check_unpacked, listed, reading, shortened
-from codeword.errors import DataError
+from codeword.data.reading import check_unpacked, reading
 
 __all__ = [
     "arrow_table",

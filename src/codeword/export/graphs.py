@@ -16,8 +16,8 @@ import torch
 from onnx import compose
 from torch import Tensor, nn
 
+from codeword.base.errors import ModelError
 from codeword.data.scaling import Scaling
-from codeword.errors import ModelError
 from codeword.networks import Network
 from codeword.objectives import Objective
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.errors import CodewordError, ModelError, ParameterError
-from codeword.files import check_free, check_own, writing
-from codeword.progress import Progress
+from codeword.base.errors import CodewordError, ModelError, ParameterError
+from codeword.base.files import check_free, check_own, writing
+from codeword.base.progress import Progress
 
 if TYPE_CHECKING:
     import onnx
     import torch
 
-    from codeword.estimator import AutoEncoder
+    from codeword.model.autoencoder import AutoEncoder
 
 __all__ = ["FILES", "TOLERANCE", "check_onnx", "write_onnx"]
 
@@ -178,7 +178,7 @@ def _models(ae: AutoEncoder, progress: Progress) -> dict[str, onnx.ModelProto]:
 
 def _about(ae: AutoEncoder) -> dict[str, Any]:
     """What goes into the metadata of every file."""
-    from codeword import __version__
+    from codeword.base.about import __version__
     from codeword.networks import resolve_architecture
 
     architecture = resolve_architecture(ae.network, ae.sample_shape_)
@@ -320,7 +320,7 @@ def _probes(ae: AutoEncoder) -> tuple[NDArray[np.float32], torch.Tensor, torch.T
     """Rows in raw units, as many codes or some more, and torch's codes of the rows."""
     import torch
 
-    from codeword.generation import draw_codes
+    from codeword.model.fitted import draw_codes
 
     rng, scaling, k = np.random.default_rng(0), ae.scaling_, ae.n_components
     n = int(np.clip((1 << 22) // ae.n_features_in_, 4, ROWS))

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.errors import DataError
-from codeword.export.pictures import eight_bits, png
+from codeword.base.errors import DataError
+from codeword.base.files import writing
+from codeword.base.progress import Progress
 from codeword.export.points import Points
-from codeword.files import writing
-from codeword.mapping import map_codes
-from codeword.nearest import neighbors
-from codeword.progress import Progress
+from codeword.plots.sprites import eight_bits, png
+from codeword.tasks.map import map_codes
+from codeword.tasks.neighbors import neighbors
 
 __all__ = ["NEIGHBORS", "write_parquet"]
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.base.progress import Progress
 from codeword.data import Data
-from codeword.data.blocks import block_length, read
+from codeword.data.display import LINES_FROM, as_images
+from codeword.data.rows import block_length, read
 from codeword.data.scaling import check_finite
-from codeword.plots.kinds import LINES_FROM, as_images
-from codeword.progress import Progress
 
 if TYPE_CHECKING:
-    from codeword.columns import Columns
-    from codeword.estimator import AutoEncoder
+    from codeword.data.columns import Columns
+    from codeword.model.autoencoder import AutoEncoder
 
 __all__ = ["Kind", "Points", "kind_of", "look"]
 

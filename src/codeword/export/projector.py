@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.columns.cells import cells_of
-from codeword.export.pictures import LARGEST_SHEET, SMALLEST, Sheet, eight_bits
+from codeword.base.files import check_free, check_own, writing
+from codeword.base.progress import Progress
+from codeword.data.table_cells import cells_of
 from codeword.export.points import Points
-from codeword.files import check_free, check_own, writing
-from codeword.progress import Progress
+from codeword.plots.sprites import LARGEST_SHEET, SMALLEST, Sheet, eight_bits
 
 __all__ = ["FILES", "check_folder", "write_projector"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from codeword.errors import ParameterError
+from codeword.base.errors import ParameterError
 from codeword.networks.base import (
     ACTIVATIONS,
     Architecture,
@@ -30,8 +30,8 @@ from codeword.networks.base import (
     widths,
 )
 from codeword.networks.conv import Conv, Residual, Sequence
+from codeword.networks.custom import wrap_pair
 from codeword.networks.mlp import MLP
-from codeword.networks.pairs import wrap_pair
 
 __all__ = [
     "ACTIVATIONS",

@@ -12,10 +12,10 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.errors import ParameterError
+from codeword.base.errors import ParameterError
 
 if TYPE_CHECKING:
-    from codeword.baseline import PrincipalComponents
+    from codeword.networks.pca import PrincipalComponents
 
 __all__ = [
     "ACTIVATIONS",

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from codeword.errors import ParameterError
+from codeword.base.errors import ParameterError
 from codeword.networks.base import (
     ACTIVATIONS,
     Architecture,

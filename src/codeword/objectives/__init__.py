@@ -9,12 +9,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from codeword.errors import ParameterError
+from codeword.base.errors import ParameterError
+from codeword.data.columns import Layout
 from codeword.objectives.base import Objective, Reconstruction
-from codeword.objectives.layout import Layout
 from codeword.objectives.nested import Nested
 from codeword.objectives.plain import Contractive, Denoising, Masked, Sparse
-from codeword.objectives.probabilistic import Adversarial, Regularized, Wasserstein
+from codeword.objectives.priors import Adversarial, Regularized, Wasserstein
 from codeword.objectives.quantized import VectorQuantized
 from codeword.objectives.variational import Variational
 
@@ -23,7 +23,6 @@ __all__ = [
     "Adversarial",
     "Contractive",
     "Denoising",
-    "Layout",
     "Masked",
     "Nested",
     "Objective",

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.errors import ParameterError
+from codeword.base.errors import ParameterError
+from codeword.data.columns import Layout
 from codeword.networks import Configurable, Network, Spec, code_size, real, start_linear
-from codeword.objectives.layout import Layout
+from codeword.objectives import mixed
 
 if TYPE_CHECKING:
-    from codeword.baseline import PrincipalComponents
+    from codeword.networks.pca import PrincipalComponents
 
 __all__ = [
     "LOSSES",
@@ -80,12 +81,12 @@ class Objective(Configurable):
     def outputs_at_mean(self, baseline: PrincipalComponents) -> tuple[Tensor, Tensor] | tuple[None, None]:
         """The slope of what follows the decoder, and its outputs, at the data's mean; None where it is 1."""
         if self.layout is not None:
-            return self.layout.start(baseline.mean)
+            return mixed.start(self.layout, baseline.mean)
         return logit_start(baseline) if self.logits else (None, None)
 
     def filled(self, x: Tensor) -> Tensor:
         """Rows (n, d) as the encoder takes them: of a mixed table, with means for what is missing."""
-        return x if self.layout is None else self.layout.filled(x)
+        return x if self.layout is None else mixed.impute(self.layout, x)
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
         """Rows (n, d) in scaled units to codes (n, k)."""
@@ -96,7 +97,7 @@ class Objective(Configurable):
         """Codes (n, k) to rows (n, d) in scaled units."""
         x_hat: Tensor = network.decoder(z)
         if self.layout is not None:
-            return self.layout.decoded(x_hat)
+            return mixed.decoded(self.layout, x_hat)
         return x_hat.sigmoid() if self.logits else x_hat
 
     def indices(self, network: Network, x: Tensor) -> Tensor:
@@ -122,11 +123,11 @@ class Objective(Configurable):
     def value_errors(self, out: Tensor, x: Tensor, loss: str = "mse", delta: float = 1.0) -> Tensor:
         """The loss of each value of rows x (n, d), given what the decoder put out: (n, d).
 
-        Of a mixed table `loss` is that of the numbers: see `Layout.errors`.
+        Of a mixed table `loss` is that of the numbers: see `mixed.errors`.
         """
         if self.layout is None:
             return LOSSES[loss](out, x, delta)
-        return self.layout.errors(out, x, lambda y, t: LOSSES[loss](y, t, delta))
+        return mixed.errors(self.layout, out, x, lambda y, t: LOSSES[loss](y, t, delta))
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         """Named scalar losses of a batch (n, d), each averaged over its rows; their sum is minimised."""

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.errors import ParameterError
+from codeword.base.errors import ParameterError
 from codeword.networks import Network, Spec, code_size, linear_maps, real, start_linear, whole
 from codeword.objectives.base import Reconstruction, squared_jacobian
 
 if TYPE_CHECKING:
-    from codeword.baseline import PrincipalComponents
+    from codeword.networks.pca import PrincipalComponents
 
 __all__ = ["Contractive", "Denoising", "Masked", "Sparse"]
 

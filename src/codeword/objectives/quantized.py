@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.errors import ParameterError
+from codeword.base.errors import ParameterError
 from codeword.networks import Network, Spec, code_size, real, whole, widths
 from codeword.objectives.base import Reconstruction, start_white
 
 if TYPE_CHECKING:
-    from codeword.baseline import PrincipalComponents
+    from codeword.networks.pca import PrincipalComponents
 
 __all__ = ["VectorQuantized"]
 

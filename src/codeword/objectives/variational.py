@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.errors import ParameterError
+from codeword.base.errors import ParameterError
 from codeword.networks import Network, Spec, linear_maps, real, start_linear, whole
+from codeword.objectives import mixed
 from codeword.objectives.base import Objective, white
 
 if TYPE_CHECKING:
-    from codeword.baseline import PrincipalComponents
+    from codeword.networks.pca import PrincipalComponents
 
 __all__ = ["Variational", "total_correlation"]
 
@@ -179,7 +180,7 @@ class Variational(Objective):
         variance = log_variance.exp() + LEAST_VARIANCE
         if self.layout is not None:
             of_numbers = variance[: self.layout.numbers] if variance.ndim else variance
-            return self.layout.log_likelihood(out, x, lambda y, t: _normal(y, t, of_numbers))
+            return mixed.log_likelihood(self.layout, out, x, lambda y, t: _normal(y, t, of_numbers))
         return _normal(out, x, variance).sum(dim=1)
 
     # -- losses ---------------------------------------------------------------------------------------------

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword import __version__
+from codeword.base.about import __version__
+from codeword.base.errors import DataError, ModelError
 from codeword.data import Data
-from codeword.data.blocks import Selected, blocks
-from codeword.errors import DataError, ModelError
-from codeword.evaluation import evaluate
-from codeword.evaluation.labels import MOST_CLASSES, labels_of
-from codeword.generation import Traversal, traverse
-from codeword.mapping import map_codes
+from codeword.data.rows import Selected, blocks
+from codeword.model.parameters import to_json
+from codeword.model.repeat import command, in_words, of_kinds
 from codeword.pages.views import View, view_of
-from codeword.parameters import to_json
-from codeword.repeat import command, in_words, of_kinds
+from codeword.tasks.evaluate import evaluate
+from codeword.tasks.generate import Traversal, traverse
+from codeword.tasks.labels import MOST_CLASSES, labels_of
+from codeword.tasks.map import map_codes
 
 if TYPE_CHECKING:
-    from codeword.estimator import AutoEncoder
+    from codeword.model.autoencoder import AutoEncoder
 
 __all__ = ["MOST_POINTS", "MOST_TRAVERSED", "Content", "Map", "Pairs", "gather", "pairs_of"]
 

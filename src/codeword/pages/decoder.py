@@ -15,7 +15,7 @@ from codeword.networks import Clip, Skip, Transposed
 from codeword.networks.base import ChannelsLast, Reshape
 
 if TYPE_CHECKING:
-    from codeword.estimator import AutoEncoder
+    from codeword.model.autoencoder import AutoEncoder
 
 __all__ = ["MOST_WEIGHTS", "PRECISIONS", "Program", "Unsupported", "program_of"]
 
@@ -222,7 +222,7 @@ _FUNCTIONS: dict[str, Any] = {
 
 
 def _layout(step: Step, x: Array) -> Array:
-    """Numbers as they are, flags and categories as probabilities: see `codeword.objectives.Layout`."""
+    """Numbers as they are, flags and categories as probabilities: see `codeword.objectives.mixed`."""
     y = x.copy()
     start = step["numbers"] + step["flags"]
     y[:, step["numbers"] : start] = _FUNCTIONS["sigmoid"](x[:, step["numbers"] : start])

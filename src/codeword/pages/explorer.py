@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.base.errors import DataError
 from codeword.data import Data
-from codeword.detection import OutlierDetector
-from codeword.errors import DataError
-from codeword.nearest import neighbors
 from codeword.pages.components import MOST_CLUSTERS
 from codeword.pages.content import Content, Pairs, pairs_of
 from codeword.pages.page import Page
 from codeword.pages.uploads import Frame, is_array, rounded, sample_of, table_of, text_of
 from codeword.pages.views import packed
+from codeword.tasks.detect import OutlierDetector
+from codeword.tasks.neighbors import neighbors
 
 if TYPE_CHECKING:
-    from codeword.estimator import AutoEncoder
+    from codeword.model.autoencoder import AutoEncoder
 
 __all__ = ["MOST_CODES", "MOST_SAMPLES", "Explorer", "most_points"]
 

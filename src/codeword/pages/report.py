@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codeword.files import writing
+from codeword.base.files import writing
 from codeword.pages.content import Content
 from codeword.pages.decoder import Program, Unsupported, program_of
 from codeword.pages.page import Page
 
 if TYPE_CHECKING:
-    from codeword.estimator import AutoEncoder
+    from codeword.model.autoencoder import AutoEncoder
 
 __all__ = ["MOST_BYTES", "Report", "make_report"]
 

@@ -23,7 +23,7 @@ import numpy as np
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from codeword.errors import CodewordError, InputError
+from codeword.base.errors import CodewordError, InputError
 from codeword.pages.explorer import Explorer
 from codeword.pages.page import POLICY
 from codeword.pages.uploads import MOST_BYTES

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.base.errors import DataError
+from codeword.base.text import listed, shortened
 from codeword.data.cells import without_blanks
-from codeword.data.common import listed, shortened
+from codeword.data.display import as_images
 from codeword.data.images import plain
-from codeword.errors import DataError
 from codeword.pages.views import View
-from codeword.plots.kinds import as_images
 
 __all__ = ["MOST_BYTES", "MOST_PIXELS", "Frame", "is_array", "rounded", "sample_of", "table_of", "text_of"]
 

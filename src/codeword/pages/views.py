@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.columns.cells import by_column, cells_of, described
-from codeword.plots.kinds import LINES_FROM, as_curves, as_images
+from codeword.data.display import LINES_FROM, as_curves, as_images
+from codeword.data.table_cells import by_column, cells_of, described
 
 if TYPE_CHECKING:
-    from codeword.columns import Columns
+    from codeword.data.columns import Columns
 
 __all__ = ["MOST_COLUMNS", "View", "encoded", "packed", "view_of"]
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword import __version__
-from codeword.evaluation.table import comparison, health
-from codeword.evaluation.views import VIEWS
+from codeword.base.about import __version__
 from codeword.pages.components import QUANTITY, class_colours
 from codeword.pages.content import MOST_TRAVERSED, Content, Pairs
+from codeword.tasks.text import comparison, health
+from codeword.tasks.views import VIEWS
 
 __all__ = ["SLIDERS", "words_of"]
 

@@ -4,7 +4,7 @@ Every figure is a `matplotlib.figure.Figure` with an Agg canvas of its own. pypl
 window opens and no state is shared with the caller's own plots.
 """
 
-from codeword.plots.comparison import comparison_figure
+from codeword.plots.curves import comparison_figure
 from codeword.plots.history import history_figure
 from codeword.plots.maps import map_figure
 from codeword.plots.reconstructions import reconstruction_figure

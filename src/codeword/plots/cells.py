@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.errors import DataError
+from codeword.base.errors import DataError
 from codeword.plots.style import RECONSTRUCTION, new_figure, plain, require_count, short, styled
 
 if TYPE_CHECKING:

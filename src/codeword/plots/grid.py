@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from codeword.errors import ParameterError
+from codeword.base.errors import ParameterError
 from codeword.plots.style import DOTS_PER_INCH, new_figure, plain, require_count, short
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.errors import ParameterError
+from codeword.base.errors import ParameterError
 from codeword.plots.style import RECONSTRUCTION, new_figure, require_count, styled
 
 if TYPE_CHECKING:

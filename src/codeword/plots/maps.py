@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from codeword.errors import DataError, ParameterError
+from codeword.base.errors import DataError, ParameterError
 from codeword.plots.style import NO_LABEL, PALETTE, mixed, new_figure, plain, short, styled
 
 if TYPE_CHECKING:

@@ -9,24 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from codeword.errors import DataError
-from codeword.plots.kinds import (
-    LINES_FROM,
-    as_curves,
-    as_images,
-    column_names,
-    in_shape,
-    value_axis,
-)
+from codeword.base.errors import DataError
+from codeword.data.display import LINES_FROM, as_curves, as_images, in_shape
 from codeword.plots.style import (
     ORIGINAL,
     PALETTE,
     RECONSTRUCTION,
+    column_names,
     mixed,
     new_figure,
     plain,
     require_count,
     styled,
+    value_axis,
 )
 
 if TYPE_CHECKING:

@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from codeword.data.display import LINES_FROM, as_curves, as_images, in_shape
 from codeword.plots.grid import TITLE_SIZE, Arrangement, Grid, lay_out, text_size
-from codeword.plots.kinds import (
-    LINES_FROM,
-    as_curves,
-    as_images,
-    column_names,
-    in_shape,
-    value_axis,
-)
-from codeword.plots.style import PALETTE, new_figure, require_count, styled
+from codeword.plots.style import PALETTE, column_names, new_figure, require_count, styled, value_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -9,10 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codeword.errors import ParameterError
-from codeword.files import writing
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword.base.errors import ParameterError
+from codeword.base.files import writing
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -20,6 +25,7 @@ __all__ = [
     "ORIGINAL",
     "PALETTE",
     "RECONSTRUCTION",
+    "column_names",
     "mixed",
     "new_figure",
     "plain",
@@ -27,6 +33,7 @@ __all__ = [
     "save",
     "short",
     "styled",
+    "value_axis",
 ]
 
 # The date is the one thing matplotlib puts into a file that differs between two runs.
@@ -148,6 +155,29 @@ def short(text: object, length: int = 24) -> str:
     """Return `text` on one line, cut to `length` characters as they are shown."""
     text = " ".join(str(text).split())
     return plain(text if len(text) <= length else text[: length - 1].rstrip() + "…")
+
+
+def value_axis(axes: Axes, values: NDArray[np.float64]) -> None:
+    """Put columns of unlike sizes on a logarithm, or the largest would press the others into one spot."""
+    from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator
+
+    sizes = np.abs(values).max(axis=0)
+    sizes = sizes[sizes > 0]
+    if len(sizes) == 0 or sizes.max() <= 50 * sizes.min():
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    elif values.min() > 0:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(numticks=5))
+    else:
+        power = math.floor(math.log10(float(sizes.max())))
+        axes.set_xscale("symlog", linthresh=10.0 ** math.floor(math.log10(float(sizes.min()))))
+        axes.xaxis.set_major_locator(FixedLocator([-(10.0**power), 0.0, 10.0**power]))
+    axes.minorticks_off()
+
+
+def column_names(names: Sequence[str] | None, columns: int) -> list[str]:
+    """Return the names of a table's columns as they are shown, made up where there are none."""
+    return [short(n) for n in names] if names is not None else [f"column {i + 1}" for i in range(columns)]
 
 
 def require_count(values: Sequence[Any] | None, count: int, name: str, of: str) -> None:

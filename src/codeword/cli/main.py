@@ -1,0 +1,76 @@
+"""The command line: thin commands over the library, and one line for whatever goes wrong."""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from codeword.base.errors import CodewordError, InputError
+
+# Importing a module puts its commands into the application, in this order.
+from codeword.cli import codes, compare, evaluate, export, generate, pages, push, score, train  # noqa: F401
+from codeword.cli.app import Interrupted, app
+from codeword.cli.options import in_options
+
+__all__ = ["app", "main", "run"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 1 failed, 2 bad usage or bad input, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a pipe of another encoding has no arrow; a name need not be text at all.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    code = run(arguments)
+    if sys.stdout is not None:  # a service may have none
+        sys.stdout.flush()
+    os._exit(code)  # all is written: to take torch apart, module by module, costs most of a second
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code. Whatever goes wrong is one line on standard error."""
+    # Threads that spin for long hold the core that the one they wait for needs. Read as torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    # Importing makes half a million objects that stay: to look through them again and again is half a second.
+    gc.set_threshold(100_000, 20, 20)
+    # Rows of a file without names are as good; those with other names are refused by us.
+    warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+    # The base of what click raises, wherever this version of typer keeps it.
+    usage_error: Any = typer.BadParameter.__mro__[2]
+    try:
+        code = app(args=arguments, prog_name="codeword", standalone_mode=False)
+        if code == 130:  # what typer makes of Ctrl-C, without a word
+            return _fail("interrupted", 130)
+        return code if isinstance(code, int) else 0
+    except usage_error as error:
+        context = getattr(error, "ctx", None)
+        name = context.command_path if context is not None else "codeword"
+        return _fail(f"{error.format_message().rstrip('.')}; see `{name} --help`", 2)
+    except InputError as error:
+        return _fail(in_options(str(error)), 2)
+    except CodewordError as error:
+        return _fail(in_options(str(error)), 1)
+    except Interrupted as stop:
+        return _fail(str(stop), 130)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        return 1
+    except (OSError, MemoryError) as error:
+        return _fail(str(error) or type(error).__name__, 1)
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        return _fail(f"out of memory ({str(error).splitlines()[0]})", 1)
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"codeword: error: {' '.join(text.split())}", file=sys.stderr)
+    return code

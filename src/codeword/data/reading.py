@@ -1,0 +1,62 @@
+"""What every reader shares: errors of one line out of whatever a parser raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from codeword.base.errors import CodewordError, DataError
+from codeword.base.text import shortened
+
+__all__ = ["check_unpacked", "reading"]
+
+MOST_UNPACKED = 1 << 29
+BOMB = 200
+"""Files of numbers, sparse ones too, are seldom packed to less than a hundredth; a bomb to a thousandth."""
+
+
+def check_unpacked(
+    path: Path | str, packed: int, unpacked: int, most: int = MOST_UNPACKED, ratio: int = BOMB
+) -> None:
+    """Refuse a small file that unpacks to a very large one, before it has filled the memory.
+
+    Parameters
+    ----------
+    packed, unpacked : int
+        Bytes of the file, and of what it holds, or has been found to hold so far.
+    most : int
+        Bytes that are unpacked whatever the file's size.
+    ratio : int
+        How many times its size a file may unpack to beyond that.
+
+    Raises
+    ------
+    DataError
+    """
+    if unpacked > most and unpacked > ratio * packed:
+        raise DataError(
+            f"{path} has {packed:,} bytes and unpacks to {unpacked:,} or more, as a decompression bomb does: "
+            "unpack it yourself if these are your data"
+        )
+
+
+@contextmanager
+def reading(path: Path | str, expected: str) -> Iterator[None]:
+    """Turn whatever goes wrong inside into a `DataError` that names the file and what it should hold."""
+    try:
+        yield
+    except CodewordError:
+        raise
+    except PermissionError:
+        raise DataError(f"{path} cannot be read: permission denied") from None
+    except MemoryError:
+        raise DataError(f"{path} does not fit into memory as {expected}") from None
+    except Exception as error:
+        # Parsers given arbitrary bytes raise arbitrary types (SyntaxError, struct.error, zlib.error, …).
+        raise DataError(f"{path} cannot be read as {expected}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return shortened(text) or type(error).__name__

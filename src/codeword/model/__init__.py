@@ -1,0 +1,1 @@
+"""The estimator, what it has learned, and where that is kept."""

@@ -1,0 +1,80 @@
+"""Parameters to JSON and back: what `config.json` holds of an estimator, an architecture or an objective."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from codeword.base.errors import ModelError
+from codeword.networks import ARCHITECTURES
+from codeword.objectives import OBJECTIVES
+
+__all__ = ["from_json", "to_json"]
+
+MODULES = {"modules": "given to load"}
+"""Stands for a pair of torch modules, whose code is not saved."""
+
+
+def to_json(estimator: BaseEstimator) -> dict[str, Any]:
+    """The constructor's parameters of an estimator, nested ones named by their class."""
+    return {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseEstimator):
+        return {"name": _name_of(type(value)), **to_json(value)}
+    if isinstance(value, (str, bool, int, float, type(None))):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value] if not any(hasattr(v, "forward") for v in value) else MODULES
+    return None  # a RandomState, a torch device: of no use to another process
+
+
+def _name_of(cls: type) -> str:
+    for table in (ARCHITECTURES, OBJECTIVES):
+        for name, known in table.items():
+            if known is cls:
+                return name
+    raise ModelError(
+        f"{cls.__name__} is a class of your own: it cannot be written to a model folder; pickle it instead"
+    )
+
+
+def from_json(cls: type, parameters: dict[str, Any], *, network: Any = None) -> Any:
+    """Make an estimator of what `to_json` gave; `network` takes the place of modules that were not saved.
+
+    Raises
+    ------
+    ModelError
+        If a key is not a parameter of `cls`, one is missing, or a name is unknown.
+    """
+    known = set(inspect.signature(cls).parameters)
+    unknown, missing = set(parameters) - known, known - set(parameters)
+    if unknown or missing:
+        what = f"unknown {sorted(unknown)}" if unknown else f"missing {sorted(missing)}"
+        raise ModelError(f"config.json: {what} among the parameters of {cls.__name__}")
+    values = {}
+    for key, value in parameters.items():
+        if value == MODULES:
+            if network is None:
+                raise ModelError(
+                    "the model was fitted with torch modules of your own, whose code is not in the folder: "
+                    "pass network=(encoder, decoder) to load"
+                )
+            value = network
+        elif isinstance(value, dict):
+            table: dict[str, Any] = {"network": ARCHITECTURES, "objective": OBJECTIVES}.get(key, {})
+            if value.get("name") not in table:
+                raise ModelError(
+                    f"config.json: {key} {value.get('name')!r} is not known; this codeword may be older"
+                )
+            value = from_json(table[value["name"]], {k: v for k, v in value.items() if k != "name"})
+        elif isinstance(value, list):
+            value = tuple(value)
+        values[key] = value
+    return cls(**values)

@@ -1,0 +1,126 @@
+"""The linear baseline: principal components of the training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codeword.data.rows import Rows, block_length, blocks, read
+from codeword.data.scaling import Scaling
+from codeword.networks.products import affine
+
+__all__ = ["PrincipalComponents"]
+
+MOST_ROWS = 1 << 17
+"""Beyond this many rows a regular sample of blocks serves: the components no longer change visibly."""
+
+MOST_FEATURES = 4096
+"""Beyond this many features, and as many rows, a random projection serves for the covariance matrix."""
+
+
+class PrincipalComponents:
+    """PCA in scaled units, with the units of x outside: what an auto-encoder has to beat.
+
+    Parameters
+    ----------
+    scaling : Scaling
+    mean : Tensor of shape (d,), float32, scaled units
+    components : Tensor of shape (k, d), float32, orthonormal rows, largest variance first
+    deviations : Tensor of shape (k,), float32
+        The standard deviation of the training rows along each component, scaled units.
+    residual : float, default=0
+        The variance of a value that the components leave, averaged over features; known while fitting.
+    """
+
+    def __init__(
+        self, scaling: Scaling, mean: Tensor, components: Tensor, deviations: Tensor, *, residual: float = 0.0
+    ) -> None:
+        self.scaling, self.mean, self.components, self.deviations = scaling, mean, components, deviations
+        self.residual = residual
+
+    @classmethod
+    def fit(
+        cls, x: Rows, scaling: Scaling, mean: np.ndarray[Any, Any], k: int, seed: int
+    ) -> PrincipalComponents:
+        """The first `k` components (as many as rows and features allow) of rows `x`, of shape (n, ...).
+
+        `mean` is the mean of the scaled rows, of shape (d,).
+        """
+        centre = torch.from_numpy(mean.astype(np.float32))
+        d = len(centre)
+        rows = min(len(x), MOST_ROWS)
+        if d <= min(rows, MOST_FEATURES):
+            values, vectors = _from_covariance(x, scaling, centre)
+            total = float(values.sum())
+        else:
+            kept = min(rows, MOST_FEATURES)
+            sample = torch.cat([_centred(block, scaling, centre) for block in _sample(x, kept)])[:kept]
+            values, vectors = _from_rows(sample, k, seed)
+            total = float(sample.square().sum()) / len(sample)
+        k = min(k, d, len(x))
+        # The sign of a component is arbitrary: make its largest entry positive, as scikit-learn does.
+        components = vectors[:, :k].T
+        largest = components.gather(1, components.abs().argmax(dim=1, keepdim=True))
+        components = (components * torch.where(largest < 0, -1.0, 1.0)).float().contiguous()
+        residual = max(0.0, total - float(values[:k].sum())) / d
+        return cls(scaling, centre, components, values[:k].clamp_min(0).sqrt().float(), residual=residual)
+
+    def transform(self, x: Rows) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Rows (n, ...) in the units of x to their first k principal components (n, k)."""
+        codes = _centred(np.asarray(x), self.scaling, self.mean) @ self.components.T
+        return codes.numpy()
+
+    def inverse_transform(self, codes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Components (n, k) to rows (n, ...) in the units of x."""
+        z = torch.from_numpy(np.array(codes, dtype=np.float32))
+        return self.scaling.inverse(z @ self.components + self.mean)
+
+
+def _centred(rows: np.ndarray[Any, Any], scaling: Scaling, centre: Tensor) -> Tensor:
+    """Scaled rows without their mean, which stands for missing values."""
+    centred = scaling.forward(rows) - centre
+    return centred.nan_to_num_(nan=0.0) if scaling.missing else centred
+
+
+def _sample(x: Rows, most: int) -> Iterator[np.ndarray[Any, Any]]:
+    """All blocks of x, or blocks spread evenly over it that hold about `most` rows."""
+    if len(x) <= most:
+        yield from (block for _, block in blocks(x))
+        return
+    length = max(1, min(block_length(x, 8 << 20), most // 16))
+    starts = np.linspace(0, len(x) - length, -(-most // length)).astype(int)
+    yield from (read(x, int(start), int(start) + length) for start in starts)
+
+
+def _from_covariance(x: Rows, scaling: Scaling, centre: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, largest first, and eigenvectors of the covariance matrix, summed in double precision."""
+    d = len(centre)
+    products, n = torch.zeros(d, d, dtype=torch.float64), 0
+    for block in _sample(x, MOST_ROWS):
+        for start in range(0, len(block), 16384):
+            rows = _centred(block[start : start + 16384], scaling, centre)
+            products += affine(rows.T, rows.T, None, torch.empty(d, d))
+            n += len(rows)
+    values, vectors = torch.linalg.eigh(products / n)
+    return values.flip(0), vectors.flip(1)
+
+
+def _from_rows(rows: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor]:
+    """The same from centred rows (n, d), of which there are few, or from their random projection.
+
+    Halko, Martinsson & Tropp (2011), algorithm 4.4, with four power iterations.
+    """
+    n = len(rows)
+    if n <= 1024 or k + 10 >= min(rows.shape) // 4:
+        _, singular, vectors = torch.linalg.svd(rows.double(), full_matrices=False)
+        return singular**2 / n, vectors.T
+    probe = torch.randn(rows.shape[1], k + 10, generator=torch.Generator().manual_seed(seed))
+    basis = torch.linalg.qr(rows @ probe).Q
+    for _ in range(4):
+        basis = torch.linalg.qr(rows @ torch.linalg.qr(rows.T @ basis).Q).Q
+    _, singular, vectors = torch.linalg.svd(basis.T @ rows, full_matrices=False)
+    return singular.double() ** 2 / n, vectors.T.double()

@@ -1,0 +1,193 @@
+"""Objectives with a prior on the code: variational, Wasserstein, adversarial, regularised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from codeword.networks import Network, Spec, real, widths
+from codeword.objectives.base import Objective, squared_jacobian, start_white
+
+if TYPE_CHECKING:
+    from codeword.networks.pca import PrincipalComponents
+
+__all__ = ["Adversarial", "Regularized", "Wasserstein", "mmd", "reverse"]
+
+
+class _Summed(Objective):
+    """What the two with a normal prior share: their error, and where they start."""
+
+    normal_prior = True
+
+    def start(self, network: Network, baseline: PrincipalComponents) -> None:
+        """See `Objective.start`: the codes have the prior's mean and covariance."""
+        start_white(network, baseline, *self.outputs_at_mean(baseline))
+
+    def error(self, network: Network, z: Tensor, x: Tensor) -> Tensor:
+        """The squared error of decoding x from z, summed over features and averaged over rows."""
+        return self.value_errors(network.decoder(z), x).sum(dim=1).mean()
+
+
+class Wasserstein(_Summed):
+    """Codes whose distribution is the standard normal, by their maximum mean discrepancy from it.
+
+    Tolstikhin et al. 2018, algorithm 2: the squared error, summed over features, plus `weight` times the MMD
+    with the inverse multiquadratic kernel C / (C + ‖a - b‖²), C = 2kσ² of their section 4 with σ = 1, summed
+    over the scales 0.1, 0.2, 0.5, 1, 2, 5 and 10 times C, as their published code has it.
+
+    Parameters
+    ----------
+    weight : float, default=10
+        λ.
+    """
+
+    def __init__(self, weight: float = 10.0) -> None:
+        self.weight = weight
+
+    def check(self) -> None:
+        """See `Objective.check`."""
+        self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
+
+    def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
+        """See `Objective.losses`."""
+        z = self.encode(network, x)
+        discrepancy = mmd(z.float(), torch.randn_like(z, dtype=torch.float32))
+        return {"error": self.error(network, z, x), "discrepancy": self.weight * discrepancy}
+
+
+def mmd(a: Tensor, b: Tensor, *, unbiased: bool = True) -> Tensor:
+    """The squared maximum mean discrepancy between samples a and b, each of shape (n, k).
+
+    Tolstikhin et al. 2018, algorithm 2; `unbiased` leaves out a sample's likeness to itself, which two rows
+    or more allow.
+    """
+    n, k = a.shape
+    unbiased = unbiased and n > 1
+    distances = [_squared_distances(p, q) for p, q in ((a, a), (b, b), (a, b))]
+    total = torch.zeros((), device=a.device)
+    for scale in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0):
+        c = 2.0 * k * scale
+        own_a, own_b, across = ((c / (c + d)).sum() for d in distances)
+        own = own_a + own_b
+        own = (own - 2 * n) / (n * (n - 1)) if unbiased else own / n**2
+        total = total + own - 2 * across / n**2
+    return total
+
+
+def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Between all rows of a and of b, of shape (len(a), len(b))."""
+    products = a @ b.T
+    squares = a.square().sum(1)[:, None] + b.square().sum(1)[None]
+    return (squares - 2 * products).clamp_min(0)
+
+
+class Adversarial(_Summed):
+    """Codes whose distribution is the standard normal, as far as a second network can tell.
+
+    Makhzani et al. 2015, section 2; the minimax game of Goodfellow et al. 2014, eq. 1, is played in one
+    backward pass, through the reversal of the gradient (Ganin et al. 2016, section 4.2) between the encoder
+    and the discriminator. On held-out rows the discriminator's loss counts as the encoder sees it, with the
+    opposite sign: the weights that are kept are those that deceive it well, not those it sees through.
+
+    Parameters
+    ----------
+    weight : float, default=10
+        What the reversed gradient is multiplied by; the error is summed over features.
+    hidden : sequence of int, default=(128, 128)
+        Widths of the discriminator's hidden layers.
+    """
+
+    def __init__(self, weight: float = 10.0, hidden: Sequence[int] = (128, 128)) -> None:
+        self.weight = weight
+        self.hidden = hidden
+
+    def check(self) -> None:
+        """See `Objective.check`."""
+        self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
+        self.must("hidden", widths(self.hidden), "a sequence of positive integers")
+
+    def extra(self, spec: Spec) -> nn.Module | None:
+        """See `Objective.extra`: the discriminator, codes (n, k) to logits (n, 1)."""
+        layers: list[nn.Module] = []
+        for a, b in pairwise([spec.n_components, *self.hidden]):
+            layers += [nn.Linear(a, b), nn.LeakyReLU(0.2)]
+        return nn.Sequential(*layers, nn.Linear([spec.n_components, *self.hidden][-1], 1))
+
+    def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
+        """See `Objective.losses`."""
+        z = self.encode(network, x)
+        error = self.error(network, z, x)
+        prior = network.extra(torch.randn_like(z))
+        codes = network.extra(reverse(z, self.weight))
+        guesses = F.softplus(-prior).mean() + F.softplus(codes).mean()
+        return {"error": error, "discriminator": guesses if network.training else -self.weight * guesses}
+
+
+class _Reverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: float) -> Tensor:
+        ctx.weight = weight
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return -ctx.weight * gradients[0], None
+
+
+def reverse(x: Tensor, weight: float = 1.0) -> Tensor:
+    """x itself; but its gradient is `-weight` times what comes back (Ganin et al. 2016, section 4.2)."""
+    y: Tensor = _Reverse.apply(x, weight)  # type: ignore[no-untyped-call]
+    return y
+
+
+class Regularized(Objective):
+    """A deterministic auto-encoder with a smooth decoder and codes of moderate size (Ghosh et al. 2020).
+
+    Their section 3: the squared error, averaged over features here, plus β ½‖z‖², plus λ times the
+    regulariser of the decoder. New samples come from a density that is fitted to the codes afterwards.
+
+    Parameters
+    ----------
+    beta : float, default=1e-4
+        Of the codes' size.
+    weight : float, default=1e-5
+        λ, of the regulariser.
+    penalty : {"gradient", "l2"}, default="gradient"
+        `gradient` is the squared norm of the decoder's Jacobian at the codes, estimated without bias from
+        one random direction; `l2` the squared norm of its parameters.
+    """
+
+    def __init__(self, beta: float = 1e-4, weight: float = 1e-5, penalty: str = "gradient") -> None:
+        self.beta = beta
+        self.weight = weight
+        self.penalty = penalty
+
+    def check(self) -> None:
+        """See `Objective.check`."""
+        self.must("beta", real(self.beta) and self.beta >= 0, "a number, zero or above")
+        self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
+        self.must("penalty", self.penalty in ("gradient", "l2"), "gradient or l2")
+
+    def start(self, network: Network, baseline: PrincipalComponents) -> None:
+        """See `Objective.start`."""
+        start_white(network, baseline, *self.outputs_at_mean(baseline))
+
+    def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
+        """See `Objective.losses`."""
+        z = self.encode(network, x)
+        if self.penalty == "l2":
+            penalty = torch.stack([p.square().sum() for p in network.decoder.parameters()]).sum()
+        else:
+            with torch.enable_grad():  # held-out rows come without gradients
+                at = z.detach().requires_grad_()
+                penalty = squared_jacobian(network.decoder(at), at, 1)
+        return {
+            "error": self.value_errors(network.decoder(z), x).mean(),
+            "size": self.beta * 0.5 * z.square().sum(dim=1).mean(),
+            "smoothness": self.weight * penalty,
+        }

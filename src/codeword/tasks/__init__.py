@@ -1,0 +1,1 @@
+"""What codes are good for: evaluate, compare, detect, map, neighbors, generate."""

@@ -1,0 +1,134 @@
+"""New codes: drawn, on the way between two, or with one number changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from codeword.base.errors import DataError, ParameterError
+
+__all__ = ["Traversal", "interpolate", "traverse"]
+
+Array = NDArray[np.float32]
+
+
+class Codec(Protocol):
+    """Anything that makes codes of rows, and rows of codes."""
+
+    def transform(self, x: Any, /) -> Any:
+        """Return the codes of the rows of `x`."""
+
+    def inverse_transform(self, z: Any, /) -> Any:
+        """Return the rows that codes stand for."""
+
+
+def interpolate(model: Codec, a: Any, b: Any, steps: int = 8) -> NDArray[Any]:
+    """Decode the straight way from the code of one sample to that of another.
+
+    Parameters
+    ----------
+    model : object with `transform` and `inverse_transform`
+    a, b : array-like of shape (n, ...)
+        Where to start and where to end, as many rows each.
+    steps : int, default=8
+        Points on each way, both ends included: at least 2.
+
+    Returns
+    -------
+    ndarray of shape (n, steps, ...)
+        In the units of x; of a mixed table, the rows of numbers that its `columns_` make of it. The first and
+        the last of each are the reconstructions of a and b.
+
+    Raises
+    ------
+    ParameterError
+        If `steps` is below 2.
+    DataError
+        If `a` and `b` have not as many rows each.
+    """
+    if steps < 2:
+        raise ParameterError(f"The 'steps' parameter of interpolate must be at least 2. Got {steps} instead.")
+    model = getattr(model, "as_numbers", lambda: model)()
+    start, end = np.asarray(model.transform(a)), np.asarray(model.transform(b))
+    if len(start) != len(end):
+        raise DataError(f"a and b must have as many rows each. Got {len(start)} and {len(end)} instead.")
+    share = np.linspace(0, 1, steps, dtype=start.dtype)[None, :, None]
+    way = start[:, None] * (1 - share) + end[:, None] * share
+    rows = np.asarray(model.inverse_transform(way.reshape(-1, way.shape[-1])))
+    return rows.reshape(*way.shape[:2], *rows.shape[1:])
+
+
+@dataclass(frozen=True)
+class Traversal:
+    """What each number of a code does.
+
+    Parameters
+    ----------
+    dimensions : ndarray of shape (k,), int
+        Numbers of the code, the one that changes the reconstruction most first.
+    effects : ndarray of shape (k,), float
+        For each of them, in the same order, the mean squared change of the decoded row over the steps: in
+        scaled units where the model has a `scaling_`, otherwise in those of x.
+    values : ndarray of shape (k, steps), float32
+        What each was set to.
+    rows : ndarray of shape (k, steps, ...)
+        The decoded rows, in the units of x.
+    """
+
+    dimensions: NDArray[np.intp]
+    effects: NDArray[np.float64]
+    values: Array
+    rows: NDArray[Any]
+
+
+def traverse(model: Codec, codes: ArrayLike, *, start: ArrayLike | None = None, steps: int = 7) -> Traversal:
+    """Change one number of a code at a time, and decode.
+
+    Parameters
+    ----------
+    model : object with `inverse_transform`
+    codes : array-like of shape (m, k)
+        Codes of real rows: each number runs from its 2nd to its 98th percentile among them.
+    start : array-like of shape (k,), optional
+        The code that is changed; by default that of `codes` which is nearest to their mean: the mean itself
+        need not lie where any code does.
+    steps : int, default=7
+        At least 2.
+
+    Returns
+    -------
+    Traversal
+        Dimensions sorted by effect.
+
+    Raises
+    ------
+    ParameterError
+        If `steps` is below 2.
+    DataError
+        If `start` has not as many numbers as a code.
+    """
+    if steps < 2:
+        raise ParameterError(f"The 'steps' parameter of traverse must be at least 2. Got {steps} instead.")
+    model = getattr(model, "as_numbers", lambda: model)()
+    known = np.asarray(codes, dtype=np.float32)
+    k = known.shape[1]
+    if start is None:
+        start = known[np.square(known - known.mean(axis=0)).sum(axis=1).argmin()]
+    centre = np.asarray(start, dtype=np.float32).reshape(-1)
+    if centre.shape != (k,):
+        raise DataError(f"start must be one code of {k} numbers. Got {centre.size} instead.")
+    low, high = np.percentile(known, [2, 98], axis=0)
+    values = np.linspace(low, high, steps, axis=1).astype(np.float32)
+    changed = np.broadcast_to(centre, (k, steps, k)).copy()
+    changed[np.arange(k), :, np.arange(k)] = values
+    rows = np.asarray(model.inverse_transform(np.concatenate([changed.reshape(-1, k), centre[None]])))
+    scaling = getattr(model, "scaling_", None)
+    scaled = rows if scaling is None else np.asarray(scaling.forward(rows))
+    flat = scaled.reshape(len(rows), -1).astype(np.float64)
+    effects = np.square(flat[:-1] - flat[-1]).mean(axis=1).reshape(k, steps).mean(axis=1)
+    order = np.argsort(-effects, kind="stable")
+    shaped = rows[:-1].reshape(k, steps, *rows.shape[1:])
+    return Traversal(order, effects[order], values[order], shaped[order])

@@ -1,0 +1,185 @@
+"""What can be told of labels from codes, from PCA's, and from the rows themselves, by the same means."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword.tasks.labels import NEIGHBOURS
+
+__all__ = ["MEASURES", "Task", "clustering_figures", "measure", "quiet_and_alone"]
+
+FOLDS = 5
+STARTS = 10
+"""Of k-means: with one, its error differs by some per cent from seed to seed."""
+
+MOST_WORK = 2**32
+"""Products in one step of logistic regression over all folds: about a second of one core."""
+
+MOST_MIXTURE_WORK = 2**31
+"""The same of a mixture, whose steps are up to a hundred too."""
+
+Classes = NDArray[np.int64]
+Values = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Classes to be told, and the rows to learn them from.
+
+    Attributes
+    ----------
+    y : ndarray of shape (n,), int64
+        The class of each row that is judged, from 0; there are `n_classes` of them.
+    y_reference : ndarray of shape (m,), int64, or None
+        The class of each row to learn from; with None the rows judged are split into five folds, alike for
+        every class, and each fold is judged by what the other four teach.
+    seed : int
+        Of the folds, and of the starts of k-means and the mixture.
+    """
+
+    y: Classes
+    n_classes: int
+    y_reference: Classes | None
+    seed: int
+
+    def splits(
+        self, x: Values, reference: Values | None
+    ) -> Iterator[tuple[Values, Classes, Values, Classes]]:
+        """Give rows to learn from and rows to judge, each followed by its classes."""
+        if reference is not None and self.y_reference is not None:
+            yield reference, self.y_reference, x, self.y
+            return
+        from sklearn.model_selection import StratifiedKFold
+
+        folds = min(FOLDS, int(np.bincount(self.y).max()))
+        for near, far in StratifiedKFold(folds, shuffle=True, random_state=self.seed).split(x, self.y):
+            yield x[near], self.y[near], x[far], self.y[far]
+
+    def accuracy(
+        self,
+        x: Values,
+        reference: Values | None,
+        guess: Callable[[Values, Classes, Values], Classes],
+    ) -> float:
+        """Return the share of the rows `x` whose class is guessed rightly."""
+        right = sum(
+            int((guess(near, y_near, far) == y_far).sum())
+            for near, y_near, far, y_far in self.splits(x, reference)
+        )
+        return right / len(self.y)
+
+
+@contextmanager
+def quiet_and_alone() -> Iterator[None]:
+    """Keep scikit-learn's advice from the user, and its small matrix products on one thread.
+
+    Threads that wait for each other by spinning made logistic regression on 16 numbers seventy times slower
+    on two cores of which one was busy; alone, the figures do not depend on the number of cores either.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
+
+    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+        # A step limit that is reached, a class with fewer rows than folds, fewer distinct rows than clusters:
+        # the figure tells what came of it.
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def _neighbours(task: Task, x: Values, reference: Values | None) -> float:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    def guess(near: Values, y_near: Classes, far: Values) -> Classes:
+        found: Classes = KNeighborsClassifier(NEIGHBOURS, algorithm="brute").fit(near, y_near).predict(far)
+        return found
+
+    return task.accuracy(x, reference, guess)
+
+
+def _linear(task: Task, x: Values, reference: Values | None) -> float | None:
+    rows = len(x) * (FOLDS - 1) if reference is None else len(reference)
+    if rows * x.shape[1] * task.n_classes > MOST_WORK:
+        return None
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    def guess(near: Values, y_near: Classes, far: Values) -> Classes:
+        if len(np.unique(y_near)) < 2:  # the one row of a class is in the fold that is judged
+            return np.full(len(far), y_near[0])
+        scaler = StandardScaler().fit(near)
+        probe = LogisticRegression(max_iter=100).fit(scaler.transform(near), y_near)
+        found: Classes = probe.predict(scaler.transform(far))
+        return found
+
+    return task.accuracy(x, reference, guess)
+
+
+def _k_means(task: Task, x: Values, reference: Values | None) -> dict[str, float]:
+    from sklearn.cluster import KMeans
+
+    starts = max(1, min(STARTS, 20 * STARTS // task.n_classes))
+    clusters = KMeans(task.n_classes, n_init=starts, random_state=task.seed).fit_predict(x)
+    return clustering_figures(task.y, clusters)
+
+
+def _mixture(task: Task, x: Values, reference: Values | None) -> dict[str, float] | None:
+    n, k = x.shape
+    # The covariance matrix of fewer rows than columns is singular.
+    if task.n_classes * k > n or n * k**2 * task.n_classes > MOST_MIXTURE_WORK:
+        return None
+    from sklearn.mixture import GaussianMixture
+
+    # One number for all columns: distances keep their ratios, and the least variance that is allowed its
+    # meaning.
+    spread = float(np.sqrt(x.var(axis=0).mean())) or 1.0
+    unit = ((x - x.mean(axis=0)) / spread).astype(np.float64)
+    clusters = GaussianMixture(task.n_classes, random_state=task.seed).fit_predict(unit)
+    return clustering_figures(task.y, clusters)
+
+
+MEASURES: dict[str, Callable[[Task, Values, Values | None], Any]] = {
+    "knn_accuracy": _neighbours,
+    "linear_accuracy": _linear,
+    "clustering": _k_means,
+    "mixture": _mixture,
+}
+"""Each of rows (n, d), and of rows (m, d) to learn from or None."""
+
+
+def measure(name: str, task: Task, x: Values | None, reference: Values | None) -> Any:
+    """Return one of MEASURES on rows `x`; None where there are none."""
+    return None if x is None else MEASURES[name](task, x, reference)
+
+
+def clustering_figures(y: Classes, clusters: Classes) -> dict[str, float]:
+    """Compare clusters with classes, whatever the clusters are called.
+
+    Parameters
+    ----------
+    y, clusters : ndarray of shape (n,), int
+
+    Returns
+    -------
+    dict
+        - ``accuracy``: the share of rows whose cluster is matched with their class, under the one-to-one
+          matching that makes it largest (Kuhn 1955, "The Hungarian method").
+        - ``nmi``: normalised mutual information, arithmetic mean.
+        - ``ari``: the adjusted Rand index (Hubert and Arabie 1985): 1 is the same partition, 0 is chance.
+    """
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
+
+    table = contingency_matrix(y, clusters)
+    matched = table[linear_sum_assignment(table, maximize=True)].sum()
+    return {
+        "accuracy": float(matched / len(y)),
+        "nmi": float(normalized_mutual_info_score(y, clusters)),
+        "ari": float(adjusted_rand_score(y, clusters)),
+    }

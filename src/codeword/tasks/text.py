@@ -1,0 +1,150 @@
+"""The figures of `evaluate` for a person to read."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from codeword.base.text import listed, shortened
+from codeword.tasks.views import VIEWS
+
+__all__ = ["comparison", "evaluation_table", "health"]
+
+WIDTH = 80
+ALIKE = 0.9
+"""A correlation of two dimensions from which on it is worth a line."""
+
+ABSENT = "–"
+
+Line = tuple[str, list[str]]
+
+
+def evaluation_table(figures: dict[str, Any], what: str, learned_from: str = "the reference") -> str:
+    """Return the figures as text: errors, labels, the health of codes, and what to make of it.
+
+    Parameters
+    ----------
+    figures : dict
+        What `evaluate` returns.
+    what : str
+        Where the rows are from.
+    learned_from : str
+        Where the reference is from, if there is one.
+    """
+    k = figures["k"]
+    errors, labels = list(_errors(figures)), list(_labels(figures))
+    names = ["auto-encoder", f"PCA with {_count(k, 'component')}", "raw data"]
+    shown = [i for i in range(3) if any(cells[i] not in ("", ABSENT) for _, cells in errors + labels)]
+    lines = _aligned(names, shown, errors + labels)
+    blocks = [
+        [f"{what}: {_count(figures['n'], 'row')}, {_count(k, 'number')} each"],
+        lines[: 1 + len(errors)],
+    ]
+    if labels:
+        blocks.append(_filled(_about_labels(figures, learned_from)) + lines[1 + len(errors) :])
+    blocks.append([line for sentence in health(figures["latent"], k) for line in _filled(sentence)])
+    if figures["mse"] is not None and figures["pca_mse"] is not None:
+        blocks.append(_filled(comparison(figures["mse"], figures["pca_mse"])))
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+# -- figures ------------------------------------------------------------------------------------------------
+
+
+def _errors(figures: dict[str, Any]) -> Iterator[Line]:
+    for label, key, form in (
+        ("mean squared error", "mse", "{:.5g}"),
+        ("  of the worst tenth", "worst_decile_mse", "{:.5g}"),
+        ("variance kept", "explained_variance", "{:.1%}"),
+        ("trustworthiness", "trustworthiness", "{:.3f}"),
+    ):
+        yield label, [_cell(figures[view + key], form) for view in VIEWS[:2]] + [""]
+
+
+def _labels(figures: dict[str, Any]) -> Iterator[Line]:
+    if figures["classes"] is None:
+        return
+    yield "5 nearest neighbours", [_cell(figures[f"{view}knn_accuracy"], "{:.1%}") for view in VIEWS]
+    yield "linear probe", [_cell(figures[f"{view}linear_accuracy"], "{:.1%}") for view in VIEWS]
+    for label, key in (("k-means", "clustering"), ("Gaussian mixture", "mixture")):
+        found = [figures[view + key] or {} for view in VIEWS]
+        if any(found):
+            yield f"{label} accuracy", [_cell(one.get("accuracy"), "{:.1%}") for one in found]
+            yield "  NMI", [_cell(one.get("nmi"), "{:.3f}") for one in found]
+            yield "  ARI", [_cell(one.get("ari"), "{:.3f}") for one in found]
+
+
+def _cell(value: float | None, form: str) -> str:
+    return ABSENT if value is None else form.format(value)
+
+
+def _aligned(names: list[str], shown: list[int], lines: list[Line]) -> list[str]:
+    """A heading and the lines below it, the first column left and the others right; absent ones left out."""
+    first = max(len(label) for label, _ in lines)
+    table = [("", names), *lines]
+    widths = [max(len(cells[i]) for _, cells in table) for i in range(len(names))]
+    return [
+        f"{label:{first}}{''.join(f'   {cells[i]:>{widths[i]}}' for i in shown)}".rstrip()
+        for label, cells in table
+    ]
+
+
+# -- words --------------------------------------------------------------------------------------------------
+
+
+def _about_labels(figures: dict[str, Any], learned_from: str) -> str:
+    rows = figures["labelled_rows"]
+    drawn = " drawn at random" if rows < figures["n"] - figures["unlabelled"] else ""
+    about = f"Labels: {figures['classes']:,} classes in {_count(rows, 'row')}{drawn}"
+    if figures["unlabelled"]:
+        about += f", and {figures['unlabelled']:,} without"
+    if figures["reference_rows"] is None:
+        return f"{about}; accuracy in five-fold cross-validation."
+    return f"{about}; learned from {figures['reference_rows']:,} rows of {shortened(learned_from, 40)}."
+
+
+def health(latent: dict[str, Any], k: int) -> Iterator[str]:
+    """What is worth knowing of the codes themselves."""
+    unused = latent["unused_dimensions"]
+    if unused:
+        verb = "is" if len(unused) == 1 else "are"
+        yield f"{len(unused):,} of {_count(k, 'dimension')} {verb} unused: {listed(unused)}."
+    else:
+        yield "The one dimension is in use." if k == 1 else f"All {k:,} dimensions are in use."
+    if (latent["max_correlation"] or 0) >= ALIKE:
+        one, other = latent["most_correlated"]
+        yield f"Dimensions {one} and {other} say nearly the same: |r| = {latent['max_correlation']:.3f}."
+    kl = latent.get("kl_per_dimension")
+    if kl:
+        yield (
+            f"A code is {sum(kl):.1f} nats from the prior (KL), {min(kl):.2g} to {max(kl):.2g} "
+            "in each dimension."
+        )
+    use = latent.get("codebook_use")
+    if use:
+        books = "codebook" if len(use) == 1 else f"{len(use):,} codebooks"
+        least = "" if len(use) == 1 else f"; of the least used, {min(use):.0%}"
+        yield f"{sum(use) / len(use):.0%} of the {books} is in use{least}."
+
+
+def comparison(error: float, pca: float) -> str:
+    """Which of the two errors is smaller, and by how much."""
+    # In scaled units: what is left is float32's rounding.
+    if error <= 0 or pca <= 0 or max(error, pca) < 1e-10 or abs(error / pca - 1) < 0.005:
+        return "The auto-encoder and PCA keep the same."
+    if error < pca:
+        return f"The auto-encoder's error is {_times(pca / error)} smaller than PCA's."
+    return f"PCA's error is {_times(error / pca)} smaller than the auto-encoder's: train longer, or use PCA."
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f} times" if ratio < 1000 else "more than a thousand times"
+
+
+def _count(n: int, name: str) -> str:
+    return f"{n:,} {name}{'' if n == 1 else 's'}"
+
+
+def _filled(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, break_on_hyphens=False)

@@ -1,0 +1,1 @@
+"""The fit loop: batches, steps, checkpoints, several processes."""

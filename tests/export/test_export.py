@@ -1,0 +1,408 @@
+"""Codes for other programs: the Parquet file of `codeword export`, and its folder for TensorBoard."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from codeword import AutoEncoder, load, map_codes, neighbors
+from codeword.cli.main import run
+from codeword.cli.showing import choose
+from codeword.export import look, write_parquet, write_projector
+from codeword.export.points import kind_of
+from codeword.plots.sprites import Sheet, eight_bits
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def ae(saved_model):
+    return AutoEncoder.load(saved_model, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A table two of whose columns are called as ours are, and the folder of a model of it."""
+    folder = tmp_path_factory.mktemp("table")
+    rng = np.random.default_rng(0)
+    t = rng.normal(size=60)
+    numbers = {"width": t, "x": 2 * t, "Error": t**2}
+    kinds = np.where(t > 0, "on\tthe right", "left\nof it")
+    pd.DataFrame(numbers | {"kind": kinds}).to_parquet(folder / "rows.parquet", index=False)
+    AutoEncoder(2, epochs=2, random_state=0, device="cpu").fit(pd.DataFrame(numbers)).save(folder / "t.ae")
+    return folder / "rows.parquet", folder / "t.ae"
+
+
+def fitted(x, **parameters):
+    return AutoEncoder(2, epochs=1, random_state=0, device="cpu", **parameters).fit(x)
+
+
+def pixels(cell):
+    with Image.open(io.BytesIO(cell["bytes"])) as picture:
+        assert picture.format == "PNG"
+        return np.asarray(picture)
+
+
+def projected(folder):
+    """What TensorBoard's reader makes of a folder: tensor, header and lines of metadata, thumbnails."""
+    config = (folder / "projector_config.pbtxt").read_text("utf-8")
+    shape = tuple(map(int, re.findall(r"tensor_shape: (\d+)", config)))
+    (path,) = re.findall(r'tensor_path: "(.*)"', config)
+    lines = (folder / path).read_text("utf-8").splitlines()
+    tensor = np.array([list(map(float, line.split("\t"))) for line in lines], np.float32)
+    assert tensor.shape == shape
+    (path,) = re.findall(r'metadata_path: "(.*)"', config)
+    header, *rows = [line.split("\t") for line in (folder / path).read_text("utf-8").split("\n")[:-1]]
+    assert {len(row) for row in rows} == {len(header)}
+    assert len(rows) == len(tensor)
+    thumbnails = None
+    if "sprite {" in config:
+        width, height = map(int, re.findall(r"single_image_dim: (\d+)", config))
+        (path,) = re.findall(r'image_path: "(.*)"', config)
+        with Image.open(folder / path) as picture:
+            sheet = np.asarray(picture)
+        # Its shader counts the rows of thumbnails by the columns of the sheet: there must be as many.
+        assert sheet.shape[1] // width == sheet.shape[0] // height
+        across = sheet.shape[1] // width
+        corners = [divmod(i, across) for i in range(len(tensor))]
+        thumbnails = [sheet[r * height : (r + 1) * height, c * width : (c + 1) * width] for r, c in corners]
+    assert {p.name for p in folder.iterdir()} == {
+        *("tensors.tsv", "metadata.tsv", "projector_config.pbtxt"),
+        *([] if thumbnails is None else ["sprite.png"]),
+    }
+    return tensor, header, rows, thumbnails
+
+
+# -- Parquet ------------------------------------------------------------------------------------------------
+
+
+def test_every_column_holds_what_the_model_says(do, saved_model, ae, digits):
+    said = json.loads(
+        do("export", saved_model, "digits", "--parquet", "d.parquet", "--method", "pca", "--json")
+    )
+    columns = ["row", "label", "error", "image", "x", "y", "code", "neighbors"]
+    assert said == {
+        **{"n": 1438, "k": 5, "parquet": "d.parquet", "projector": None, "columns": columns},
+        **{"neighbors": 10, "renamed": {}, "thumbnail": None, "notes": [], "onnx": None, "difference": None},
+    }
+    read = pq.read_table("d.parquet")
+    floats = pa.list_(pa.float32())
+    assert dict(zip(read.schema.names, read.schema.types, strict=True)) == {
+        **{"row": pa.int64(), "label": pa.int64(), "error": pa.float32()},
+        "image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+        **{"x": pa.float32(), "y": pa.float32(), "code": pa.list_(pa.float32(), 5)},
+        "neighbors": pa.struct([("ids", pa.list_(pa.int64())), ("distances", floats)]),
+    }
+    frame = pd.read_parquet("d.parquet")
+    codes = ae.transform(digits.x)
+    assert (np.stack(frame["code"]) == codes).all()
+    assert (frame["error"] == -ae.score_samples(digits.x)).all()
+    assert (frame["row"] == np.arange(1438)).all()
+    assert (frame["label"] == digits.y).all()
+    assert (frame[["x", "y"]].to_numpy() == map_codes(codes, method="pca")).all()
+    ids, distances = neighbors(codes, np.arange(1438), 10)
+    assert (np.stack([cell["ids"] for cell in frame["neighbors"]]) == ids).all()
+    assert np.stack([cell["distances"] for cell in frame["neighbors"]]) == pytest.approx(distances, rel=1e-6)
+    for row in (0, 700, 1437):
+        assert (pixels(frame["image"][row]) == np.round(255 * digits.x[row])).all()
+        assert frame["image"][row]["path"] == f"{row}.png"
+    assert json.loads(read.schema.metadata[b"huggingface"])["info"]["features"]["image"]["_type"] == "Image"
+
+
+def test_some_points_and_the_same_again(do, saved_model, ae, digits):
+    for name in ("a.parquet", "b.parquet"):
+        do("export", saved_model, "digits", "--parquet", name, "--points", 40, "--seed", 3, "--neighbors", 4)
+    assert Path("a.parquet").read_bytes() == Path("b.parquet").read_bytes()
+    frame = pd.read_parquet("a.parquet")
+    rows = choose(1438, 40, 3)
+    assert frame["row"].tolist() == rows
+    codes = ae.transform(digits.x[rows])
+    assert np.stack(frame["code"]) == pytest.approx(codes, abs=1e-6)
+    assert (frame["label"] == digits.y[rows]).all()
+    assert frame["image"][7]["path"] == f"{rows[7]}.png"
+    assert (pixels(frame["image"][7]) == np.round(255 * digits.x[rows[7]])).all()
+    near = [cell["ids"] for cell in frame["neighbors"]]  # by their place in this file
+    assert (np.stack(near) == neighbors(codes, np.arange(40), 4)[0]).all()
+
+
+def test_a_table_keeps_its_columns_and_says_which_it_renames(do, table):
+    rows, model = table
+    told = do("export", model, rows, "--label-column", "kind", "--parquet", "t.parquet", "--projector", "t")
+    assert told.splitlines() == [
+        "wrote t.parquet",
+        "  column 'x' of the source is 'x_source' there",
+        "  column 'Error' of the source is 'Error_source' there",
+        "  embedding-atlas t.parquet --x x --y y --neighbors neighbors",
+        "wrote t",
+        "  no sprite: the samples are no images",
+        "  tensorboard --logdir t",
+    ]
+    frame, given = pd.read_parquet("t.parquet"), pd.read_parquet(rows)
+    own = ["width", "x_source", "Error_source"]
+    assert list(frame) == ["row", "label", "error", *own, "x", "y", "code", "neighbors"]
+    assert (frame[own].to_numpy() == given[["width", "x", "Error"]].to_numpy()).all()
+    assert frame["label"].tolist() == given["kind"].tolist()
+    assert (frame["x"] == np.stack(frame["code"])[:, 0]).all()  # a map of two numbers is they themselves
+    tensor, header, lines, _ = projected(Path("t"))
+    assert (tensor[:, :2] == np.stack(frame["code"])).all()
+    assert header == ["label", "row", "error", "width", "x", "Error"]
+    assert {line[0] for line in lines} == {"on the right", "left of it"}
+    for column, name in ((3, "width"), (5, "Error")):
+        assert [float(line[column]) for line in lines] == pytest.approx(given[name].tolist(), rel=1e-8)
+
+
+def test_what_is_missing_is_null(tmp_path):
+    x = np.random.default_rng(0).normal(size=(30, 3))
+    x[4, 1] = np.nan
+    frame = pd.DataFrame(x, columns=["a", "b", "c"])
+    from codeword import Masked
+
+    model = fitted(load(frame, missing=True), objective=Masked(missing="mask"))
+    points = look(model, load(frame, missing=True), range(30))
+    write_parquet(points, "m.parquet", method="pca")
+    read = pq.read_table("m.parquet")
+    assert [read[name].null_count for name in "abc"] == [0, 1, 0]
+    assert read["b"][4].as_py() is None
+    write_projector(points, "m")
+    _, header, lines, _ = projected(Path("m"))
+    assert header == ["row", "error", "a", "b", "c"]
+    assert [line[3] == "" for line in lines] == [row == 4 for row in range(30)]
+
+
+@pytest.mark.parametrize("shape", [(40,), (24, 3)])
+def test_signals_are_lists_in_the_shape_of_a_sample(shape):
+    x = np.random.default_rng(0).normal(size=(12, *shape))
+    write_parquet(look(fitted(x), load(x), range(12)), "s.parquet", method="pca")
+    read = pq.read_table("s.parquet")
+    assert read.schema.names == ["row", "error", "signal", "x", "y", "code", "neighbors"]
+    assert (np.array(read["signal"].to_pylist()) == x).all()
+    frame = pd.read_parquet("s.parquet")
+    assert np.shape(np.stack(frame["signal"][0])) == shape
+
+
+def test_blocks_are_row_groups_and_change_nothing(ae, digits, monkeypatch):
+    data = digits[:50]
+    whole = look(ae, data, range(50))
+    write_parquet(whole, "whole.parquet", method="pca")
+    write_projector(whole, "whole")
+    monkeypatch.setattr("codeword.export.points.MOST_ROWS", 20)
+    points = look(ae, data, range(50))
+    assert points.codes == pytest.approx(whole.codes, abs=1e-6)
+    parts = type(whole)(**{**vars(points), "codes": whole.codes, "errors": whole.errors})
+    write_parquet(parts, "parts.parquet", method="pca")
+    assert pq.ParquetFile("parts.parquet").metadata.num_row_groups == 3
+    assert pq.read_table("parts.parquet").equals(pq.read_table("whole.parquet"))
+    write_projector(parts, "parts")
+    for file in Path("whole").iterdir():
+        assert file.read_bytes() == (Path("parts") / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_fewest_samples(n, do, saved_model, digits):
+    np.save("x.npy", digits.x[:n])
+    do("export", saved_model, "x.npy", "--parquet", "f.parquet", "--projector", "f")
+    frame = pd.read_parquet("f.parquet")
+    assert [cell["ids"].tolist() for cell in frame["neighbors"]] == [[1], [0]][:n] if n == 2 else [[]]
+    assert np.isfinite(frame[["x", "y", "error"]].to_numpy()).all()
+    tensor, header, _, thumbnails = projected(Path("f"))
+    assert tensor.shape == (n, 5)
+    assert header == ["row", "error"]
+    assert (thumbnails[-1] == np.round(255 * digits.x[n - 1])).all()
+
+
+def test_what_samples_are_to_the_eye():
+    assert kind_of((8, 8), None) == ("images", None)
+    assert kind_of((8, 8), ("a",) * 64) == ("images", None)  # pixels from the columns of a table
+    assert kind_of((3,), None) == ("table", ("x0", "x1", "x2"))
+    assert kind_of((784,), ("p",) * 784) == ("table", ("p",) * 784)
+    assert kind_of((784,), None) == ("signals", None)
+
+
+# -- pictures -----------------------------------------------------------------------------------------------
+
+
+def test_shades_come_from_the_scaling_of_the_model():
+    rng = np.random.default_rng(0)
+    flags = rng.integers(0, 2, (20, 6, 6), dtype=np.uint8)
+    assert look(fitted(flags), load(flags), range(20)).shades == (0, 1)
+    bytes_ = rng.integers(0, 256, (20, 6, 6), dtype=np.uint8)
+    for scaling in ("auto", "standard"):
+        assert look(fitted(bytes_, scaling=scaling), load(bytes_), range(20)).shades == (0, 255)
+    heights = rng.normal(size=(20, 6, 6))
+    points = look(fitted(heights), load(heights), [2, 3, 5])
+    chosen = heights[[2, 3, 5]]
+    assert points.shades == (chosen.min(), chosen.max())
+    write_parquet(points, "h.parquet", method="pca")
+    image = pixels(pd.read_parquet("h.parquet")["image"][1])
+    wanted = 255 * (heights[3] - chosen.min()) / np.ptp(chosen)
+    assert image == pytest.approx(wanted, abs=0.51)
+
+
+def test_values_in_eight_bits():
+    rows = np.array([[[0.0, 0.5, 1.0, 2.0], [-1.0, np.nan, 0.25, 0.75]] * 2])
+    assert eight_bits(rows, (4, 4), (0, 1))[0, :2].tolist() == [[0, 128, 255, 255], [0, 0, 64, 191]]
+    colour = np.arange(48, dtype=np.uint8).reshape(1, 3, 4, 4)  # channels first, as torch has them
+    assert (eight_bits(colour, (3, 4, 4), (0, 255)) == np.moveaxis(colour, 1, -1)).all()
+
+
+def test_thumbnails_are_made_smaller_before_they_are_left_out():
+    assert Sheet.size_for(60_000, 28, 28) == 28
+    assert Sheet.size_for(100_000, 28, 28) == 25
+    assert Sheet.size_for(1024**2, 28, 28) == 8
+    assert Sheet.size_for(1024**2 + 1, 28, 28) is None
+    assert Sheet.size_for(4, 512, 300) == 64
+    assert Sheet.size_for(1024**2, 5, 6) == 6  # smaller than the least, and they fit
+
+
+def test_images_that_are_not_square_keep_their_shape():
+    images = np.random.default_rng(0).integers(1, 256, (5, 100, 50, 3), dtype=np.uint8)
+    sheet = Sheet(5, images[0], 10)
+    sheet.put(0, images[:2])
+    sheet.put(2, images[2:])
+    with Image.open(io.BytesIO(sheet.png())) as picture:
+        assert picture.mode == "RGBA"
+        cells = np.asarray(picture).reshape(3, 10, 3, 10, 4).swapaxes(1, 2).reshape(9, 10, 10, 4)
+    for i, image in enumerate(images):
+        means = image.reshape(10, 10, 5, 10, 3).mean(axis=(1, 3))
+        assert cells[i, :, 2:7, :3] == pytest.approx(means, abs=1)
+        assert (cells[i, :, 2:7, 3] == 255).all()
+    assert (cells[:, :, [0, 1, 7, 8, 9], 3] == 0).all()
+    assert (cells[5:] == 0).all()
+
+
+# -- TensorBoard's projector --------------------------------------------------------------------------------
+
+
+def test_the_folder_holds_codes_labels_and_thumbnails(do, saved_model, ae, digits):
+    told = do("export", saved_model, "digits", "--projector", "my logs", "--points", 30)
+    assert told == "wrote my logs\n  tensorboard --logdir 'my logs'\n"
+    rows = choose(1438, 30, 0)
+    tensor, header, lines, thumbnails = projected(Path("my logs"))
+    points = look(ae, digits, rows)
+    assert (tensor == points.codes).all()  # to the bit
+    assert header == ["label", "row", "error"]
+    assert [[int(a), int(b)] for a, b, _ in lines] == [[digits.y[row], row] for row in rows]
+    assert (np.array([line[2] for line in lines], np.float32) == points.errors).all()
+    assert (np.stack(thumbnails) == np.round(255 * digits.x[rows])).all()
+
+
+def test_labels_never_break_a_line(do, saved_model, digits):
+    labels = ["a\tb", " c\r\nd ", "", "e\u2028f", "plain"]
+    np.savez("l.npz", x=digits.x[:5], y=np.array(labels))
+    do("export", saved_model, "l.npz", "--projector", "l", "--parquet", "l.parquet", "-q")
+    _, _, lines, _ = projected(Path("l"))
+    assert [line[0] for line in lines] == ["a b", "c d", "", "e f", "plain"]
+    assert pd.read_parquet("l.parquet")["label"].tolist() == labels
+
+
+def test_codes_of_two_numbers_get_a_third(table):
+    rows, model = table
+    ae = AutoEncoder.load(model, device="cpu")
+    points = look(ae, load(rows, label_column="kind"), range(60))
+    write_projector(points, "t")
+    tensor = projected(Path("t"))[0]
+    assert (tensor == np.pad(points.codes, ((0, 0), (0, 1)))).all()
+
+
+def test_what_is_left_out_is_said(do, saved_model, monkeypatch):
+    monkeypatch.setattr("codeword.plots.sprites.LARGEST_SHEET", 300)
+    monkeypatch.setattr("codeword.export.projector.MOST_SHOWN", 1000)
+    told = do("export", saved_model, "digits", "--projector", "d", "--json")
+    shown, sprite = json.loads(told)["notes"]
+    assert shown == "TensorBoard shows the first 1,000 of 1,438 points: take fewer with --points"
+    assert sprite.startswith("no sprite: 1,438 thumbnails of 8 pixels a side do not fit into")
+    assert projected(Path("d"))[3] is None
+    said = json.loads(do("export", saved_model, "digits", "--projector", "e", "--json", "--points", 900))
+    assert (said["notes"], said["thumbnail"]) == ([], 8)
+
+
+def test_a_wide_table_stays_out_of_the_metadata():
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 70))).rename(columns="c{}".format)
+    found = write_projector(look(fitted(frame), load(frame), range(20)), "w")
+    assert "metadata.tsv leaves out the table's 70 columns: 64 is the most" in found["notes"]
+    assert projected(Path("w"))[1] == ["row", "error"]
+
+
+# -- files and mistakes -------------------------------------------------------------------------------------
+
+
+def test_nothing_is_overwritten_unasked_nor_a_folder_of_others(do, refused, saved_model):
+    words = [
+        "export",
+        saved_model,
+        "digits",
+        "--points",
+        20,
+        "-q",
+        "--parquet",
+        "d.parquet",
+        "--projector",
+        "d",
+    ]
+    assert do(*words) == ""
+    before = Path("d.parquet").read_bytes()
+    assert "d.parquet already exists" in refused(*words)
+    assert "d already exists" in refused(*words[:6], "--projector", "d")
+    do(*words, "--overwrite", "--seed", 1)
+    assert Path("d.parquet").read_bytes() != before
+    Path("d/events.out").touch()
+    assert "d holds 'events.out', which is no part of a folder for TensorBoard" in refused(
+        *words, "--overwrite"
+    )
+
+
+@pytest.mark.parametrize("option", ["--parquet", "--projector"])
+def test_a_failure_half_way_leaves_nothing(option, saved_model, monkeypatch, tmp_path):
+    def fail(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("codeword.export.parquet.png", fail)
+    monkeypatch.setattr("codeword.plots.sprites.png", fail)
+    assert run(["export", str(saved_model), "digits", "--points", "20", option, "d.parquet", "-q"]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "nothing to write: give --parquet FILE, --projector DIR, --onnx DIR, or several"),
+        (["--parquet", "d.csv"], "cannot tell the format from the ending '.csv'; use .parquet"),
+        (["--parquet", "no/d.parquet"], "there is no folder no; create it first"),
+        (["--projector", "no/d"], "there is no folder no; create it first"),
+        (
+            ["--parquet", "d.parquet", "--points", 1439],
+            "--points 1439: digits has 1,438 samples; 0 takes all",
+        ),
+        (["--parquet", "d.parquet", "--points", -1], "--points"),
+        (
+            ["--parquet", "d.parquet", "--points", 20, "--neighbors", 20],
+            "--neighbors 20: each of 20 samples has 19 others",
+        ),
+        (["--parquet", "d.parquet", "--method", "magic"], "--method must be one of auto, tsne"),
+    ],
+)
+def test_requests_that_are_refused(words, said, refused, saved_model):
+    assert said in refused("export", saved_model, "digits", *words)
+
+
+def test_rows_that_cannot_be_encoded_are_named_as_the_source_counts_them(refused, saved_model):
+    x = np.zeros((60, 8, 8), np.float32)
+    x[[33, 50], 2, 1] = np.nan
+    np.save("x.npy", x)
+    seed = next(s for s in range(99) if 33 not in choose(60, 50, s) and 50 in choose(60, 50, s))
+    line = refused("export", saved_model, "x.npy", "--points", 50, "--seed", seed, "--projector", "p")
+    assert "row 50, position (2, 1)" in line
+    np.save("y.npy", np.zeros((9, 7), np.float32))
+    assert "fitted on shape (8, 8)" in refused("export", saved_model, "y.npy", "--parquet", "y.parquet")

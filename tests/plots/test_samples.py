@@ -1,0 +1,428 @@
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection, PathCollection
+from PIL import Image
+
+from codeword.base.errors import DataError, ParameterError
+from codeword.plots import sample_figure, save
+
+
+@pytest.fixture
+def images():
+    """Sixty-four images without a white pixel, so that what is white in a picture is a gap."""
+    return np.random.default_rng(0).integers(0, 250, size=(64, 12, 12), dtype=np.uint8)
+
+
+@pytest.fixture
+def curves():
+    """Six sine curves of 50 values; the second goes twice as high as the first."""
+    t = np.linspace(0, 2 * np.pi, 50)
+    return np.stack([height * np.sin(t) for height in (0.5, 1.0, 0.1, -0.3, 0.7, 0.2)])
+
+
+def picture(figure, tmp_path):
+    """The pixels of the figure's file, (h, w, 3)."""
+    path = tmp_path / "samples.png"
+    save(figure, path, overwrite=True)
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def runs(white):
+    """Start and stop of each run of what is not white."""
+    edges = np.flatnonzero(np.diff(np.r_[True, white, True].astype(int)))
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def cells(pixels):
+    """The images of a picture without words, row by row, as they are in its file."""
+    white = (pixels == 255).all(axis=2)
+    return [
+        [pixels[top:bottom, left:right] for left, right in runs(white.all(axis=0))]
+        for top, bottom in runs(white.all(axis=1))
+    ]
+
+
+def words(figure):
+    """Every text of the page and its place in dots: left, bottom, right, top."""
+    figure.set_dpi(200)
+    texts = [text for text in figure.axes[0].texts if text.get_text()]
+    return {text: text.get_window_extent().extents for text in texts}
+
+
+def shown(figure):
+    return [text.get_text() for text in words(figure)]
+
+
+def apart(a, b):
+    return a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+
+
+def require_room(figure):
+    """No word lies on another or hangs over the edge of the page."""
+    places = words(figure)
+    width, height = figure.get_size_inches() * 200
+    for text, (left, bottom, right, top) in places.items():
+        assert left >= 0 and bottom >= 0 and right <= width and top <= height, text.get_text()  # noqa: PT018
+    for (a, place), (b, other) in itertools.combinations(places.items(), 2):
+        assert apart(place, other), (a.get_text(), b.get_text())
+
+
+def collections(figure, kind):
+    return [c for c in figure.axes[0].collections if isinstance(c, kind)]
+
+
+def drawn_curves(figure):
+    """The curves of a figure as they lie on its page, (n, length, 2): the last lines drawn."""
+    return np.array(collections(figure, LineCollection)[-1].get_segments())
+
+
+# --- images
+
+
+def test_sixty_four_images_are_eight_by_eight_and_crisp(images, tmp_path):
+    """Every pixel of a sample is a square of pixels in the file, of its own shade."""
+    found = cells(picture(sample_figure(images), tmp_path))
+    assert [len(row) for row in found] == [8] * 8
+    side = len(found[0][0]) // 12
+    assert side > 4
+    for image, cell in zip(images, itertools.chain(*found), strict=True):
+        np.testing.assert_array_equal(cell[..., 0], image.repeat(side, axis=0).repeat(side, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("n", "shape", "columns"),
+    [
+        (1, (9, 9), 1),
+        (3, (9, 9), 3),
+        (10, (9, 9), 5),
+        (9, (12, 9), 3),
+        (400, (4, 4), 20),
+        (16, (8, 32), 2),
+        (16, (32, 8), 8),
+    ],
+)
+def test_a_grid_is_about_square(n, shape, columns, tmp_path):
+    found = cells(picture(sample_figure(np.zeros((n, *shape), np.uint8)), tmp_path))
+    assert len(found[0]) == columns
+    assert len(found) == -(-n // columns)
+
+
+def test_columns_are_those_asked_for(images, tmp_path):
+    found = cells(picture(sample_figure(images[:7], columns=3), tmp_path))
+    assert [len(row) for row in found] == [3] * 3
+    assert (found[2][2] == 255).all()
+    pixels = picture(sample_figure(images[:2], columns=3), tmp_path)
+    first, last = runs((pixels == 255).all(axis=(0, 2)))
+    assert pixels.shape[1] - last[1] == pytest.approx(first[0], abs=4)
+
+
+def test_four_hundred_images_are_one_picture(images):
+    figure = sample_figure(np.repeat(images, 7, axis=0)[:400])
+    assert len(figure.axes) == 1
+    assert len(figure.axes[0].images) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([0, 51], np.uint8), [0, 51]),
+        ([0.0, 0.2], [0, 51]),
+        ([0.0, 200.0], [0, 200]),
+        ([0.0, 16.0], [0, 255]),
+        ([-1.0, 1.0], [0, 255]),
+        ([0.0, 500.0], [0, 255]),
+        ([False, True], [0, 255]),
+    ],
+)
+def test_all_images_share_a_range(values, expected, tmp_path):
+    x = np.asarray(values)[:, None, None].repeat(4, axis=1).repeat(4, axis=2)
+    left, right = (len(picture(sample_figure(x, columns=2), tmp_path)[0]) * share // 4 for share in (1, 3))
+    pixels = picture(sample_figure(x, columns=2), tmp_path)
+    assert [pixels[len(pixels) // 2, place, 0] for place in (left, right)] == expected
+
+
+@pytest.mark.parametrize("shape", [(9, 7), (9, 7, 1), (1, 9, 7), (9, 7, 3), (3, 9, 7), (9, 7, 4)])
+@pytest.mark.parametrize("flat", [False, True])
+def test_what_is_an_image(shape, flat, tmp_path):
+    x = np.random.default_rng(0).integers(0, 250, size=(2, *shape), dtype=np.uint8)
+    rows = x.reshape(2, -1) if flat else x
+    figure = sample_figure(rows, sample_shape=shape if flat else None)
+    [row] = cells(picture(figure, tmp_path))
+    side = len(row[0]) // 9
+    small = row[1][::side, ::side]
+    expected = np.moveaxis(x[1], 0, -1) if shape[0] == 3 else x[1]
+    expected = expected.reshape(9, 7, -1).astype(float)
+    if shape == (9, 7, 4):  # on white
+        opaque = expected[..., 3:] / 255
+        expected = expected[..., :3] * opaque + 255 * (1 - opaque)
+    np.testing.assert_allclose(small, np.broadcast_to(expected, (9, 7, 3)), atol=0.51)
+
+
+def test_large_images_are_made_smaller(tmp_path):
+    x = np.zeros((9, 600, 450, 3), dtype=np.uint8)
+    x[:, :, :, 1] = 80
+    x[:, 200:, :, 1] = 160
+    figure = sample_figure(x)
+    pixels = picture(figure, tmp_path)
+    assert max(pixels.shape) < 1500
+    assert figure.axes[0].images[0].get_array().nbytes < x.nbytes
+    for cell in itertools.chain(*cells(pixels)):
+        third = len(cell) // 3
+        assert (cell[4 : third - 4, 4:-4, 1] == 80).all()
+        assert (cell[third + 4 : -4, 4:-4, 1] == 160).all()
+
+
+def test_pixels_that_are_missing_are_left_out(tmp_path):
+    x = np.zeros((1, 8, 8))
+    x[0, 2, 3] = np.nan
+    pixels = picture(sample_figure(x), tmp_path)
+    assert (pixels == 255).any(axis=2).sum() > 0
+    x[:] = np.nan
+    assert (picture(sample_figure(x), tmp_path) == 255).all()
+
+
+# --- words
+
+
+@pytest.mark.parametrize("kind", ["images", "curves", "table"])
+@pytest.mark.parametrize("long", ["none", "titles", "row_titles", "column_titles"])
+def test_words_have_room(kind, long, tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(24, *{"images": (4, 24), "curves": (60,), "table": (4,)}[kind])) * 1e4
+    titles = {
+        "titles": [f"{1000 * i}\n{i / 7:.4f}" for i in range(24)],
+        "row_titles": [f"z{i}\n0.0123\n  0.0045" for i in range(3)],
+        "column_titles": ["a", *(f"{v:.3g}" for v in np.arange(1, 7) / 7), "b"],
+    }
+    if long != "none":
+        titles[long] = [f"{text} and very much more than fits" for text in titles[long]]
+    figure = sample_figure(x, columns=8, mark_columns=1, mark_last=1, **titles)
+    picture(figure, tmp_path)
+    require_room(figure)
+    texts = shown(figure)
+    assert all(len(line) <= 24 for text in texts for line in text.splitlines())
+    for name, given in titles.items():
+        assert name == long or set(given) <= set(texts)
+
+
+def test_titles_of_rows_may_be_higher_than_the_rows():
+    require_room(sample_figure(np.zeros((3, 4, 400)), columns=1, row_titles=["a\nb\nc"] * 3))
+
+
+def test_words_stand_where_they_belong(images):
+    figure = sample_figure(
+        images[:6],
+        titles=list("abcdef"),
+        row_titles=["one", "two"],
+        column_titles=["x", "y", "z"],
+        columns=3,
+    )
+    place = {text.get_text(): box for text, box in words(figure).items()}
+    left, right, bottom, top = figure.axes[0].images[0].get_extent()
+    height = figure.get_size_inches()[1] * 200
+    assert place["one"][2] < left
+    assert place["a"][0] > left
+    assert place["c"][2] < right
+    assert place["a"][1] > height - top
+    assert place["x"][1] >= place["a"][3]
+    assert height - top > place["one"][1] > place["d"][3] > place["two"][3] > height - bottom
+
+
+def test_a_dollar_is_no_mathematics(images, tmp_path):
+    figure = sample_figure(images[:2], titles=["$x$", "costs $ 1"])
+    picture(figure, tmp_path)
+    assert shown(figure) == [r"\$x\$", r"costs \$ 1"]
+
+
+def test_a_script_the_font_lacks_is_no_warning(images, tmp_path):
+    picture(sample_figure(images[:2], titles=["靴", "shoe"]), tmp_path)
+
+
+def test_marked_columns_are_set_apart(images, tmp_path):
+    plain = sample_figure(images[:10], columns=5)
+    gaps = np.diff([left for left, _ in runs((picture(plain, tmp_path) == 255).all(axis=(0, 2)))])
+    assert len(set(gaps)) == 1
+    figure = sample_figure(images[:10], columns=5, mark_columns=1, mark_last=1)
+    pixels = picture(figure, tmp_path)
+    lefts = [left for left, right in runs((pixels == 255).all(axis=(0, 2))) if right - left > 20]
+    after = np.diff(lefts)
+    assert after[1] == after[2] == gaps[0]
+    assert after[0] == after[3] > gaps[0]
+    rules = [line.get_xdata()[0] for line in figure.axes[0].lines]
+    assert lefts[0] < rules[0] < lefts[1] < lefts[3] < rules[1] < lefts[4]
+
+
+# --- curves
+
+
+@pytest.mark.parametrize("shape", [(50,), (20,), (200, 3), (3, 200), (6, 2), (2, 9, 7)])
+def test_what_is_a_curve(shape, tmp_path):
+    figure = sample_figure(np.random.default_rng(0).normal(size=(5, *shape)))
+    lines = drawn_curves(figure)
+    assert lines.shape == (5, {50: 50, 20: 20, 200: 200, 3: 200, 6: 6, 2: 126}[shape[0]], 2)
+    picture(figure, tmp_path)
+    require_room(figure)
+
+
+def test_curves_share_a_range_of_values(curves):
+    lines = drawn_curves(sample_figure(curves))
+    down = lines[:, :, 1]
+    ranges = np.ptp(down, axis=1)
+    np.testing.assert_allclose(ranges / ranges[1], np.ptp(curves, axis=1) / np.ptp(curves[1]))
+    # Dots are counted downwards.
+    assert down[0].argmin() == curves[0].argmax()
+
+
+def test_the_values_beside_curves_are_those_of_their_lines(curves):
+    figure = sample_figure(curves, columns=2)
+    height = figure.get_size_inches()[1] * 200
+    low = drawn_curves(figure)[4, :, 1]
+    scale = np.polyfit(curves[4], low, 1)
+    for text, (_, bottom, _, top) in words(figure).items():
+        if text.get_text() not in ("0", "49") or text.get_va() == "center":
+            value = float(text.get_text().replace("−", "-"))
+            assert height - (bottom + top) / 2 == pytest.approx(np.polyval(scale, value), abs=2)
+    assert {"0", "49", "1", "−1"} <= set(shown(figure))
+
+
+def test_marked_curves_have_another_colour(curves):
+    lines = collections(sample_figure(curves, columns=3, mark_columns=1), LineCollection)[-1]
+    first, second, third, fourth, *_ = lines.get_colors().tolist()
+    assert first == fourth != second == third
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0, -1e9, np.nan])
+@pytest.mark.parametrize("d", [1, 4, 40])
+def test_rows_without_a_range_can_be_drawn(value, d, tmp_path):
+    figure = sample_figure(np.full((3, d), value))
+    picture(figure, tmp_path)
+    require_room(figure)
+
+
+@pytest.mark.parametrize("most", [0.9, 0.98, 1.5, 2.2, 3])
+def test_the_numbers_beside_curves_have_room(most):
+    x = np.tile(most * np.cos(np.linspace(0, 9, 40)), (24, 1))
+    for columns in (1, 6, 12):
+        require_room(sample_figure(x, columns=columns))
+
+
+def test_values_that_are_missing_leave_gaps(curves, tmp_path):
+    whole = picture(sample_figure(curves), tmp_path)
+    for value in (np.nan, np.inf):
+        broken = curves.copy()
+        broken[0, 10] = value
+        pixels = picture(sample_figure(broken), tmp_path)
+        assert pixels.shape == whole.shape
+        changed = (pixels != whole).any(axis=2)
+        assert 0 < changed.sum() < 500
+
+
+def test_values_far_from_zero_are_told_apart():
+    x = 1e6 + np.linspace(0, 1, 30)[None]
+    ticks = [text for text in shown(sample_figure(x)) if text not in ("0", "29")]
+    assert len(set(ticks)) == len(ticks) >= 2
+    assert all(1e6 <= float(text) <= 1e6 + 1 for text in ticks)
+
+
+# --- tables
+
+
+def dots(figure):
+    [points] = collections(figure, PathCollection)
+    return np.asarray(points.get_offsets())
+
+
+def test_a_table_has_one_axis_and_names_at_the_left():
+    x = np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 5.0], [4.0, 1.0, 0.0], [3.0, 3.0, 3.0]])
+    names = ["age", "height", "a name that is far too long for a small panel"]
+    figure = sample_figure(x, names=names, columns=2)
+    places = dots(figure).reshape(4, 3, 2)
+    first = np.polyfit(x[0], places[0, :, 0], 1)
+    np.testing.assert_allclose(np.polyval(first, x[2]), places[2, :, 0])
+    second = np.polyfit(x[1], places[1, :, 0], 1)
+    assert second[0] == pytest.approx(first[0])
+    texts = words(figure)
+    labels = [text for text in texts if text.get_text() in ("age", "height")]
+    assert len(labels) == 4
+    assert sum(text.get_text() == "a name that is far too…" for text in texts) == 2
+    height = figure.get_size_inches()[1] * 200
+    for text, row, column in zip(labels, (0, 0, 2, 2), (0, 1, 0, 1), strict=True):
+        _, bottom, right, top = texts[text]
+        assert right < places[row, :, 0].min()
+        assert height - (bottom + top) / 2 == pytest.approx(places[row, column, 1], abs=3)
+
+
+@pytest.mark.parametrize("scale", [1e5, -1e5])
+def test_columns_of_unlike_sizes_can_both_be_read(scale, tmp_path):
+    x = np.array([[1.0, 4.0 * scale], [9.0, 3.0 * scale]])
+    figure = sample_figure(x, columns=1)
+    (small, large), (other, _) = dots(figure).reshape(2, 2, 2)[:, :, 0]
+    assert other - small > 0.05 * abs(large - small)
+    picture(figure, tmp_path)
+    require_room(figure)
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1.0, 12345.678])
+@pytest.mark.parametrize("n", [1, 30])
+def test_the_numbers_under_a_table_have_room(scale, n, tmp_path):
+    figure = sample_figure(np.random.default_rng(0).normal(size=(n, 5)) * scale)
+    picture(figure, tmp_path)
+    require_room(figure)
+
+
+def test_what_a_table_misses_has_no_dot(tmp_path):
+    x = np.array([[1.0, np.nan, 3.0], [2.0, np.nan, np.inf]])
+    figure = sample_figure(x)
+    assert np.isnan(
+        np.ma.filled(np.ma.asarray(collections(figure, PathCollection)[0].get_offsets()), np.nan)
+    ).any()
+    picture(figure, tmp_path)
+
+
+# --- errors and files
+
+
+def test_what_does_not_fit_is_refused(images):
+    with pytest.raises(DataError, match=r"x must have at least one sample, each of the shape \(12, 12\)"):
+        sample_figure(images[:0])
+    with pytest.raises(DataError, match=r"shape \(5, 5\) or flat. Got the shape \(64, 12, 12\) instead"):
+        sample_figure(images, sample_shape=(5, 5))
+    with pytest.raises(ParameterError, match=r"titles must hold one for each of 64 samples. Got 1"):
+        sample_figure(images, titles=["a"])
+    with pytest.raises(ParameterError, match=r"row_titles must hold one for each of 8 rows. Got 3"):
+        sample_figure(images, columns=8, row_titles=["a"] * 3)
+    with pytest.raises(ParameterError, match=r"column_titles must hold one for each of 8 columns. Got 3"):
+        sample_figure(images, columns=8, column_titles=["a"] * 3)
+    with pytest.raises(ParameterError, match=r"'columns' .* where there are row_titles. Got None"):
+        sample_figure(images, row_titles=["a"] * 8)
+    with pytest.raises(ParameterError, match=r"names must hold one for each of 4 columns. Got 2"):
+        sample_figure(np.ones((2, 4)), names=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"columns": 0}, "'columns' .* a whole number of 1 or more. Got 0 instead"),
+        ({"columns": 2.5}, "'columns' .* Got 2.5 instead"),
+        ({"columns": 4, "mark_columns": 5}, "'mark_columns' .* from 0 to 4. Got 5 instead"),
+        ({"columns": 4, "mark_columns": 3, "mark_last": 2}, "'mark_last' .* from 0 to 1. Got 2 instead"),
+        ({"columns": 4, "mark_columns": 4, "mark_last": 1}, "'mark_last' .* from 0 to 0. Got 1 instead"),
+        ({"mark_columns": True}, "'mark_columns' .* Got True instead"),
+    ],
+)
+def test_numbers_of_columns_are_checked(images, given, message):
+    with pytest.raises(ParameterError, match=message):
+        sample_figure(images, **given)
+
+
+@pytest.mark.parametrize("kind", ["images", "curves", "table"])
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_the_same_figure_is_the_same_bytes(kind, suffix, tmp_path):
+    x = np.random.default_rng(0).normal(size=(6, *{"images": (9, 9), "curves": (30,), "table": (4,)}[kind]))
+    paths = [tmp_path / f"{i}{suffix}" for i in range(2)]
+    for path in paths:
+        save(sample_figure(x, titles=list("abcdef"), columns=3, mark_columns=1), path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
