@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,6 +34,7 @@ class Opened:
 
     def __init__(self, browser, url, **options):
         self.context = browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | options))
+        self.context.set_default_timeout(90_000)
         self.page = self.context.new_page()
         self.requests: list[str] = []
         self.complaints: list[str] = []
@@ -43,10 +45,24 @@ class Opened:
             lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None,
         )
         self.page.goto(url if isinstance(url, str) else url.as_uri())
-        self.page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
+        self.page.wait_for_selector("html[data-ready]", state="attached")
 
     def run(self, script, argument=None):
         return self.page.evaluate(script, argument)
+
+    def until(self, look, holds, seconds=60):
+        """What `look()` gives once `holds` of it, or at last: a busy machine draws late."""
+        stop = time.monotonic() + seconds
+        while not holds(found := look()) and time.monotonic() < stop:
+            self.page.wait_for_timeout(20)
+        return found
+
+    def near(self, selector, expected, within):
+        """Whether a canvas comes to show these gray levels."""
+        distance = self.until(
+            lambda: np.abs(self.pixels(selector) - expected).max(), lambda distance: distance <= within
+        )
+        return distance <= within
 
     def point(self, i):
         """Where point `i` of the map is on the screen."""

@@ -6,7 +6,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -552,29 +551,24 @@ def test_version(do):
 
 
 def python(*words):
-    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, check=False)
 
 
-def seconds(code):
-    """The best of three runs, less what starting Python takes: the machine may be busy."""
-    found = []
-    for _ in range(3):
-        started = time.perf_counter()
-        done = python("-c", code)
-        found.append(time.perf_counter() - started)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[-1] == "False"
-    return min(found)
-
-
-def test_importing_codeword_is_quick():
-    assert seconds("import codeword, sys; print('torch' in sys.modules)") < 0.3
-
-
-def test_help_is_quick():
-    for words in (["--help"], ["train", "--help"]):
-        code = f"from codeword.cli.main import run; import sys; run({words}); print('torch' in sys.modules)"
-        assert seconds(code) < 1
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import codeword",
+        *(f"from codeword.cli.main import run; run({w})" for w in (["--help"], ["train", "--help"])),
+    ],
+)
+def test_importing_codeword_and_help_are_quick(code):
+    """They import nothing heavy. The processor's time is held to, and not the clock of a busy machine."""
+    heavy = {"torch", "numpy", "scipy", "sklearn", "matplotlib", "pyarrow", "pandas"}
+    done = python("-c", f"{code}; import sys, time; print({heavy} & set(sys.modules), time.process_time())")
+    assert done.returncode == 0, done.stderr
+    imported, seconds = done.stdout.splitlines()[-1].rsplit(" ", 1)
+    assert imported == "set()"
+    assert float(seconds) < 1
 
 
 def test_exit_codes_and_streams_of_the_process(tmp_path):
@@ -605,7 +599,7 @@ def test_ctrl_c_while_training_ends_in_a_line_and_no_model():
         try:
             assert "epoch" in process.stdout.readline()
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=90)
         finally:
             with contextlib.suppress(OSError):
                 process.kill()

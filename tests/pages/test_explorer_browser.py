@@ -28,7 +28,7 @@ def served(explorer):
     """The address of an explorer that runs as long as the tests do."""
     addresses = queue.Queue()
     threading.Thread(target=serve, args=(explorer, listen(0), addresses.put), daemon=True).start()
-    return addresses.get(timeout=20)
+    return addresses.get(timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def opened(browser, explorer):
 
 def answered(opened, selector, text):
     """Wait until an element holds a text."""
-    opened.page.locator(selector).filter(has_text=text).wait_for(timeout=10_000)
+    opened.page.locator(selector).filter(has_text=text).wait_for()
     return opened.page.locator(selector).inner_text()
 
 
@@ -56,10 +56,8 @@ def test_the_page_asks_its_own_server_only(opened):
 def test_the_mouse_decodes_what_lies_under_it(opened, explorer, model):
     there = explorer.content.map
     opened.page.mouse.move(*opened.point(8))
-    opened.page.wait_for_timeout(500)
-    shown = opened.pixels("#mouse canvas")
     expected = 255 * model.inverse_transform(there.codes[8:9])[0]
-    assert np.abs(shown - expected).max() <= 8  # the mouse is within a pixel of the point
+    assert opened.near("#mouse canvas", expected, 8)  # the mouse is within a pixel of the point
     tip = opened.page.locator(".tip")
     tip.wait_for(state="visible")
     opened.page.wait_for_selector(".tip canvas")
@@ -71,9 +69,8 @@ def test_the_mouse_decodes_what_lies_under_it(opened, explorer, model):
 def test_a_slider_changes_the_picture_which_is_that_of_python(opened, model):
     slider = opened.page.locator("#sliders input").first
     slider.evaluate("input => { input.value = input.max; input.dispatchEvent(new Event('input')); }")
-    opened.page.wait_for_timeout(500)
     code = opened.run("() => Array.from(codeword.page.current)")
-    assert np.abs(opened.pixels("#decoded canvas") - 255 * model.inverse_transform([code])[0]).max() <= 1
+    assert opened.near("#decoded canvas", 255 * model.inverse_transform([code])[0], 1)
 
 
 def test_a_drawing_is_placed_on_the_map_with_its_neighbours(opened, explorer):
@@ -87,10 +84,14 @@ def test_a_drawing_is_placed_on_the_map_with_its_neighbours(opened, explorer):
     opened.page.mouse.up()
     said = answered(opened, "#answer", "p-value")
     assert said.startswith("your sample · error ")
-    opened.page.wait_for_timeout(600)  # the last stroke's answer
-    assert opened.page.locator("#answer .strip button").count() == 10
-    ring = opened.run("() => codeword.page.model('chosen').data")
-    links = opened.run("() => Array.from(codeword.page.model('links').data.x1)")
+    neighbours = opened.page.locator("#answer .strip button")
+    assert opened.until(neighbours.count, lambda count: count == 10) == 10
+    ring, links = opened.until(
+        lambda: opened.run(
+            "() => [codeword.page.model('chosen').data, Array.from(codeword.page.model('links').data.x1)]"
+        ),
+        lambda found: len(found[1]) == 10,
+    )
     assert len(ring["x"]) == 1
     plane = explorer.content.map.plane
     assert plane[:, 0].min() <= ring["x"][0] <= plane[:, 0].max()
@@ -159,12 +160,12 @@ def test_from_one_sample_to_another(opened, explorer, model):
         opened.run("i => codeword.page.map.select([i])", i)
         words = "interpolate from here" if end == "from" else "to here"
         opened.page.get_by_role("button", name=words, exact=True).click()
-    opened.page.wait_for_timeout(500)
     codes = explorer.content.map.codes
     for step, share in ((1, 0.0), (5, 0.5), (9, 1.0)):
         code = (1 - share) * codes[12] + share * codes[40]
-        shown = opened.pixels(f".steps div:nth-child({step}) canvas")
-        assert np.abs(shown - 255 * model.inverse_transform([code])[0]).max() <= 1
+        selector = f".steps div:nth-child({step}) canvas"
+        opened.page.locator(selector).wait_for()
+        assert opened.near(selector, 255 * model.inverse_transform([code])[0], 1)
 
 
 def test_when_the_server_is_gone_the_page_says_so(browser, explorer):
@@ -181,9 +182,10 @@ def test_a_late_answer_does_not_take_a_newer_selection_away(browser, explorer):
     off = min(set(range(120)) - set(explorer.content.map.rows.tolist()))
     page.page.route("**/api/look", lambda route: (page.page.wait_for_timeout(300), route.continue_()))
     page.page.fill("#find", str(off))
-    page.run("() => document.getElementById('find').dispatchEvent(new Event('change'))")
-    page.run("() => codeword.page.map.select([3, 9])")
-    page.page.wait_for_timeout(1000)
+    with page.page.expect_response("**/api/look"):
+        page.run("() => document.getElementById('find').dispatchEvent(new Event('change'))")
+        page.run("() => codeword.page.map.select([3, 9])")
+    page.page.wait_for_timeout(200)
     assert page.run("() => Array.from(codeword.page.map.source.selected.indices)") == [3, 9]
     assert "2 samples" in page.page.locator("#chosen").inner_text()
     page.context.close()

@@ -83,10 +83,8 @@ def test_a_slider_changes_the_picture_which_is_that_of_python(digits_open, model
                 share,
             )
         codes.append(digits_open.run("() => Array.from(codeword.page.current)"))
-        expected = 255 * model.inverse_transform([codes[-1]])[0]
-        shown = digits_open.pixels("#decoded canvas")
-        assert np.abs(shown - before).max() > 20
-        assert np.abs(shown - expected).max() <= 1
+        assert digits_open.near("#decoded canvas", 255 * model.inverse_transform([codes[-1]])[0], 1)
+        assert np.abs(digits_open.pixels("#decoded canvas") - before).max() > 20
     assert codes[0] != codes[1]
 
 
@@ -107,9 +105,8 @@ def test_under_the_mouse_is_the_code_of_the_point_and_less_sure_where_nothing_is
     assert near["confidence"] == 1
     assert far < 0.1
     digits_open.page.mouse.move(*digits_open.point(3))
-    shown = digits_open.pixels("#mouse canvas")
     expected = 255 * model.inverse_transform(content.map.codes[3:4])[0]
-    assert np.abs(shown - expected).max() <= 8  # the mouse is within a pixel of the point
+    assert digits_open.near("#mouse canvas", expected, 8)  # the mouse is within a pixel of the point
 
 
 def test_a_tap_draws_the_true_neighbours(digits_open, digits_page):
@@ -192,13 +189,26 @@ def test_a_finger_scrolls_the_page_until_it_takes_up_the_tool(browser, digits_pa
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     opened = Opened(browser, digits_page[0], **phone)
     hand = opened.context.new_cdp_session(opened.page)
-    state = "() => [scrollY, codeword.page.model('map').y_range.start]"
 
-    def swipe():
+    def state():
+        return opened.run("() => [scrollY, codeword.page.model('map').y_range.start]")
+
+    def at_rest():
+        """The state once it stays as it is for a while: what a finger set going goes on for a time."""
+        seen = [state()]
+
+        def look():
+            seen.append(state())
+            return seen[-12:]
+
+        return opened.until(look, lambda last: len(last) == 12 and last.count(last[0]) == 12)[-1]
+
+    def swipe(which):
+        """How far a finger that goes up 160 pixels moves the page and the map, one of which it must."""
         opened.page.locator("#of-map").scroll_into_view_if_needed()
         box = opened.page.locator("#of-map").bounding_box()
         x, y = box["x"] + 100, max(box["y"], 0) + 320
-        before = opened.run(state)
+        before = at_rest()
         for kind, up in (
             ("touchStart", 0),
             *(("touchMove", 20 * i) for i in range(1, 9)),
@@ -207,11 +217,11 @@ def test_a_finger_scrolls_the_page_until_it_takes_up_the_tool(browser, digits_pa
             points = [] if up is None else [{"x": x, "y": y - up}]
             hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
             opened.page.wait_for_timeout(20)
-        opened.page.wait_for_timeout(300)
-        after = opened.run(state)
+        opened.until(state, lambda now: now[which] != before[which])
+        after = at_rest()
         return after[0] - before[0], after[1] - before[1]
 
-    scrolled, moved = swipe()
+    scrolled, moved = swipe(0)
     assert scrolled > 100
     assert moved == 0
     opened.run(
@@ -220,7 +230,7 @@ def test_a_finger_scrolls_the_page_until_it_takes_up_the_tool(browser, digits_pa
             tools.find(tool => tool.type === "PanTool").active = true;
         }"""
     )
-    scrolled, moved = swipe()
+    scrolled, moved = swipe(1)
     assert scrolled == 0
     assert moved != 0
     opened.context.close()
@@ -321,7 +331,6 @@ def test_thousands_of_points_are_drawn_coloured_and_selected(browser, model, tmp
     content = gather(model, Data(x, test.y[rows]), source="many", points=0, method="pca")
     opened = Opened(browser, make_report(model, content).save(tmp_path / "many.html"))
     opened.page.locator(".plot").scroll_into_view_if_needed()
-    opened.page.wait_for_timeout(300)
     plane, labels = content.map.plane, content.map.labels
     alone = int(neighbors(plane, np.arange(5200), 1)[1][:, 0].argmax())
     palette = opened.run("() => Array.from(codeword.page.model('by_label').palette)")
@@ -332,7 +341,7 @@ def test_thousands_of_points_are_drawn_coloured_and_selected(browser, model, tmp
         const [r, g, b, a] = canvas.getContext("2d").getImageData(Math.round(x), Math.round(y), 1, 1).data;
         return [a, "#" + [r, g, b].map(c => c.toString(16).padStart(2, "0")).join("")];
     }"""
-    alpha, shown = opened.run(colour, alone)
+    alpha, shown = opened.until(lambda: opened.run(colour, alone), lambda found: found[0] > 100)
     assert alpha > 100
     expected = class_colours(10)[labels[alone]]
     assert expected == palette[labels[alone]].lower()
@@ -349,12 +358,10 @@ def test_thousands_of_points_are_drawn_coloured_and_selected(browser, model, tmp
     )
     chosen = opened.run("() => Array.from(codeword.page.map.source.selected.indices)")
     assert chosen == np.flatnonzero(plane[:, 0] <= middle).tolist()
-    opened.page.wait_for_timeout(200)
-    faded = opened.run(colour, alone)[0]
+    faded, _ = opened.until(lambda: opened.run(colour, alone), lambda found: found[0] != alpha)
     assert (faded > alpha) == (plane[alone, 0] <= middle)
     opened.page.select_option("#colour", "error")
-    opened.page.wait_for_timeout(200)
-    assert off(opened.run(colour, alone)[1], expected) > 16
+    assert opened.until(lambda: off(opened.run(colour, alone)[1], expected), lambda far: far > 16) > 16
     assert [said for said in opened.complaints if "willReadFrequently" not in said] == []
     opened.context.close()
 
@@ -379,8 +386,9 @@ def test_the_box_tool_encloses_points_that_the_page_draws(browser, model, tmp_pa
     opened.page.mouse.down()
     opened.page.mouse.move(box["x"] + box["width"] - 8, box["y"] + box["height"] - 10, steps=5)
     opened.page.mouse.up()
-    opened.page.wait_for_timeout(300)
-    chosen = opened.run("() => Array.from(codeword.page.map.source.selected.indices)")
+    chosen = opened.until(
+        lambda: opened.run("() => Array.from(codeword.page.map.source.selected.indices)"), len
+    )
     assert 0 < len(chosen) < 5000
     assert content.map.plane[chosen, 0].min() >= content.map.plane[:, 0].min() + 0.3 * np.ptp(
         content.map.plane[:, 0]

@@ -354,4 +354,4 @@ save(map_figure([[0, 0], [1, 1]], ["a", "b"]), {str(tmp_path / "map.png")!r})
 assert "matplotlib.pyplot" not in sys.modules
 assert matplotlib.rcParams.copy() == before
 """
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=120)

@@ -284,7 +284,7 @@ def test_the_command_line_survives_a_real_kill(tmp_path, capsys):
     output = tmp_path / "stopped.ae"
     kept = tmp_path / "stopped.ae.checkpoint" / "training.json"
     process = subprocess.Popen([sys.executable, "-m", "codeword.cli", *train, "-o", str(output)])
-    for _ in range(3000):
+    for _ in range(6000):
         time.sleep(0.02)
         if process.poll() is not None or kept.exists():
             break
