@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few digits, one epoch: does it run?")
     options = parser.parse_args()
     missed = show(FIGURES, options, "target")
-    print(f"\nseed 0; {describe_machine('openTSNE', 'bokeh')}")
+    print(f"\nseed 0; {describe_machine('openTSNE')}")
     return int(missed and not options.quick)
 
 
@@ -158,10 +158,9 @@ CODEWORD = [sys.executable, "-m", "codeword.cli"]
 
 # From the pointer's event to the picture on its canvas, over a hundred places of the map.
 PLACES = """
-    const { map } = codeword.page, plot = codeword.page.model("map");
-    const span = range => range.end - range.start;
-    const place = i => [plot.x_range.start + span(plot.x_range) * (0.1 + 0.8 * ((i * 0.618) % 1)),
-                        plot.y_range.start + span(plot.y_range) * (0.1 + 0.8 * ((i * 0.381) % 1))];
+    const { map } = codeword.page, [x0, x1, y0, y1] = map.plots.map.limits;
+    const place = i => [x0 + (x1 - x0) * (0.1 + 0.8 * ((i * 0.618) % 1)),
+                        y0 + (y1 - y0) * (0.1 + 0.8 * ((i * 0.381) % 1))];
     const times = [];
 """
 DECODE_IN_FILE = f"""() => {{ {PLACES}

@@ -69,18 +69,16 @@ class Opened:
         self.page.locator(".plot").scroll_into_view_if_needed()
         x, y = self.run(
             """i => {
-                const { map } = codeword.page;
-                const view = Bokeh.index.find_one_by_id(codeword.page.model("map").id);
-                const box = view.canvas_view.el.getBoundingClientRect();
-                return [box.left + view.frame.x_scale.compute(map.x[i]),
-                        box.top + view.frame.y_scale.compute(map.y[i])];
+                const { map } = codeword.page.map.plots, [fx, fy] = map.scales();
+                const box = map.place.getBoundingClientRect(), { left, top } = map.frame;
+                return [box.left + left + fx(map.xs[i]), box.top + top + fy(map.ys[i])];
             }""",
             i,
         )
         return x, y
 
     def pixels(self, selector):
-        """The grey levels of a canvas, (height, width)."""
+        """The gray levels of a canvas, (height, width)."""
         size, data = self.run(
             """selector => {
                 const canvas = document.querySelector(selector), { width, height } = canvas;

@@ -1,4 +1,4 @@
-"""`codeword explore` in a browser: draw, see places and neighbours, go from one to another, download."""
+"""`codeword explore` in a browser: draw, see places and neighbors, go from one to another, download."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_slider_changes_the_picture_which_is_that_of_python(opened, model):
     assert opened.near("#decoded canvas", 255 * model.inverse_transform([code])[0], 1)
 
 
-def test_a_drawing_is_placed_on_the_map_with_its_neighbours(opened, explorer):
+def test_a_drawing_is_placed_on_the_map_with_its_neighbors(opened, explorer):
     pad = opened.page.locator("#pad")
     pad.scroll_into_view_if_needed()
     box = pad.bounding_box()
@@ -84,19 +84,14 @@ def test_a_drawing_is_placed_on_the_map_with_its_neighbours(opened, explorer):
     opened.page.mouse.up()
     said = answered(opened, "#answer", "p-value")
     assert said.startswith("your sample · error ")
-    neighbours = opened.page.locator("#answer .strip button")
-    assert opened.until(neighbours.count, lambda count: count == 10) == 10
-    ring, links = opened.until(
-        lambda: opened.run(
-            "() => [codeword.page.model('chosen').data, Array.from(codeword.page.model('links').data.x1)]"
-        ),
-        lambda found: len(found[1]) == 10,
-    )
-    assert len(ring["x"]) == 1
+    neighbors = opened.page.locator("#answer .strip button")
+    assert opened.until(neighbors.count, lambda count: count == 10) == 10
+    marks = "() => codeword.page.map.plots.map.marks"
+    *links, ring = opened.until(lambda: opened.run(marks), lambda found: len(found) == 11)
     plane = explorer.content.map.plane
-    assert plane[:, 0].min() <= ring["x"][0] <= plane[:, 0].max()
+    assert plane[:, 0].min() <= ring["x"] <= plane[:, 0].max()
     assert len(links) == 10
-    assert set(np.round(links, 3)) <= set(np.round(plane[:, 0].astype(float), 3))
+    assert {round(link["x"], 3) for link in links} <= set(np.round(plane[:, 0].astype(float), 3))
     opened.page.click("#clear")
     assert "come here" in opened.page.locator("#answer").inner_text()
 
@@ -130,17 +125,15 @@ def test_a_sample_by_its_number_on_the_map_and_off_it(opened, explorer):
     assert "p-value" in said  # of the one that is off
 
 
-def test_colour_by_cluster(opened, explorer):
-    opened.page.select_option("#colour", "cluster")
+def test_color_by_cluster(opened, explorer):
+    opened.page.select_option("#color", "cluster")
     opened.page.fill("#clusters", "4")
     opened.page.press("#clusters", "Enter")
-    opened.page.wait_for_function(
-        "() => document.querySelectorAll('.legend[data-of=cluster] span').length === 4"
-    )
-    shown = opened.run("() => Array.from(codeword.page.map.source.data.cluster)")
-    assert shown == explorer.cluster(4)
-    field = opened.run("() => codeword.page.model('map').renderers[0].glyph.fill_color.field")
-    assert field == "cluster"
+    entries = opened.page.locator(".legend[data-of=cluster] span")
+    assert opened.until(entries.count, lambda count: count == 4) == 4
+    clusters = explorer.cluster(4)
+    colors = opened.run("() => Array.from(codeword.page.map.plots.map.colors)")
+    assert len({*zip(clusters, colors, strict=True)}) == len(set(colors)) == 4
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -186,7 +179,7 @@ def test_a_late_answer_does_not_take_a_newer_selection_away(browser, explorer):
         page.run("() => document.getElementById('find').dispatchEvent(new Event('change'))")
         page.run("() => codeword.page.map.select([3, 9])")
     page.page.wait_for_timeout(200)
-    assert page.run("() => Array.from(codeword.page.map.source.selected.indices)") == [3, 9]
+    assert page.run("() => codeword.page.map.selection") == [3, 9]
     assert "2 samples" in page.page.locator("#chosen").inner_text()
     page.context.close()
 

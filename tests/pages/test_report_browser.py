@@ -14,10 +14,10 @@ from browsing import Opened
 
 from codeword import MLP, AutoEncoder, Data, load, neighbors
 from codeword.data.table_cells import cells_of, plain
-from codeword.pages.components import class_colours
 from codeword.pages.content import gather
 from codeword.pages.decoder import program_of
 from codeword.pages.report import make_report
+from codeword.pages.words import class_colors
 
 BAD = "<img src=x onerror=alert(1)>"
 
@@ -94,8 +94,8 @@ def test_under_the_mouse_is_the_code_of_the_point_and_less_sure_where_nothing_is
     _, content = digits_page
     far = digits_open.run(
         """() => {
-            const { x_range, y_range } = codeword.page.model("map");
-            return codeword.page.map.codeAt(x_range.end + 9, y_range.end + 9).confidence;
+            const [, right, , high] = codeword.page.map.plots.map.limits;
+            return codeword.page.map.codeAt(right + 9, high + 9).confidence;
         }"""
     )
     x, y = (float(value) for value in content.map.plane[3])
@@ -109,17 +109,19 @@ def test_under_the_mouse_is_the_code_of_the_point_and_less_sure_where_nothing_is
     assert digits_open.near("#mouse canvas", expected, 8)  # the mouse is within a pixel of the point
 
 
-def test_a_tap_draws_the_true_neighbours(digits_open, digits_page):
+def test_a_tap_draws_the_true_neighbors(digits_open, digits_page):
     _, content = digits_page
     i = 11
     digits_open.page.mouse.click(*digits_open.point(i))
     digits_open.page.wait_for_selector("#chosen .preserved")
-    places = digits_open.run("() => codeword.page.map.source.selected.indices")
+    places = digits_open.run("() => codeword.page.map.selection")
     assert len(places) == 1
     chosen = places[0]
     inside, _ = neighbors(content.map.codes, [chosen], 10)
     on_map, _ = neighbors(content.map.plane, [chosen], 10)
-    drawn = digits_open.run("() => Array.from(codeword.page.model('links').data.x1)")
+    drawn = digits_open.run(
+        "() => codeword.page.map.plots.map.marks.filter(mark => mark.to).map(mark => mark.x)"
+    )
     np.testing.assert_allclose(np.sort(drawn), np.sort(content.map.plane[inside[0], 0]), rtol=1e-5)
     kept = len(set(inside[0]) & set(on_map[0]))
     said = digits_open.page.locator("#chosen .preserved").inner_text()
@@ -154,14 +156,114 @@ def test_the_decoder_in_the_page_is_that_of_python(digits_open, precision):
             np.testing.assert_allclose(rows, ae.inverse_transform(codes).reshape(8, -1), atol=2e-6)
 
 
-def test_colours_change_from_labels_to_errors(digits_open):
-    complaints = list(digits_open.complaints)  # reading pixels back, as tests do, is one
-    digits_open.page.select_option("#colour", "error")
-    glyph = "() => codeword.page.model('map').renderers[0].glyph.fill_color.field"
-    assert digits_open.run(glyph) == "error"
+def test_colors_change_from_labels_to_errors(digits_open, digits_page):
+    content = digits_page[1]
+    colors = "() => Array.from(codeword.page.map.plots.map.colors, c => c & 255)"  # how red each point is
+    by_label = digits_open.run(colors)
+    digits_open.page.select_option("#color", "error")
+    red = np.array(digits_open.run(colors))
+    assert red.tolist() != by_label
+    assert np.corrcoef(red, content.map.errors)[0, 1] > 0.5  # from blue to yellow
     assert digits_open.page.locator('.legend[data-of="error"]').is_visible()
     assert not digits_open.page.locator('.legend[data-of="label"]').is_visible()
-    assert digits_open.complaints == complaints
+    digits_open.page.select_option("#color", "label")
+
+
+def test_charts_are_drawn_as_text_and_lines(digits_open, digits_page, model):
+    """Axes have titles and round numbers; each epoch and each number of a code is there."""
+    for name, titles in (
+        ("history", {"epoch", "loss"}),
+        ("errors", {"error of PCA", "error of the auto-encoder"}),
+        ("dimensions", {"standard deviation of the code", *(f"z{i}" for i in range(5))}),
+    ):
+        texts = digits_open.page.locator(f"#of-{name} text").all_text_contents()
+        assert titles <= set(texts), name
+        numbers = [float(text) for text in texts if re.fullmatch(r"[0-9.e-]+", text)]
+        assert len(numbers) >= 3, name
+        assert all(len(f"{number:g}") <= 6 for number in numbers), name
+    lines = digits_open.page.locator("#of-history polyline")
+    assert [line.get_attribute("points").count(",") for line in lines.all()] == [len(model.history_)] * 2
+    assert digits_open.page.locator("#of-dimensions rect").count() == 5
+    tallest = digits_open.page.locator("#of-dimensions rect title").first.text_content()
+    expected = digits_page[1].map.codes.std(axis=0).max()
+    assert float(tallest.split(": ")[1]) == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_map_is_moved_zoomed_and_reset(digits_open):
+    page, limits = digits_open.page, "() => codeword.page.map.plots.map.limits"
+    page.locator("#of-map").scroll_into_view_if_needed()
+    home = digits_open.run(limits)
+    width = home[1] - home[0]
+    box = page.locator("#of-map").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 100, y, steps=4)
+    page.mouse.up()
+    moved = digits_open.run(limits)
+    np.testing.assert_allclose(home[0] - moved[0], width * 100 / (box["width"] - 16), rtol=0.05)
+    scrolled = digits_open.run("scrollY")
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -200)
+    digits_open.until(lambda: digits_open.run(limits)[1], lambda right: right < moved[1])
+    page.keyboard.up("Control")
+    nearer = digits_open.run(limits)
+    assert nearer[1] - nearer[0] < 0.8 * width
+    assert digits_open.run("scrollY") == scrolled
+    page.locator("#of-map canvas").focus()
+    page.keyboard.press("ArrowRight")
+    assert digits_open.run(limits)[0] > nearer[0]
+    tools = page.locator(".tools").first
+    tools.get_by_role("button", name="−").click()
+    assert digits_open.run(limits)[1] - digits_open.run(limits)[0] > 1.4 * (nearer[1] - nearer[0])
+    tools.get_by_role("button", name="reset").click()
+    assert digits_open.run(limits) == home
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, 120)  # without a key it scrolls the page
+    assert digits_open.until(lambda: digits_open.run("scrollY"), lambda now: now > scrolled) > scrolled
+    assert digits_open.run(limits) == home
+
+
+def test_a_lasso_and_a_box_select_in_both_plots(digits_open, digits_page):
+    page, there = digits_open.page, digits_page[1].map
+    chosen = "() => codeword.page.map.selection"
+    page.locator("#of-map").scroll_into_view_if_needed()
+    box = page.locator("#of-map").bounding_box()
+    page.locator(".tools").nth(0).get_by_role("button", name="lasso").click()
+
+    def around(i, size):
+        x, y = digits_open.point(i)
+        page.mouse.move(x - size, y - size)
+        page.mouse.down()
+        for across, down in ((size, -size), (size, size), (-size, size)):
+            page.mouse.move(x + across, y + down, steps=3)
+        page.mouse.up()
+
+    around(0, 30)
+    first = digits_open.run(chosen)
+    scale = (box["width"] - 16) / (np.ptp(there.plane[:, 0]) * 1.06)
+    assert 0 in first
+    assert np.abs(there.plane[first, 0] - there.plane[0, 0]).max() * scale <= 31
+    other = int(np.argmax(np.abs(there.plane - there.plane[0]).sum(axis=1)))
+    page.keyboard.down("Shift")  # in addition
+    around(other, 20)
+    page.keyboard.up("Shift")
+    assert {*first, other} <= set(digits_open.run(chosen))
+    page.keyboard.press("Escape")
+    assert digits_open.run(chosen) == []
+    page.locator("#of-errors").scroll_into_view_if_needed()
+    page.locator(".tools").nth(1).get_by_role("button", name="box").click()
+    box = page.locator("#of-errors").bounding_box()
+    page.mouse.move(box["x"] + 64, box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 50, steps=4)
+    page.mouse.up()
+    low = digits_open.run(chosen)
+    assert 0 < len(low) < len(there.rows)
+    assert there.pca[low].max() < np.delete(there.pca, low).min()
+    page.keyboard.press("Escape")
+    for bar in page.locator(".tools").all():
+        bar.get_by_role("button", name="move").click()
 
 
 def test_tables_on_a_phone_in_the_dark(browser, curve, tmp_path):
@@ -191,7 +293,7 @@ def test_a_finger_scrolls_the_page_until_it_takes_up_the_tool(browser, digits_pa
     hand = opened.context.new_cdp_session(opened.page)
 
     def state():
-        return opened.run("() => [scrollY, codeword.page.model('map').y_range.start]")
+        return opened.run("() => [scrollY, codeword.page.map.plots.map.limits[2]]")
 
     def at_rest():
         """The state once it stays as it is for a while: what a finger set going goes on for a time."""
@@ -224,12 +326,7 @@ def test_a_finger_scrolls_the_page_until_it_takes_up_the_tool(browser, digits_pa
     scrolled, moved = swipe(0)
     assert scrolled > 100
     assert moved == 0
-    opened.run(
-        """() => {
-            const { tools } = codeword.page.model("map").toolbar;
-            tools.find(tool => tool.type === "PanTool").active = true;
-        }"""
-    )
+    opened.page.locator(".tools").first.get_by_role("button", name="move").tap()
     scrolled, moved = swipe(1)
     assert scrolled == 0
     assert moved != 0
@@ -247,7 +344,7 @@ def odd_table(n=120):
         "length": 3.5 * group + rng.normal(size=n),
         "count": pa.array(1000 * group + rng.integers(400, size=n), pa.int16()),
         "price": pa.array(2.0 * group + rng.normal(size=n), mask=missing),
-        "animal": pa.array(np.array(["cat", BAD, "wolf, grey"])[group]).dictionary_encode(),
+        "animal": pa.array(np.array(["cat", BAD, "wolf, gray"])[group]).dictionary_encode(),
         "mood": pa.array(np.array(["calm", "wild", "calm"])[group], mask=missing),
         "grade": pa.array((1 + group) * 10, pa.int8()).dictionary_encode(),
         "tame": group == 0,
@@ -322,8 +419,7 @@ def test_two_samples_and_no_labels(browser, model, tmp_path):
     opened.context.close()
 
 
-def test_thousands_of_points_are_drawn_coloured_and_selected(browser, model, tmp_path):
-    """From 5,000 on the page draws them itself, and what bokeh does for fewer must be so for them too."""
+def test_thousands_of_points_are_drawn_colored_and_selected(browser, model, tmp_path):
     test = load("digits", "test")
     rng = np.random.default_rng(0)
     rows = rng.integers(0, len(test), 5200)
@@ -333,64 +429,35 @@ def test_thousands_of_points_are_drawn_coloured_and_selected(browser, model, tmp
     opened.page.locator(".plot").scroll_into_view_if_needed()
     plane, labels = content.map.plane, content.map.labels
     alone = int(neighbors(plane, np.arange(5200), 1)[1][:, 0].argmax())
-    palette = opened.run("() => Array.from(codeword.page.model('by_label').palette)")
-    colour = """i => {
-        const { map } = codeword.page, dots = map.dots[0], { plot, canvas } = dots;
-        const [fx, fy] = map.scales(plot);
-        const x = fx(map.x[i]) - fx(plot.x_range.start), y = fy(plot.y_range.end) - fy(map.y[i]);
+    palette = opened.run("() => codeword.page.colorsOf('label').palette")
+    color = """i => {
+        const plot = codeword.page.map.plots.map, { canvas, xs, ys } = plot, [fx, fy] = plot.scales();
+        const x = fx(xs[i]) + codeword.EDGE, y = fy(ys[i]) + codeword.EDGE;
         const [r, g, b, a] = canvas.getContext("2d").getImageData(Math.round(x), Math.round(y), 1, 1).data;
         return [a, "#" + [r, g, b].map(c => c.toString(16).padStart(2, "0")).join("")];
     }"""
-    alpha, shown = opened.until(lambda: opened.run(colour, alone), lambda found: found[0] > 100)
+    alpha, shown = opened.until(lambda: opened.run(color, alone), lambda found: found[0] > 100)
     assert alpha > 100
-    expected = class_colours(10)[labels[alone]]
+    expected = class_colors(10)[labels[alone]]
     assert expected == palette[labels[alone]].lower()
 
     def off(one, other):
         return max(abs(int(one[i : i + 2], 16) - int(other[i : i + 2], 16)) for i in (1, 3, 5))
 
-    assert off(shown, expected) < 16  # a neighbour may shine through
+    assert off(shown, expected) < 16  # a neighbor may shine through
     middle = float(np.median(plane[:, 0]))
     opened.run(
-        """([x0, x1, y0, y1]) => codeword.on("enclose", codeword.page.model("map"),
-            { geometry: { type: "rect", x0, x1, y0, y1 } })""",
-        [float(plane[:, 0].min()) - 1, middle, float(plane[:, 1].min()) - 1, float(plane[:, 1].max()) + 1],
+        """middle => {
+            const { map } = codeword.page;
+            map.enclose(map.plots.map, x => x <= middle, false);
+        }""",
+        middle,
     )
-    chosen = opened.run("() => Array.from(codeword.page.map.source.selected.indices)")
+    chosen = opened.run("() => codeword.page.map.selection")
     assert chosen == np.flatnonzero(plane[:, 0] <= middle).tolist()
-    faded, _ = opened.until(lambda: opened.run(colour, alone), lambda found: found[0] != alpha)
+    faded, _ = opened.until(lambda: opened.run(color, alone), lambda found: found[0] != alpha)
     assert (faded > alpha) == (plane[alone, 0] <= middle)
-    opened.page.select_option("#colour", "error")
-    assert opened.until(lambda: off(opened.run(colour, alone)[1], expected), lambda far: far > 16) > 16
+    opened.page.select_option("#color", "error")
+    assert opened.until(lambda: off(opened.run(color, alone)[1], expected), lambda far: far > 16) > 16
     assert [said for said in opened.complaints if "willReadFrequently" not in said] == []
-    opened.context.close()
-
-
-def test_the_box_tool_encloses_points_that_the_page_draws(browser, model, tmp_path):
-    test = load("digits", "test")
-    rows = np.random.default_rng(1).integers(0, len(test), 5000)
-    content = gather(model, Data(test.x[rows]), source="many", points=0, method="pca")
-    opened = Opened(browser, make_report(model, content).save(tmp_path / "box.html"))
-    opened.run(
-        """() => {
-            const { toolbar } = codeword.page.model("map");
-            const box = toolbar.tools.find(tool => tool.type === "BoxSelectTool");
-            toolbar.active_drag = box;
-            box.active = true;
-        }"""
-    )
-    opened.page.locator(".plot").scroll_into_view_if_needed()
-    box = opened.page.locator("#of-map").bounding_box()
-    middle = box["x"] + box["width"] / 2
-    opened.page.mouse.move(middle, box["y"] + 60)
-    opened.page.mouse.down()
-    opened.page.mouse.move(box["x"] + box["width"] - 8, box["y"] + box["height"] - 10, steps=5)
-    opened.page.mouse.up()
-    chosen = opened.until(
-        lambda: opened.run("() => Array.from(codeword.page.map.source.selected.indices)"), len
-    )
-    assert 0 < len(chosen) < 5000
-    assert content.map.plane[chosen, 0].min() >= content.map.plane[:, 0].min() + 0.3 * np.ptp(
-        content.map.plane[:, 0]
-    )
     opened.context.close()

@@ -25,7 +25,7 @@ MOST_WEIGHTS = 2_000_000
 PRECISIONS: dict[str, type[np.floating[Any]]] = {"float32": np.float32, "float16": np.float16}
 
 TOLERANCE = 0.5 / 255
-"""Of what the page decodes, against Python: half a grey level, of values of the usual size."""
+"""Of what the page decodes, against Python: half a gray level, of values of the usual size."""
 
 Array = NDArray[np.float32]
 Step = dict[str, Any]
@@ -65,7 +65,7 @@ class Program:
         }
 
     def agrees(self, codes: NDArray[Any], expected: NDArray[Any], precision: str = "float32") -> bool:
-        """Whether these codes (n, k) decode to what is expected (n, d), within half a grey level."""
+        """Whether these codes (n, k) decode to what is expected (n, d), within half a gray level."""
         expected = np.asarray(expected)
         off = np.abs(self.run(codes, precision) - expected)
         return bool((off <= TOLERANCE * np.maximum(1, np.abs(expected))).all())
@@ -246,9 +246,9 @@ def _run(steps: list[Step], x: Array, weights: Array) -> Array:
         elif op == "affine":
             x = x * at(step["scale"], 1) + at(step["shift"], 0)
         elif op == "layer_norm":
-            centred = x - x.mean(axis=1, keepdims=True)
-            spread = np.sqrt((centred**2).mean(axis=1, keepdims=True) + step["epsilon"])
-            x = centred / spread * at(step["weight"], 1) + at(step["bias"], 0)
+            centerd = x - x.mean(axis=1, keepdims=True)
+            spread = np.sqrt((centerd**2).mean(axis=1, keepdims=True) + step["epsilon"])
+            x = centerd / spread * at(step["weight"], 1) + at(step["bias"], 0)
         elif op == "skip":
             x = _run(step["linear"], x, weights) + step["gate"] * _run(step["deep"], x, weights)
         elif op == "leaky_relu":

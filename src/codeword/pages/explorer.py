@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from codeword.base.errors import DataError
 from codeword.data import Data
-from codeword.pages.components import MOST_CLUSTERS
 from codeword.pages.content import Content, Pairs, pairs_of
 from codeword.pages.page import Page
 from codeword.pages.uploads import Frame, is_array, rounded, sample_of, table_of, text_of
 from codeword.pages.views import packed
+from codeword.pages.words import MOST_CLUSTERS
 from codeword.tasks.detect import OutlierDetector
 from codeword.tasks.neighbors import neighbors
 
@@ -29,7 +29,7 @@ MOST_CODES = 64
 MOST_SAMPLES = 64
 """Decoded, or read from the source, at once."""
 
-NEIGHBOURS = 10
+NEIGHBORS = 10
 LARGEST = 1e15
 """Of a number of a code: the square of a larger one is infinite before long."""
 
@@ -83,7 +83,7 @@ class Explorer:
         self.clusters = lru_cache(maxsize=8)(self._clusters)
 
     def _frame(self) -> Frame | None:
-        """Of grey pictures; those with colour are taken as they come."""
+        """Of gray pictures; those with color are taken as they come."""
         if self.view.kind != "image":
             return None
         images = self.view.pixels(self.content.pictures.x)
@@ -220,7 +220,7 @@ class Explorer:
             error = float(-self.ae.score_samples(sample)[0])
         if not (np.abs(code) < LARGEST).all() or not np.isfinite(error):
             raise DataError(TOO_LARGE)
-        count = min(NEIGHBOURS + 1, len(there.rows))
+        count = min(NEIGHBORS + 1, len(there.rows))
         near, distances = neighbors(there.codes, code, count)
         found: dict[str, Any] = {
             "album": self._album(pairs_of(self.ae, sample, np.zeros(1, np.int64))),
@@ -229,7 +229,7 @@ class Explorer:
             "p_value": None,
             "held": self.held,
             "place": self._place(near[0][:PLACED_BY], distances[0][:PLACED_BY]),
-            "neighbours": [int(i) for i in near[0] if there.rows[i] != row][:NEIGHBOURS],
+            "neighbors": [int(i) for i in near[0] if there.rows[i] != row][:NEIGHBORS],
         }
         if self.detector is not None:
             found["p_value"] = float(self.detector.p_values(sample)[0])

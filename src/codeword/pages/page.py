@@ -1,8 +1,10 @@
-"""A page put together from what `gather` collected: one template, its scripts, and bokeh's figures."""
+"""A page put together from what `gather` collected: one template, its styles and scripts."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -11,28 +13,32 @@ import numpy as np
 from jinja2 import Environment, Template
 from markupsafe import Markup
 
-from codeword.pages.components import (
-    MOST_CLUSTERS,
-    dimension_figure,
-    error_figure,
-    history_figure,
-    map_figure,
-    points_source,
-)
 from codeword.pages.content import MOST_TRAVERSED, Content, Pairs
 from codeword.pages.decoder import Program
 from codeword.pages.views import encoded, packed
-from codeword.pages.words import SLIDERS, words_of
+from codeword.pages.words import MOST_CLUSTERS, SLIDERS, class_colors, limits, ramp, words_of
 
 if TYPE_CHECKING:
     from codeword.data.scaling import Scaling
 
 __all__ = ["POLICY", "Page"]
 
-SCRIPTS = ("decoder.js", "cells.js", "pictures.js", "map.js", "dots.js", "between.js", "page.js")
+SCRIPTS = (
+    "decoder.js",
+    "cells.js",
+    "pictures.js",
+    "charts.js",
+    "plot.js",
+    "map.js",
+    "between.js",
+    "page.js",
+)
 LIVE = ("live.js", "own.js")
+FIRST, SECOND, NO_LABEL = "#4477AA", "#CC3311", "#9aa0a6"
+MOST_BARS = 64
+
 POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data: blob:; form-action 'none'; base-uri 'none'"
 )
 
@@ -55,7 +61,7 @@ class Page:
         self.row_as_text: str | None = None
         self.decoder: Program | None = None
         self.reason, self.precision = "", "float32"
-        self.roots, self.figures, self.items = _embedded(content, live)
+        self.curves = list(_curves(content.history))
         self.pictured: dict[int, dict[str, Any]] = {0: {}}
         self.spacing = _spacing(content.map.plane)
         view = content.view
@@ -82,7 +88,7 @@ class Page:
         return _template().render(
             **words,
             css=_raw(_read("page.css")),
-            roots=self.roots,
+            curves=self.curves,
             live=self.live,
             policy=_raw(f"{POLICY}; connect-src 'self'" if self.live else POLICY),
             framed=self.live and bool(self.about and self.about["framed"]),
@@ -92,9 +98,7 @@ class Page:
             no_decoder=self.reason,
             left_out=left_out,
             content=_json(self._data(pictures)),
-            figures=self.figures,
-            items=self.items,
-            scripts=[_raw(text) for text in (_bokeh(), *map(_read, ours))],
+            scripts=[_raw(_read(name)) for name in ours],
         )
 
     def _data(self, pictures: int) -> dict[str, Any]:
@@ -121,7 +125,14 @@ class Page:
                 "pictured": encoded(there.pictured[:pictures], "i4"),
                 "classes": list(there.classes),
                 "spacing": self.spacing,
+                "x": encoded(there.plane[:, 0], "f4"),
+                "y": encoded(there.plane[:, 1], "f4"),
+                "error": encoded(there.errors, "f4"),
+                "pca": encoded(there.pca, "f4"),
+                "label": None if there.labels is None else encoded(there.labels, "f4"),
             },
+            "colors": _colors(content, self.live),
+            "charts": {"history": self.curves, "dimensions": _dimensions(content)},
             "sliders": {
                 "start": start.tolist(),
                 "low": known.min(axis=0).tolist(),
@@ -134,7 +145,7 @@ class Page:
 
 
 def _spacing(plane: Any) -> float:
-    """How far apart points of a map lie: what nineteen in twenty have a neighbour within."""
+    """How far apart points of a map lie: what nineteen in twenty have a neighbor within."""
     from sklearn.neighbors import NearestNeighbors
 
     if len(plane) < 2:
@@ -151,47 +162,53 @@ def _album(content: Content, pairs: Pairs) -> dict[str, Any]:
     return packed(content.view, pairs.x, pairs.x_hat, pairs.off)
 
 
-# -- the file -----------------------------------------------------------------------------------------------
+# -- charts -------------------------------------------------------------------------------------------------
 
 
-def _embedded(content: Content, live: bool) -> tuple[dict[str, Markup], Markup, Markup]:
-    """The places of the figures in the page, the figures as JSON, and which belongs where."""
-    from bokeh.core.json_encoder import serialize_json
-    from bokeh.document import Document
-    from bokeh.embed.util import standalone_docs_json_and_render_items
-
+def _colors(content: Content, live: bool) -> dict[str, Any]:
+    """Colors of classes and clusters, the ramp of quantities, and between which values it goes."""
     there = content.map
-    quantity = there.labels is not None and not there.classes
-    source = points_source(there.plane, there.errors, there.pca, there.labels, clusters=live)
-    latent = content.figures["latent"]
-    spread = latent.get("kl_per_dimension")
-    what = "KL, nats" if spread else "standard deviation of the code"
-    plots = {
-        "map": map_figure(source, there.classes, quantity),
-        "errors": error_figure(source),
-        "dimensions": dimension_figure(spread or there.codes.std(axis=0), what),
+    known = {"error": limits(there.errors)}
+    if there.labels is not None and not there.classes:
+        known["label"] = limits(there.labels)
+    return {
+        "classes": class_colors(max(len(there.classes), MOST_CLUSTERS if live else 0)),
+        "ramp": ramp(),
+        "limits": known,
+        "none": NO_LABEL,
+        "plain": FIRST,
     }
-    if content.history:
-        plots["history"] = history_figure(content.history)
-    document = Document()
-    for plot in plots.values():
-        document.add_root(plot)
-    docs, items = standalone_docs_json_and_render_items(list(plots.values()))
-    # What bokeh draws at random is named here, so that the same model and data make the same file.
-    (item,), (docid,) = items, docs
-    places = [item.roots[name].elementid for name in plots]
-    drawn = json.dumps([item.to_json()])
-    for at, name in zip((str(docid), *places), ("document", *plots), strict=True):
-        drawn = drawn.replace(f'"{at}"', f'"of-{name}"')
-    roots = {name: Markup('<div class="bokeh" id="of-{}"></div>').format(name) for name in plots}
-    return roots, _safe(serialize_json({"of-document": docs[docid]})), _safe(drawn)
 
 
-def _bokeh() -> str:
-    """BokehJS from its wheel."""
-    from bokeh.resources import Resources
+def _curves(history: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The loss of each epoch, on the rows trained on and on those held out."""
+    for key, name, color in (
+        ("train_loss", "trained on", FIRST),
+        ("validation_loss", "held out", SECOND),
+    ):
+        points = [
+            (row["epoch"], row[key])
+            for row in history
+            if row.get(key) is not None and math.isfinite(row[key])
+        ]
+        if points:
+            yield {"name": name, "color": color, "points": points}
 
-    return str(Resources(mode="inline", components=["bokeh"], minified=True).js_raw[0])
+
+def _dimensions(content: Content) -> dict[str, Any]:
+    """How much each number of a code is used, the largest first."""
+    spread = content.figures["latent"].get("kl_per_dimension")
+    sizes = np.asarray(spread or content.map.codes.std(axis=0), dtype=np.float64)
+    order = np.argsort(-sizes, kind="stable")[:MOST_BARS]
+    return {
+        "names": [f"z{i}" for i in order],
+        "values": sizes[order].tolist(),
+        "what": "KL, nats" if spread else "standard deviation of the code",
+        "color": FIRST,
+    }
+
+
+# -- the file -----------------------------------------------------------------------------------------------
 
 
 def _template() -> Template:
@@ -200,7 +217,7 @@ def _template() -> Template:
 
 @cache
 def _read(name: str) -> str:
-    return files("codeword.pages").joinpath(name).read_text("utf-8")
+    return files("codeword.pages").joinpath("web", name).read_text("utf-8")
 
 
 def _json(value: Any) -> Markup:
@@ -213,5 +230,5 @@ def _safe(text: str) -> Markup:
 
 
 def _raw(text: str) -> Markup:
-    """Our own scripts and styles, and bokeh's."""
+    """Our own scripts and styles."""
     return Markup(text)

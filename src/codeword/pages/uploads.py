@@ -41,7 +41,7 @@ INK = 0.15
 class Frame:
     """Where in their frame the pictures of a data set are, to bring another to the same place.
 
-    The digits of MNIST, for one, fill 20 of 28 pixels and have their centre of mass in the middle (LeCun et
+    The digits of MNIST, for one, fill 20 of 28 pixels and have their center of mass in the middle (LeCun et
     al. 1998); one that was drawn in a corner would look unusual for that alone.
 
     Parameters
@@ -74,17 +74,17 @@ class Frame:
             float((weight.sum(axis=1 - axis) @ np.arange(small.shape[axis])) / total) for axis in (0, 1)
         ]
         framed = np.full((height, width), ground, np.uint8)
-        # The centre of mass comes to the middle, as far as the frame has room.
+        # The center of mass comes to the middle, as far as the frame has room.
         places = [
-            min(max(0, round((space - 1) / 2 - centre)), space - length)
-            for space, centre, length in zip((height, width), middle, small.shape, strict=True)
+            min(max(0, round((space - 1) / 2 - center)), space - length)
+            for space, center, length in zip((height, width), middle, small.shape, strict=True)
         ]
         framed[places[0] : places[0] + size[1], places[1] : places[1] + size[0]] = small
         return framed
 
 
 def border(image: NDArray[np.uint8]) -> float:
-    """The median grey level along the edge of a picture (h, w)."""
+    """The median gray level along the edge of a picture (h, w)."""
     return float(np.median(np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])))
 
 
@@ -115,7 +115,7 @@ def sample_of(
         A picture, where samples are pictures; an .npy file; or numbers as text, with or without a line of
         column names.
     view : View
-        How samples are shown: the grey levels of a picture become values between its ends.
+        How samples are shown: the gray levels of a picture become values between its ends.
     names : sequence of str, optional
         The columns, which a line of names is brought into the order of.
     missing : bool, default=False
@@ -123,7 +123,7 @@ def sample_of(
     invert : bool, default=False
         Whether light and dark of a picture change places.
     frame : Frame, optional
-        Where to bring a grey picture to.
+        Where to bring a gray picture to.
 
     Returns
     -------
@@ -243,16 +243,16 @@ def _from_picture(data: bytes, view: View, invert: bool, frame: Frame | None, dt
     places = places[0]
     height, width = places.shape[:2]
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[1 if places.ndim == 2 else places.shape[2]]
-    grey = mode == "L" and frame is not None
+    gray = mode == "L" and frame is not None
     picture = picture.convert(mode)
-    if grey:
+    if gray:
         picture.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.BOX)
-    pixels = np.asarray(picture if grey else picture.resize((width, height), Image.Resampling.BOX))
+    pixels = np.asarray(picture if gray else picture.resize((width, height), Image.Resampling.BOX))
     if invert:
         pixels = (
             np.concatenate([255 - pixels[..., :3], pixels[..., 3:]], -1) if mode == "RGBA" else 255 - pixels
         )
-    if grey and frame is not None:
+    if gray and frame is not None:
         pixels = frame.fit(pixels, height, width)
     values = view.low + pixels.astype(np.float64) / 255 * (view.high - view.low)
     row = np.empty(math.prod(view.shape), np.float64)

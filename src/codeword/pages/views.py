@@ -97,8 +97,8 @@ class View:
         """Images (n, h, w) or (n, h, w, c), uint8, of rows in the units of x."""
         images = as_images(np.asarray(rows, dtype=np.float64), self.shape)
         assert images is not None
-        grey = (np.nan_to_num(images) - self.low) / (self.high - self.low) * 255
-        shown: NDArray[np.uint8] = np.rint(grey).clip(0, 255).astype(np.uint8)
+        gray = (np.nan_to_num(images) - self.low) / (self.high - self.low) * 255
+        shown: NDArray[np.uint8] = np.rint(gray).clip(0, 255).astype(np.uint8)
         return shown
 
 

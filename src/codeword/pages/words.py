@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword.base.about import __version__
-from codeword.pages.components import QUANTITY, class_colours
 from codeword.pages.content import MOST_TRAVERSED, Content, Pairs
+from codeword.plots.style import PALETTE, mixed
 from codeword.tasks.text import comparison, health
 from codeword.tasks.views import VIEWS
 
-__all__ = ["SLIDERS", "words_of"]
+__all__ = ["MOST_CLUSTERS", "SLIDERS", "class_colors", "limits", "ramp", "words_of"]
+
+MOST_CLUSTERS = 30
+"""As many as there are colors."""
 
 SLIDERS = 24
 """At most so many are in a page."""
@@ -45,10 +48,10 @@ def words_of(content: Content) -> dict[str, Any]:
         "shown": _cells(content, content.shown),
         "worst": _cells(content, content.worst),
         "has_labels": there.labels is not None,
-        "legend": list(zip(there.classes, class_colours(len(there.classes)), strict=True)),
-        "label_range": _range(there.labels) if quantity and there.labels is not None else None,
-        "error_range": _range(there.errors),
-        "ramp": QUANTITY[::8],
+        "legend": list(zip(there.classes, class_colors(len(there.classes)), strict=True)),
+        "label_range": _ends(there.labels) if quantity and there.labels is not None else None,
+        "error_range": _ends(there.errors),
+        "ramp": ramp()[::8],
         "columns": columns,
         "table": table,
         "about_figures": _about_figures(figures),
@@ -62,6 +65,32 @@ def words_of(content: Content) -> dict[str, Any]:
         "row_as_text": _row_as_text(content),
         "health": " ".join(health(figures["latent"], content.k)),
     }
+
+
+def class_colors(count: int) -> list[str]:
+    """A color a class: ten that color-blind readers can tell apart, then lighter, darker, and again."""
+
+    def written(color: tuple[float, float, float]) -> str:
+        return "#" + "".join(f"{round(255 * channel):02x}" for channel in color)
+
+    base = [(int(c[1:3], 16) / 255, int(c[3:5], 16) / 255, int(c[5:7], 16) / 255) for c in map(str, PALETTE)]
+    every = [mixed(c, gray, share) for gray, share in ((0.5, 0.0), (1.0, 0.45), (0.0, 0.4)) for c in base]
+    return [written(every[i % len(every)]) for i in range(count)]
+
+
+def ramp() -> list[str]:
+    """Colors of quantities, without the ends, which one of a light and a dark page would swallow."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colormaps["plasma"](i)) for i in range(30, 230, 4)]
+
+
+def limits(values: NDArray[Any]) -> tuple[float, float]:
+    """The values at the ends of the ramp: the few beyond take the color of the end."""
+    known = values[np.isfinite(values)]
+    low, high = np.percentile(known, [2, 98]) if len(known) else (0.0, 1.0)
+    return float(low), float(high) if high > low else float(low) + 1
 
 
 def _title(content: Content) -> str:
@@ -118,7 +147,7 @@ def _table(figures: dict[str, Any]) -> tuple[list[str], list[tuple[str, list[str
     ]
     if figures["classes"] is not None:
         lines += [
-            line("5 nearest neighbours", "knn_accuracy", True),
+            line("5 nearest neighbors", "knn_accuracy", True),
             line("linear probe", "linear_accuracy", True),
             line("k-means accuracy", "clustering", True, "accuracy"),
             line("k-means NMI", "clustering", False, "nmi"),
@@ -156,10 +185,8 @@ def _cells(content: Content, pairs: Pairs) -> list[dict[str, str]]:
     ]
 
 
-def _range(values: NDArray[Any]) -> tuple[str, str]:
-    known = values[np.isfinite(values)]
-    low, high = np.percentile(known, [2, 98]) if len(known) else (0.0, 0.0)
-    return short(float(low)), short(float(high))
+def _ends(values: NDArray[Any]) -> list[str]:
+    return [short(value) for value in limits(values)]
 
 
 def _about_map(content: Content) -> str:

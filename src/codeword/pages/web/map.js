@@ -1,4 +1,4 @@
-// The map of codes: what lies under the pointer, what is selected, and what the plane does to neighbours.
+// The map of codes: what lies under the pointer, what is selected, and what the plane does to neighbors.
 "use strict";
 var codeword = window.codeword || (window.codeword = {});
 
@@ -17,23 +17,6 @@ codeword.least = function (n, count, distance) {
   return { places, sizes };
 };
 
-codeword.inRectangle = function ({ x0, x1, y0, y1 }) {
-  const [left, right] = [Math.min(x0, x1), Math.max(x0, x1)], [low, high] = [Math.min(y0, y1), Math.max(y0, y1)];
-  return (x, y) => x >= left && x <= right && y >= low && y <= high;
-};
-
-// By how many sides a ray to the right crosses: an odd number inside.
-codeword.inPolygon = function (xs, ys) {
-  const count = xs.length;
-  return (x, y) => {
-    let inside = false;
-    for (let i = 0, j = count - 1; i < count; j = i++) {
-      if ((ys[i] > y) !== (ys[j] > y) && x < (xs[j] - xs[i]) * (y - ys[i]) / (ys[j] - ys[i]) + xs[i]) inside = !inside;
-    }
-    return inside;
-  };
-};
-
 codeword.Map = class {
   constructor(page) {
     this.page = page;
@@ -43,25 +26,42 @@ codeword.Map = class {
     this.numbers = points.rows === null ? null : new Int32Array(codeword.bytes(points.rows));
     this.pictured = new globalThis.Map(
       Array.from(new Int32Array(codeword.bytes(points.pictured)), (place, i) => [place, i]));
-    this.source = page.model("points");
-    for (const name of ["x", "y", "error", "pca", "label"]) this[name] = this.source.get_column(name);
-    this.source.selected.properties.indices.change.connect(() => this.selected());
-    this.turn = 0;  // of what is selected: an answer that was asked for in an earlier one comes too late
-    this.dots = [];
-    for (const [name, xs, ys] of [["map", this.x, this.y], ["errors", this.pca, this.error]]) {
-      const plot = page.model(name);
-      // Where bokeh has no points of its own to draw, there are too many for it.
-      if (!plot.renderers.some(renderer => renderer.name === "dots")) {
-        this.dots.push(new codeword.Dots(this, plot, xs, ys));
-      }
+    for (const name of ["x", "y", "error", "pca", "label"]) {
+      this[name] = points[name] === null ? null : codeword.numbers(points[name], "float32");
     }
+    this.selection = [];
+    this.listeners = [() => this.selected()];  // called whenever something else is selected
+    this.turn = 0;  // of what is selected: an answer that was asked for in an earlier one comes too late
+    const titles = ["error of PCA", "error of the auto-encoder"];
+    this.plots = {
+      map: new codeword.Plot(this, "map", { xs: this.x, ys: this.y, limits: this.around() }),
+      errors: new codeword.Plot(this, "errors", { ...this.compared(), titles }),
+    };
     this.tip = document.body.appendChild(codeword.make("div", "tip"));
     this.tip.hidden = true;
     this.mouse = { x: 0, y: 0 };
-    document.addEventListener("pointermove", event => {
-      this.mouse = { x: event.clientX, y: event.clientY };
-    }, { capture: true });  // before bokeh's own, which asks for it
     new ResizeObserver(() => { if (!this.tip.hidden) this.placeTip(); }).observe(this.tip);
+    document.addEventListener("keydown", event => {
+      if (event.key === "Escape" && this.selection.length) this.select([]);
+    });
+  }
+
+  // All points, and a little room around them.
+  around() {
+    return [this.x, this.y].flatMap(values => {
+      const [low, high] = codeword.range(values);
+      const middle = (low + high) / 2, half = (high - low) / 2 * 1.06 || 1;
+      return [middle - half, middle + half];
+    });
+  }
+
+  // Errors of PCA and of the model, where the largest are many times the least on logarithmic axes.
+  compared() {
+    const [least, most] = codeword.range([...codeword.range(this.pca), ...codeword.range(this.error)]);
+    const log = least > 0 && most > 20 * least;
+    const [low, high] = log ? [Math.log10(least * 0.8), Math.log10(most * 1.15)] : [0, most * 1.15 || 1];
+    const [xs, ys] = [this.pca, this.error].map(values => log ? values.map(Math.log10) : values);
+    return { xs, ys, log, limits: [low, high, low, high] };
   }
 
   row(i) { return this.numbers === null ? i : this.numbers[i]; }
@@ -81,36 +81,10 @@ codeword.Map = class {
     return [...words, `error ${codeword.short(this.error[i])}`].join(" · ");
   }
 
-  // Data to pixels, whichever axes a plot has; the corner does not matter for distances.
-  scales(plot) {
-    const along = (range, scale, size) => {
-      const bend = scale.type === "LogScale" ? Math.log : Number;
-      const unit = size / (bend(range.end) - bend(range.start));
-      return value => bend(value) * unit;
-    };
-    return [along(plot.x_range, plot.x_scale, plot.inner_width),
-      along(plot.y_range, plot.y_scale, plot.inner_height)];
-  }
-
-  // The point at a place of a plot, if there is one within `reach` pixels.
-  at(plot, event, reach) {
-    const [xs, ys] = plot.name === "map" ? [this.x, this.y] : [this.pca, this.error];
-    const [fx, fy] = this.scales(plot);
-    const x = fx(event.x), y = fy(event.y);
-    const { places, sizes } = codeword.least(this.n, 1, i => Math.hypot(fx(xs[i]) - x, fy(ys[i]) - y));
-    return sizes[0] <= reach ? places[0] : null;
-  }
-
-  inside(plot, event) {
-    const within = (range, v) => v >= range.start && v <= range.end;
-    return within(plot.x_range, event.x) && within(plot.y_range, event.y);
-  }
-
-  move(plot, event) {
-    if (!this.inside(plot, event)) return this.leave();
-    const i = this.at(plot, event, 8);
-    this.hover(i);
-    if (plot.name === "map") this.decodeAt(event.x, event.y);
+  move(plot, place, { clientX: x, clientY: y }) {
+    this.mouse = { x, y };
+    this.hover(plot.at(place, 8));
+    if (plot.name === "map") this.decodeAt(...plot.data(place));
   }
 
   leave() { this.tip.hidden = true; }
@@ -179,40 +153,42 @@ codeword.Map = class {
 
   // -- selection ------------------------------------------------------------------------------------------
 
-  tap(plot, event) {
-    if (plot.name === "map" && this.inside(plot, event)) this.decodeAt(event.x, event.y);
-    const i = this.inside(plot, event) ? this.at(plot, event, 14) : null;
+  tap(plot, place) {
+    if (plot.name === "map") this.decodeAt(...plot.data(place));
+    const i = plot.at(place, 14);
     this.select(i === null ? [] : [i]);
   }
 
-  // Box and lasso: bokeh selects the points that it draws; the others are looked through here.
-  enclose(plot, { geometry }) {
-    if (!this.dots.length || geometry.type !== "rect" && geometry.type !== "poly") return;
-    const [xs, ys] = plot.name === "map" ? [this.x, this.y] : [this.pca, this.error];
-    const within = geometry.type === "rect"
-      ? codeword.inRectangle(geometry) : codeword.inPolygon(geometry.x, geometry.y);
-    const indices = [];
-    for (let i = 0; i < this.n; i++) if (within(xs[i], ys[i])) indices.push(i);
+  // What lies within an area; with `more`, what is selected already stays so.
+  enclose(plot, within, more) {
+    const before = new Set(more ? this.selection : []), indices = [];
+    for (let i = 0; i < this.n; i++) if (before.has(i) || within(plot.xs[i], plot.ys[i])) indices.push(i);
     this.select(indices);
   }
 
-  // What bokeh's points and ours are coloured by.
-  colourBy(name) {
-    const mapper = this.page.model(`by_${name}`);
-    const own = this.page.model("map").renderers.find(renderer => renderer.name === "dots");
-    if (own) {
-      const by = { field: name, transform: mapper };
-      for (const glyph of [own.glyph, own.selection_glyph, own.nonselection_glyph]) glyph.fill_color = by;
+  // "label", "error" or "cluster": classes each have a color; quantities have one of a ramp, between limits.
+  colorBy(name) {
+    const { colors } = this.page, { palette, limits } = this.page.colorsOf(name);
+    const pixels = palette.map(codeword.pixel), none = codeword.pixel(colors.none), values = this[name];
+    const { map, errors } = this.plots;
+    const [low, high] = limits || [-0.5, palette.length - 0.5];
+    for (let i = 0; i < this.n; i++) {
+      const at = Math.floor((values[i] - low) / (high - low) * palette.length);
+      const known = Number.isFinite(values[i]) && (limits || at >= 0);
+      map.colors[i] = known ? pixels[Math.max(0, Math.min(palette.length - 1, at))] : none;
     }
-    for (const dots of this.dots) {
-      if (dots.plot.name === "map") dots.colour(this.source.get_column(name), mapper);
-      else dots.colour(null, null, "#4477AA");
-    }
+    errors.colors.fill(codeword.pixel(colors.plain));
+    map.later();
+    errors.later();
   }
 
-  select(indices) { this.source.selected.indices = indices; }
+  select(indices) {
+    this.selection = indices;
+    for (const plot of Object.values(this.plots)) plot.later();
+    for (const listener of this.listeners) listener();
+  }
 
-  neighbours(i) {
+  neighbors(i) {
     const count = Math.min(10, this.n - 1);
     const own = this.code(i), k = this.k, codes = this.codes;
     const distance = j => {
@@ -230,18 +206,18 @@ codeword.Map = class {
   // Leave nothing selected, without a word in the card.
   unselect() {
     this.quiet = true;
-    this.source.selected.indices = [];
+    this.select([]);
     this.quiet = false;
   }
 
   selected() {
     if (this.quiet) return;
     this.turn++;
-    const chosen = Array.from(this.source.selected.indices);
+    const chosen = this.selection;
     const place = document.querySelector("#chosen .content");
     const one = chosen.length === 1 ? chosen[0] : null;
     const focused = place.contains(document.activeElement);
-    const found = one === null || this.n < 2 ? { inCodes: [], kept: [] } : this.neighbours(one);
+    const found = one === null || this.n < 2 ? { inCodes: [], kept: [] } : this.neighbors(one);
     this.overlay(one, found);
     if (one !== null) {
       place.replaceChildren(...this.about(one, found));
@@ -260,13 +236,10 @@ codeword.Map = class {
   }
 
   // A ring at a place, or none, with a line from there to each of some points.
-  mark(place, points, colour) {
-    const [x, y] = place || [];
-    this.page.model("links").data = {
-      x0: points.map(() => x), y0: points.map(() => y),
-      x1: points.map(j => this.x[j]), y1: points.map(j => this.y[j]), colour,
-    };
-    this.page.model("chosen").data = place === null ? { x: [], y: [] } : { x: [x], y: [y] };
+  mark(place, points, colors) {
+    if (place === null) return this.plots.map.mark([]);
+    const ends = points.map((j, i) => ({ x: this.x[j], y: this.y[j], to: place, color: colors[i], radius: 4.5 }));
+    this.plots.map.mark([...ends, { x: place[0], y: place[1], color: "#CC3311", radius: 7 }]);
   }
 
   about(i, { inCodes, kept }) {

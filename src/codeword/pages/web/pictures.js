@@ -94,7 +94,7 @@ codeword.View = class {
           values[t * channels + c] = this.raw(row[at], at);
         }
       }
-      const drawn = { values, length, channels: Math.min(channels, 4), all: channels, colour: "hat" };
+      const drawn = { values, length, channels: Math.min(channels, 4), all: channels, color: "hat" };
       place.replaceChildren(this.curves([drawn], name));
     } else {
       const table = codeword.make("table", "row-values");
@@ -140,7 +140,7 @@ codeword.View = class {
     const width = 160, height = 72;
     const picture = codeword.svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "curve", role: "img" });
     picture.setAttribute("aria-label", name);
-    for (const { values, length, channels, all, colour } of lines) {
+    for (const { values, length, channels, all, color } of lines) {
       for (let c = 0; c < channels; c++) {
         let path = "", pen = "M";
         for (let t = 0; t < length; t++) {
@@ -151,7 +151,7 @@ codeword.View = class {
           path += `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
           pen = "L";
         }
-        picture.append(codeword.svg("path", { d: path, class: `line ${colour}` }));
+        picture.append(codeword.svg("path", { d: path, class: `line ${color}` }));
       }
     }
     return picture;
@@ -227,8 +227,8 @@ codeword.Album = class {
       const { length, channels } = this.packed;
       const size = length * channels;
       const part = at => ({ values: this.values.subarray(at * size, (at + 1) * size), length, channels });
-      const lines = [{ ...part(i), colour: "own" }];
-      if (this.packed.pair) lines.push({ ...part(this.n + i), colour: "hat" });
+      const lines = [{ ...part(i), color: "own" }];
+      if (this.packed.pair) lines.push({ ...part(this.n + i), color: "hat" });
       return [this.view.curves(lines, "a curve and its reconstruction")];
     }
     return [this.residuals(i, small ? 3 : this.packed.count)];

@@ -1,11 +1,6 @@
-// Puts the page together: figures, galleries, sliders, colours.
+// Puts the page together: figures, galleries, sliders, colors.
 "use strict";
 var codeword = window.codeword || (window.codeword = {});
-
-codeword.on = function (kind, plot, event) {
-  const page = codeword.page;
-  if (page && page.map) page.map[kind](plot, event);
-};
 
 codeword.Page = class {
   constructor(content) {
@@ -14,7 +9,7 @@ codeword.Page = class {
     this.decoder = content.decoder === null ? null : new codeword.Decoder(content.decoder);
     this.live = content.live === null ? null : new codeword.Live(this);
     this.albums = {};
-    this.colours = {};
+    this.colors = content.colors;
     for (const [name, packed] of Object.entries(content.albums)) {
       this.albums[name] = new codeword.Album(packed, this.view);
     }
@@ -32,32 +27,22 @@ codeword.Page = class {
     return this.live ? this.live.decode(codes) : codes.map(code => Float32Array.from(this.decoder.run(code)));
   }
 
-  model(name) { return this.document.get_model_by_name(name); }
-
-  async start(figures, items) {
+  async start() {
     await Promise.all(Object.values(this.albums).map(album => album.ready()));
     this.galleries();
-    await Bokeh.embed.embed_items(figures, items);
-    this.document = Bokeh.documents[Bokeh.documents.length - 1];
+    const { history, dimensions } = this.content.charts;
+    if (history.length) codeword.curves(history);
+    codeword.bars(dimensions);
     this.map = new codeword.Map(this);
-    this.fingers();
     if (document.getElementById("between")) this.between = new codeword.Between(this);
     this.sliders();
     this.map.selected();
     this.choices();
-    this.paint();
+    this.palette();
     if (this.between) this.between.start();
     if (this.live) this.live.start();
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.palette());
     document.documentElement.dataset.ready = "yes";
-  }
-
-  // A finger that swipes over a figure scrolls the page, until the tool for moving the figure is taken up.
-  fingers() {
-    if (!matchMedia("(pointer: coarse)").matches) return;
-    for (const root of this.document.roots()) {
-      for (const tool of root.toolbar.tools) if (tool.type === "PanTool") tool.active = false;
-    }
   }
 
   galleries() {
@@ -71,52 +56,41 @@ codeword.Page = class {
     }
   }
 
-  // Dark colours stand out on a light page only: on a dark one they are made lighter.
-  lighter(colour) {
-    const channels = codeword.channels(colour);
+  // Dark colors stand out on a light page only: on a dark one they are made lighter.
+  lighter(color) {
+    const channels = codeword.channels(color);
     const light = (0.3 * channels[0] + 0.59 * channels[1] + 0.11 * channels[2]) / 255;
     const share = Math.max(0, 0.55 * (1 - light / 0.45));
     const bytes = channels.map(c => Math.round(c + (255 - c) * share));
     return `#${bytes.map(c => c.toString(16).padStart(2, "0")).join("")}`;
   }
 
-  palette() {
+  // A color for each class or cluster, or a ramp and the limits between which quantities take one of it.
+  colorsOf(name) {
+    const { classes, ramp, limits } = this.colors;
+    if (limits[name]) return { palette: ramp, limits: limits[name] };
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-    for (const of of ["label", "cluster"]) {
-      const mapper = this.model(`by_${of}`);
-      if (!mapper || of === "label" && !this.content.points.classes.length) continue;
-      this.colours[of] = this.colours[of] || Array.from(mapper.palette);
-      const shown = this.colours[of].map(colour => {
-        const text = typeof colour === "number" ? `#${(colour >>> 8).toString(16).padStart(6, "0")}` : colour;
-        return dark ? this.lighter(text) : text;
-      });
-      mapper.palette = shown;
-      document.querySelectorAll(`.legend[data-of="${of}"] i`).forEach((dot, i) => {
-        dot.style.background = shown[i];
-      });
-    }
-    if (this.map) this.map.colourBy(document.getElementById("colour").value);
+    return { palette: dark ? classes.map(color => this.lighter(color)) : classes, limits: null };
   }
 
-  // Bokeh draws on a canvas, which style sheets do not reach.
-  paint() {
-    this.palette();
-    const style = getComputedStyle(document.documentElement);
-    const colour = style.getPropertyValue("--text-soft").trim();
-    for (const root of this.document.roots()) {
-      for (const axis of [...root.below, ...root.left]) {
-        axis.major_label_text_color = axis.axis_label_text_color = colour;
-      }
-      for (const part of root.center) if (part.type === "Legend") part.label_text_color = colour;
+  palette() {
+    for (const name of ["label", "cluster"]) {
+      const { palette, limits } = this.colorsOf(name);
+      if (limits) continue;
+      document.querySelectorAll(`.legend[data-of="${name}"] i`).forEach((dot, i) => {
+        dot.style.background = palette[i];
+      });
     }
+    const { value } = document.getElementById("color");
+    if (this.map[value]) this.map.colorBy(value);
   }
 
   choices() {
-    const colour = document.getElementById("colour");
-    colour.addEventListener("change", () => {
-      this.map.colourBy(colour.value);
+    const color = document.getElementById("color");
+    color.addEventListener("change", () => {
+      this.palette();
       for (const legend of document.querySelectorAll(".legend")) {
-        legend.hidden = legend.dataset.of !== colour.value;
+        legend.hidden = legend.dataset.of !== color.value;
       }
     });
     const find = document.getElementById("find");
@@ -195,5 +169,5 @@ codeword.Page = class {
 window.addEventListener("DOMContentLoaded", () => {
   const read = id => JSON.parse(document.getElementById(id).textContent);
   codeword.page = new codeword.Page(read("content"));
-  codeword.page.start(read("figures"), read("items"));
+  codeword.page.start();
 });

@@ -116,7 +116,7 @@ codeword.Live = class {
 
   // -- what is said of one sample -----------------------------------------------------------------------
 
-  // Pictures, figures and neighbours of a sample that is no point of the map; its place is marked there. Null
+  // Pictures, figures and neighbors of a sample that is no point of the map; its place is marked there. Null
   // where something else has been selected since it was asked for, at the turn `turn`.
   async about(found, turn) {
     const { map } = this.page;
@@ -126,16 +126,16 @@ codeword.Live = class {
     pictures.append(...album.draw(0));
     const parts = [codeword.make("p", "title", `${found.title} · error ${codeword.short(found.error)}`), pictures];
     parts.push(codeword.make("p", "p-value", this.rarity(found)));
-    if (found.neighbours.length) {
+    if (found.neighbors.length) {
       parts.push(codeword.make("p", "preserved", "Its nearest codes on the map, between which it is placed:"));
-      parts.push(map.strip(found.neighbours, null));
+      parts.push(map.strip(found.neighbors, null));
     }
     const code = Array.from(found.code, (v, i) => `z${i} ${v.toFixed(2)}`).join("  ");
     const details = codeword.make("details");
     details.append(codeword.make("summary", "", "its code"), codeword.make("p", "code", code));
     parts.push(details);
     map.unselect();
-    map.mark(found.place, found.neighbours, found.neighbours.map(() => "#4477AA"));
+    map.mark(found.place, found.neighbors, found.neighbors.map(() => "#4477AA"));
     this.page.slideTo(found.code);
     return parts;
   }
@@ -154,8 +154,7 @@ codeword.Live = class {
     const mine = this.clustering = {};
     const { clusters } = await this.json("clusters", { count: Number(field.value) });
     if (mine !== this.clustering) return;
-    const { source } = this.page.map;
-    source.data = { ...source.data, cluster: Int16Array.from(clusters) };
+    this.page.map.cluster = clusters;
     const counts = [];
     for (const c of clusters) counts[c] = (counts[c] || 0) + 1;
     const legend = document.querySelector('.legend[data-of="cluster"]');
@@ -169,7 +168,7 @@ codeword.Live = class {
   }
 
   async download(format) {
-    const places = Array.from(this.page.map.source.selected.indices);
+    const places = this.page.map.selection;
     const answer = await this.ask("table", { format, places, clusters: this.clustered || null });
     const link = codeword.make("a");
     link.href = URL.createObjectURL(await answer.blob());
@@ -180,15 +179,15 @@ codeword.Live = class {
 
   start() {
     const field = document.getElementById("clusters");
-    const colour = document.getElementById("colour");
+    const color = document.getElementById("color");
     const cluster = () => {
-      field.closest("label").hidden = colour.value !== "cluster";
-      if (colour.value !== "cluster") return;
+      field.closest("label").hidden = color.value !== "cluster";
+      if (color.value !== "cluster") return;
       this.cluster().then(
         () => field.setCustomValidity(""),
         problem => { field.setCustomValidity(problem.message); field.reportValidity(); });
     };
-    colour.addEventListener("change", cluster);
+    color.addEventListener("change", cluster);
     field.addEventListener("change", cluster);
     for (const button of document.querySelectorAll("[data-download]")) {
       button.addEventListener("click", () => {
@@ -196,12 +195,12 @@ codeword.Live = class {
       });
     }
     this.counted();
-    this.page.map.source.selected.properties.indices.change.connect(() => this.counted());
+    this.page.map.listeners.push(() => this.counted());
     new codeword.Own(this.page).start();
   }
 
   counted() {
-    const count = this.page.map.source.selected.indices.length || this.page.map.n;
+    const count = this.page.map.selection.length || this.page.map.n;
     document.getElementById("to-download").textContent =
       count === this.page.map.n ? `all ${count.toLocaleString("en")}` : `${count.toLocaleString("en")} selected`;
   }
