@@ -245,7 +245,7 @@ trustworthiness                    0.996                    0.994
 
 Labels: 10 classes in 9,988 rows, and 12 without; learned from 60,000 rows of
 mnist (train).
-5 nearest neighbours               96.7%                    96.3%      96.9%
+5 nearest neighbors                96.7%                    96.3%      96.9%
 linear probe                       87.3%                    85.7%          –
 k-means accuracy                   57.6%                    57.6%      57.6%
   NMI                              0.519                    0.519      0.519

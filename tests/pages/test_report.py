@@ -91,7 +91,7 @@ def test_the_figures_are_those_of_evaluate(model, rows, content, page):
     figures = evaluate(model, rows)
     assert content.figures == figures
     for key in ("mse", "pca_mse", "worst_decile_mse"):
-        assert f"<td>{figures[key]:.4g}</td>" in page.html
+        assert f"<td>{figures[key]:.5g}</td>" in page.html
     assert f"{figures['pca_mse'] / figures['mse']:.2f} times smaller" in page.html
     np.testing.assert_allclose(content.map.errors.mean(), figures["mse"], rtol=1e-5)
     np.testing.assert_allclose(content.map.pca.mean(), figures["pca_mse"], rtol=1e-5)

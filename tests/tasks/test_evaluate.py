@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from codeword import AutoEncoder, Masked, Variational, VectorQuantized
 from codeword.base.errors import DataError, ParameterError
 from codeword.tasks import codecs
-from codeword.tasks.evaluate import evaluate
+from codeword.tasks.evaluate import evaluate, evaluate_rows
 
 RECONSTRUCTION = [
     "n", "k", "mse", "pca_mse", "explained_variance", "pca_explained_variance",
@@ -352,3 +352,16 @@ def test_missing_values_leave_out_what_needs_all_of_them(digits):
     assert figures["raw_knn_accuracy"] is figures["raw_clustering"] is figures["explained_variance"] is None
     assert figures["knn_accuracy"] > 0.5
     assert figures["pca_knn_accuracy"] > 0.5
+
+
+def test_what_came_of_each_row_is_kept_on_the_way(curve):
+    """In one pass: errors of the model and of PCA, and codes of the rows asked for."""
+    ae = AutoEncoder(2, epochs=3, random_state=0, device="cpu").fit(curve[:300])
+    x, rows = curve[300:], np.array([0, 5, 6, 699])
+    found = evaluate_rows(ae, x, codes_of=rows)
+    assert found.metrics == evaluate(ae, x)
+    np.testing.assert_allclose(found.errors, -ae.score_samples(x), rtol=1e-4)
+    hat = ae.baseline_.inverse_transform(ae.baseline_.transform(x))
+    off = (ae.scaling_.forward(x) - ae.scaling_.forward(hat)).numpy()
+    np.testing.assert_allclose(found.baseline_errors, np.square(off).mean(axis=1), rtol=1e-4)
+    np.testing.assert_array_equal(found.codes, ae.transform(x)[rows])

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from codeword.base.about import __version__
 from codeword.base.errors import DataError, ModelError
 from codeword.data import Data
-from codeword.data.rows import Selected, blocks
 from codeword.model.parameters import to_json
 from codeword.model.repeat import command, in_words, of_kinds
 from codeword.pages.views import View, view_of
-from codeword.tasks.evaluate import evaluate
+from codeword.tasks.evaluate import Evaluation, evaluate_rows
 from codeword.tasks.generate import Traversal, traverse
 from codeword.tasks.labels import MOST_CLASSES, labels_of
 from codeword.tasks.map import map_codes
@@ -188,12 +187,17 @@ def gather(
     left_out: list[str] = []
     rng = np.random.default_rng(seed)
     n = len(data)
-    errors = -ae.score_samples(data)
-    figures = _figures(ae, data, seed, judging, left_out)
-    drawn = min(points or n, most_points), method, seed
     if (wanted := min(points or n, n)) > most_points:
         left_out.append(f"The map holds {most_points:,} of {wanted:,} samples, drawn at random.")
-    there = _map(ae, data, errors, drawn, mapping, rng)
+    m = min(wanted, most_points)
+    on_map = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
+    found = _evaluated(ae, data, on_map, seed, judging, left_out)
+    errors, pca = (np.nan_to_num(each) for each in (found.errors, found.baseline_errors))
+    codes = found.codes.astype(np.float32)
+    plane = map_codes(codes, method=method, random_state=seed, progress=mapping)
+    labels, classes = _labels(data, on_map)
+    pictured = rng.permutation(m)[:MOST_PICTURED]
+    there = Map(on_map, plane, codes, errors[on_map], pca[on_map], labels, classes, pictured)
     rows = np.sort(rng.choice(n, min(n, SHOWN), replace=False))
     worst = np.argsort(-errors, kind="stable")[:WORST]
     pictures = pairs_of(ae, data, there.rows[there.pictured])
@@ -210,7 +214,7 @@ def gather(
         facts=_facts(ae, what, n),
         command=command(to_json(ae), ae.seed_, source, [*options, *kinds]),
         history=list(ae.history_),
-        figures=figures,
+        figures=found.metrics,
         view=view,
         map=there,
         pictures=pictures,
@@ -228,35 +232,22 @@ def gather(
 # -- parts --------------------------------------------------------------------------------------------------
 
 
-def _figures(
-    ae: AutoEncoder, data: Data, seed: int, told: Told | None, left_out: list[str]
-) -> dict[str, Any]:
+def _evaluated(
+    ae: AutoEncoder,
+    data: Data,
+    on_map: NDArray[np.int64],
+    seed: int,
+    progress: Told | None,
+    left_out: list[str],
+) -> Evaluation:
+    """Metrics, the errors of each row, and the codes of those on the map, in one pass over the rows."""
     try:
-        return evaluate(ae, data, random_state=seed, progress=told)
+        return evaluate_rows(ae, data, random_state=seed, progress=progress, codes_of=on_map)
     except DataError as error:
         if data.y is None:
             raise
         left_out.append(f"Labels are not judged: {error}.")
-        return evaluate(ae, replace(data, y=None), random_state=seed, progress=told)
-
-
-def _map(
-    ae: AutoEncoder,
-    data: Data,
-    errors: Floats,
-    drawn: tuple[int, Any, int],
-    told: Told | None,
-    rng: np.random.Generator,
-) -> Map:
-    points, method, seed = drawn
-    n = len(data)
-    m = min(points, n)
-    rows = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
-    codes = ae.transform(data[rows])
-    plane = map_codes(codes, method=method, random_state=seed, progress=told)
-    labels, classes = _labels(data, rows)
-    pictured = rng.permutation(m)[:MOST_PICTURED]
-    return Map(rows, plane, codes, errors[rows], _pca_errors(ae, data, rows), labels, classes, pictured)
+        return _evaluated(ae, replace(data, y=None), on_map, seed, progress, left_out)
 
 
 def _labels(data: Data, rows: NDArray[np.int64]) -> tuple[NDArray[Any] | None, tuple[str, ...]]:
@@ -284,15 +275,6 @@ def _titles(data: Data, rows: list[Any]) -> dict[int, str]:
     except DataError:
         return {}
     return {int(row): known.names[known.index[row]] for row in rows if known.index[row] >= 0}
-
-
-def _pca_errors(ae: AutoEncoder, data: Data, rows: NDArray[np.int64]) -> Floats:
-    found = np.empty(len(rows), np.float32)
-    for start, block in blocks(Selected(data.x, rows)):
-        block = block.reshape(len(block), *ae.sample_shape_)
-        hat = ae.baseline_.inverse_transform(ae.baseline_.transform(block))
-        found[start : start + len(block)] = np.nan_to_num(np.nanmean(_off(ae, block, hat) ** 2, axis=1))
-    return found
 
 
 def _off(ae: AutoEncoder, x: NDArray[Any], x_hat: NDArray[Any]) -> Floats:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from codeword.base.about import __version__
 from codeword.pages.content import MOST_TRAVERSED, Content, Pairs
 from codeword.plots.style import PALETTE, mixed
-from codeword.tasks.text import comparison, health
-from codeword.tasks.views import VIEWS
+from codeword.tasks.text import comparison, health, metric_lines
 
 __all__ = ["MOST_CLUSTERS", "SLIDERS", "class_colors", "limits", "ramp", "words_of"]
 
@@ -128,32 +127,11 @@ def _tiles(figures: dict[str, Any]) -> Iterator[dict[str, str]]:
         yield {"value": f"{figures['knn_accuracy']:.1%}", "name": "labels by 5 nearest codes"}
 
 
-def _table(figures: dict[str, Any]) -> tuple[list[str], list[tuple[str, list[str]]]]:
+def _table(metrics: dict[str, Any]) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """The names of the columns, and lines of a name and a cell each."""
-
-    def line(name: str, key: str, percent: bool, inside: str | None = None) -> tuple[str, list[str]]:
-        cells = []
-        for view in VIEWS:
-            value = figures.get(view + key)
-            value = value.get(inside) if inside and value else None if inside else value
-            cells.append(ABSENT if value is None else f"{value:.1%}" if percent else short(value))
-        return name, cells
-
-    lines = [
-        line("mean squared error", "mse", False),
-        line("of the worst tenth", "worst_decile_mse", False),
-        line("variance kept", "explained_variance", True),
-        line("trustworthiness", "trustworthiness", False),
-    ]
-    if figures["classes"] is not None:
-        lines += [
-            line("5 nearest neighbors", "knn_accuracy", True),
-            line("linear probe", "linear_accuracy", True),
-            line("k-means accuracy", "clustering", True, "accuracy"),
-            line("k-means NMI", "clustering", False, "nmi"),
-        ]
+    lines = list(metric_lines(metrics))
     names = ["auto-encoder", "PCA", "raw data"]
-    used = [i for i in range(3) if any(cells[i] != ABSENT for _, cells in lines)]
+    used = [i for i in range(3) if any(cells[i] not in ("", ABSENT) for _, cells in lines)]
     return [names[i] for i in used], [(name, [cells[i] for i in used]) for name, cells in lines]
 
 

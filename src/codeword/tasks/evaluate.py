@@ -30,7 +30,7 @@ from codeword.tasks.latent import correlations, trustworthiness_of, unused_dimen
 from codeword.tasks.reconstruction import Judged, Moments, reconstruct_all
 from codeword.tasks.views import MOST_VALUES, VIEWS, Views
 
-__all__ = ["evaluate"]
+__all__ = ["Evaluation", "evaluate", "evaluate_rows"]
 
 MOST_JUDGED = 10_000
 MOST_REFERENCE = 60_000
@@ -116,6 +116,40 @@ def evaluate(
         If `x` has no rows, a reconstruction is not finite or does not fit its row, labels are of another
         length, of one class or no classes at all, or there are fewer labelled rows than neighbours need.
     """
+    return evaluate_rows(model, x, y, reference, baseline, random_state, progress).metrics
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The metrics of a model, and what came of each row on the way to them.
+
+    Attributes
+    ----------
+    metrics : dict
+        What `evaluate` returns.
+    errors, baseline_errors : ndarray of shape (n,), float32
+        Mean squared errors of the rows: NaN where no value is known, or where there is no baseline.
+    codes : ndarray of shape (m, k)
+        Codes of the rows asked for.
+    """
+
+    metrics: dict[str, Any]
+    errors: NDArray[np.float32]
+    baseline_errors: NDArray[np.float32]
+    codes: NDArray[Any]
+
+
+def evaluate_rows(
+    model: Codec,
+    x: Any,
+    y: Any = None,
+    reference: Any = None,
+    baseline: Codec | str | None = "auto",
+    random_state: int | None = 0,
+    progress: Callable[[int, int], object] | None = None,
+    codes_of: Rows | None = None,
+) -> Evaluation:
+    """Evaluate as `evaluate` does; keep the errors of all rows and the codes of some, in rising order."""
     baseline = chosen_baseline(model, baseline)
     model = nameless(model, x)
     x, y = _apart(x, y)
@@ -129,7 +163,7 @@ def evaluate(
     n = x.shape[0]
     told = _Told(progress, n, 0 if lesson is None else len(MEASURES) * len(VIEWS))
 
-    own = Judged("the model", model, n)
+    own = Judged("the model", model, n, codes_of)
     pca = None if baseline is None else Judged("the baseline", baseline, n)
     judged = [own] if pca is None else [own, pca]
     missing = bool(getattr(model, "takes_missing", False))
@@ -143,7 +177,9 @@ def evaluate(
     figures |= {f"{view}trustworthiness": drawn.trustworthiness(view, near) for view in VIEWS[:2]}
     figures["latent"] = _latent(model, drawn, own)
     told.step()
-    return figures | _labelled(lesson, x, views, drawn, seed, told)
+    figures |= _labelled(lesson, x, views, drawn, seed, told)
+    baseline_errors = np.full(n, np.nan, np.float32) if pca is None else pca.errors
+    return Evaluation(figures, own.errors, baseline_errors, own.kept_codes)
 
 
 def _held(most: int, x: Any, k: int = 1) -> int:

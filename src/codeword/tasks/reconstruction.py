@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword.base.errors import DataError
-from codeword.tasks.codecs import Codec, Floats, Scale, check_finite, chunks, flat
+from codeword.tasks.codecs import Codec, Floats, Rows, Scale, check_finite, chunks, flat
 
 __all__ = ["Judged", "Moments", "reconstruct_all"]
 
@@ -65,17 +65,26 @@ class Judged:
     codec : Codec
     n : int
         The rows that there will be.
+    keep : ndarray of shape (m,), int64, optional
+        Rows whose codes are kept, rising.
+
+    Attributes
+    ----------
+    errors : ndarray of shape (n,), float32
+        The mean squared error of each row, NaN where no value is known.
     """
 
-    def __init__(self, name: str, codec: Codec, n: int) -> None:
+    def __init__(self, name: str, codec: Codec, n: int, keep: Rows | None = None) -> None:
         self.name = name
         self.codec = codec
         self.k = 0
         self.squared_error = 0.0
         self.count = 0
         self.codes = Moments()
+        self.keep = np.zeros(0, np.int64) if keep is None else keep
+        self._kept: list[Floats] = []
         # Four bytes a row: the one thing here that grows with x.
-        self._errors: NDArray[np.float32] = np.full(n, np.nan, dtype=np.float32)
+        self.errors: NDArray[np.float32] = np.full(n, np.nan, dtype=np.float32)
 
     def add(self, rows: Any, target: Floats, scale: Scale, start: int) -> None:
         """Take in rows that begin at row `start`, and the same in the units that errors are taken in."""
@@ -83,6 +92,8 @@ class Judged:
         flat_codes = flat(codes)
         check_finite(flat_codes, f"the code by {self.name}", start)
         self.codes.add(flat_codes)
+        first, last = np.searchsorted(self.keep, (start, start + len(flat_codes)))
+        self._kept.append(flat_codes[self.keep[first:last] - start])
         self.k = flat_codes.shape[1]
         x_hat = scale(self.codec.inverse_transform(codes))
         if x_hat.shape != target.shape:
@@ -97,7 +108,12 @@ class Judged:
         squared, counts = np.einsum("ij,ij->i", difference, difference), known.sum(axis=1)
         self.count += int(counts.sum())
         self.squared_error += float(squared.sum())
-        self._errors[start : start + len(target)] = squared / np.where(counts > 0, counts, np.nan)
+        self.errors[start : start + len(target)] = squared / np.where(counts > 0, counts, np.nan)
+
+    @property
+    def kept_codes(self) -> Floats:
+        """The codes of the rows to keep, (m, k)."""
+        return np.concatenate(self._kept)
 
     @property
     def mse(self) -> float | None:
@@ -107,7 +123,7 @@ class Judged:
     @property
     def worst_decile_mse(self) -> float | None:
         """The mean error of the tenth of the rows that come out worst, at least one."""
-        errors = self._errors[~np.isnan(self._errors)]
+        errors = self.errors[~np.isnan(self.errors)]
         if not len(errors):
             return None
         worst = math.ceil(len(errors) / 10)

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from codeword.base.text import listed, shortened
 from codeword.tasks.views import VIEWS
 
-__all__ = ["comparison", "evaluation_table", "health"]
+__all__ = ["METRICS", "comparison", "evaluation_table", "health", "metric_lines"]
 
 WIDTH = 80
 ALIKE = 0.9
 """A correlation of two dimensions from which on it is worth a line."""
 
 ABSENT = "–"
+
+METRICS = {
+    "mse": ("mean squared error", "{:.5g}"),
+    "worst_decile_mse": ("  of the worst tenth", "{:.5g}"),
+    "explained_variance": ("variance kept", "{:.1%}"),
+    "trustworthiness": ("trustworthiness", "{:.3f}"),
+    "knn_accuracy": ("5 nearest neighbors", "{:.1%}"),
+    "linear_accuracy": ("linear probe", "{:.1%}"),
+    "clustering.accuracy": ("k-means accuracy", "{:.1%}"),
+    "clustering.nmi": ("  NMI", "{:.3f}"),
+    "clustering.ari": ("  ARI", "{:.3f}"),
+    "mixture.accuracy": ("Gaussian mixture accuracy", "{:.1%}"),
+    "mixture.nmi": ("  NMI", "{:.3f}"),
+    "mixture.ari": ("  ARI", "{:.3f}"),
+}
+"""What each metric of `evaluate` is called and how it is written; one within another stands behind a dot."""
+
+ABOUT_ERRORS, ABOUT_LABELS = tuple(METRICS)[:4], tuple(METRICS)[4:]
 
 Line = tuple[str, list[str]]
 
@@ -33,7 +51,7 @@ def evaluation_table(figures: dict[str, Any], what: str, learned_from: str = "th
         Where the reference is from, if there is one.
     """
     k = figures["k"]
-    errors, labels = list(_errors(figures)), list(_labels(figures))
+    errors, labels = (list(metric_lines(figures, names)) for names in (ABOUT_ERRORS, ABOUT_LABELS))
     names = ["auto-encoder", f"PCA with {_count(k, 'component')}", "raw data"]
     shown = [i for i in range(3) if any(cells[i] not in ("", ABSENT) for _, cells in errors + labels)]
     lines = _aligned(names, shown, errors + labels)
@@ -49,30 +67,28 @@ def evaluation_table(figures: dict[str, Any], what: str, learned_from: str = "th
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
-# -- figures ------------------------------------------------------------------------------------------------
+# -- metrics ------------------------------------------------------------------------------------------------
 
 
-def _errors(figures: dict[str, Any]) -> Iterator[Line]:
-    for label, key, form in (
-        ("mean squared error", "mse", "{:.5g}"),
-        ("  of the worst tenth", "worst_decile_mse", "{:.5g}"),
-        ("variance kept", "explained_variance", "{:.1%}"),
-        ("trustworthiness", "trustworthiness", "{:.3f}"),
-    ):
-        yield label, [_cell(figures[view + key], form) for view in VIEWS[:2]] + [""]
+def metric_lines(metrics: dict[str, Any], names: Sequence[str] = tuple(METRICS)) -> Iterator[Line]:
+    """Write metrics out: what each is called, and a cell for the model, the baseline and the raw rows.
 
+    Lines about labels are left out where there were none, and those about clusters where there are none.
 
-def _labels(figures: dict[str, Any]) -> Iterator[Line]:
-    if figures["classes"] is None:
-        return
-    yield "5 nearest neighbours", [_cell(figures[f"{view}knn_accuracy"], "{:.1%}") for view in VIEWS]
-    yield "linear probe", [_cell(figures[f"{view}linear_accuracy"], "{:.1%}") for view in VIEWS]
-    for label, key in (("k-means", "clustering"), ("Gaussian mixture", "mixture")):
-        found = [figures[view + key] or {} for view in VIEWS]
-        if any(found):
-            yield f"{label} accuracy", [_cell(one.get("accuracy"), "{:.1%}") for one in found]
-            yield "  NMI", [_cell(one.get("nmi"), "{:.3f}") for one in found]
-            yield "  ARI", [_cell(one.get("ari"), "{:.3f}") for one in found]
+    Parameters
+    ----------
+    metrics : dict
+        What `evaluate` returns.
+    names : sequence of str
+        Those wanted, of METRICS.
+    """
+    for name in names:
+        outer, _, inner = name.partition(".")
+        label, form = METRICS[name]
+        known = [metrics.get(view + outer, "") for view in VIEWS]
+        values = [(value or {}).get(inner) for value in known] if inner else known
+        if name in ABOUT_ERRORS or (metrics["classes"] is not None and (not inner or any(known))):
+            yield label, ["" if value == "" else _cell(value, form) for value in values]
 
 
 def _cell(value: float | None, form: str) -> str:
