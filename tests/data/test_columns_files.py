@@ -15,7 +15,7 @@ from test_columns import OWN, TINY, people
 from codeword import MLP, AutoEncoder, Columns
 from codeword.base.errors import DataError
 from codeword.cli import tabular
-from codeword.data.table_cells import cells_of
+from codeword.data.display import cells_of
 from codeword.pages.uploads import table_of
 
 

@@ -18,8 +18,7 @@ from codeword import AutoEncoder, load, map_codes, neighbors
 from codeword.cli.main import run
 from codeword.cli.showing import choose
 from codeword.export import look, write_parquet, write_projector
-from codeword.export.points import kind_of
-from codeword.plots.sprites import Sheet, eight_bits
+from codeword.plots.sprites import Sheet
 
 
 @pytest.fixture(autouse=True)
@@ -220,41 +219,6 @@ def test_the_fewest_samples(n, do, saved_model, digits):
     assert tensor.shape == (n, 5)
     assert header == ["row", "error"]
     assert (thumbnails[-1] == np.round(255 * digits.x[n - 1])).all()
-
-
-def test_what_samples_are_to_the_eye():
-    assert kind_of((8, 8), None) == ("images", None)
-    assert kind_of((8, 8), ("a",) * 64) == ("images", None)  # pixels from the columns of a table
-    assert kind_of((3,), None) == ("table", ("x0", "x1", "x2"))
-    assert kind_of((784,), ("p",) * 784) == ("table", ("p",) * 784)
-    assert kind_of((784,), None) == ("signals", None)
-
-
-# -- pictures -----------------------------------------------------------------------------------------------
-
-
-def test_shades_come_from_the_scaling_of_the_model():
-    rng = np.random.default_rng(0)
-    flags = rng.integers(0, 2, (20, 6, 6), dtype=np.uint8)
-    assert look(fitted(flags), load(flags), range(20)).shades == (0, 1)
-    bytes_ = rng.integers(0, 256, (20, 6, 6), dtype=np.uint8)
-    for scaling in ("auto", "standard"):
-        assert look(fitted(bytes_, scaling=scaling), load(bytes_), range(20)).shades == (0, 255)
-    heights = rng.normal(size=(20, 6, 6))
-    points = look(fitted(heights), load(heights), [2, 3, 5])
-    chosen = heights[[2, 3, 5]]
-    assert points.shades == (chosen.min(), chosen.max())
-    write_parquet(points, "h.parquet", method="pca")
-    image = pixels(pd.read_parquet("h.parquet")["image"][1])
-    wanted = 255 * (heights[3] - chosen.min()) / np.ptp(chosen)
-    assert image == pytest.approx(wanted, abs=0.51)
-
-
-def test_values_in_eight_bits():
-    rows = np.array([[[0.0, 0.5, 1.0, 2.0], [-1.0, np.nan, 0.25, 0.75]] * 2])
-    assert eight_bits(rows, (4, 4), (0, 1))[0, :2].tolist() == [[0, 128, 255, 255], [0, 0, 64, 191]]
-    colour = np.arange(48, dtype=np.uint8).reshape(1, 3, 4, 4)  # channels first, as torch has them
-    assert (eight_bits(colour, (3, 4, 4), (0, 255)) == np.moveaxis(colour, 1, -1)).all()
 
 
 def test_thumbnails_are_made_smaller_before_they_are_left_out():

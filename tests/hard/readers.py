@@ -312,10 +312,10 @@ def _pictures(name: str) -> Reader:
 
 
 def _uploads(name: str) -> Reader:
-    from codeword.pages.views import View
+    from codeword.data.display import Display
 
     if name == "upload, picture":
-        view = View("image", (9, 9), 0.0, 1.0)
+        view = Display("image", (9, 9), 0.0, 1.0)
         sent = [picture("png", mode) for mode in ("L", "RGB", "RGBA", "P", "I;16")]
         sent += [
             picture("jpeg"),
@@ -328,7 +328,7 @@ def _uploads(name: str) -> Reader:
     names = ("a", "b", "c", "label")
     sent = [npy(numbers(1)), npy(numbers(1)[0].astype(np.float32)), b"1,2,3,4\n", b"a,b,c,label\n1,2,,4\n"]
     sent += [b"label;c;b;a\n1;2;3;4", b"1 2 3 4", b"1\t2\t3\t4\n", "a,b,c,label\n1,2,3,4".encode("utf-8-sig")]
-    view = View("table", (4,), 0.0, 1.0, names)
+    view = Display("table", (4,), 0.0, 1.0, names)
     return Reader([{"upload": data} for data in sent], upload(view, names))
 
 

@@ -27,14 +27,14 @@ from tornado.httpserver import HTTPServer
 
 from codeword import MLP, AutoEncoder, Data, OutlierDetector, load, neighbors
 from codeword.base.errors import DataError, InputError
+from codeword.data.display import Display
 from codeword.pages.content import gather
 from codeword.pages.explorer import Explorer
 from codeword.pages.server import application, listen
 from codeword.pages.uploads import Frame, sample_of
-from codeword.pages.views import View
 
-IMAGE = View("image", (8, 8), 0.0, 1.0)
-TABLE = View("table", (3,), -1.0, 1.0, ("a", "b", "c"))
+IMAGE = Display("image", (8, 8), 0.0, 1.0)
+TABLE = Display("table", (3,), -1.0, 1.0, ("a", "b", "c"))
 
 
 @pytest.fixture(scope="module")
@@ -181,13 +181,13 @@ def test_arrays_pictures_and_their_colors():
     white = png(np.full((20, 30), 255))
     np.testing.assert_array_equal(sample_of(white, IMAGE), np.ones((1, 8, 8)))
     np.testing.assert_array_equal(sample_of(white, IMAGE, invert=True), np.zeros((1, 8, 8)))
-    planar = View("image", (3, 4, 4), 0.0, 255.0)
+    planar = Display("image", (3, 4, 4), 0.0, 255.0)
     red = png(np.broadcast_to([255, 0, 0], (9, 9, 3)), "RGB")
     np.testing.assert_array_equal(sample_of(red, planar, dtype="uint8")[0, :, 2, 2], [255, 0, 0])
 
 
 def test_an_array_with_its_axes_in_another_order_is_refused():
-    planar = View("image", (3, 4, 4), 0.0, 255.0)
+    planar = Display("image", (3, 4, 4), 0.0, 255.0)
     for shape, good in (((3, 4, 4), True), ((1, 3, 4, 4), True), ((48,), True), ((4, 4, 3), False)):
         file = io.BytesIO()
         np.save(file, np.zeros(shape))

@@ -16,10 +16,11 @@ from torch import nn
 
 from codeword import MLP, AutoEncoder, Data, Sequence, evaluate, load
 from codeword.cli.main import run
+from codeword.data.display import display_of
 from codeword.pages.content import gather
 from codeword.pages.decoder import Unsupported, program_of
 from codeword.pages.report import make_report
-from codeword.pages.views import packed, view_of
+from codeword.pages.views import packed
 
 BAD = "<script>alert(1)</script>"
 
@@ -188,7 +189,7 @@ def test_what_does_not_fit_is_left_out_and_named(rows):
 
 def test_pictures_travel_as_they_are(rows):
     x, x_hat = rows.x[:5], 1 - rows.x[:5]
-    view = view_of((8, 8), "unit", x, None)
+    view = display_of((8, 8), scaling="unit")
     found = packed(view, x, x_hat)
     sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(found["sprite"].split(",")[1]))))
     tiles = sheet.reshape(8, 10, 8).swapaxes(0, 1)
@@ -199,7 +200,7 @@ def test_rows_of_tables_travel_with_the_columns_that_are_most_off(curve):
     x = curve[:4]
     off = np.zeros((4, 10))
     off[:, 3], off[:, 7] = -2, 1
-    found = packed(view_of((10,), "standard", x, [f"c{i}" for i in range(10)]), x, x + off, off)
+    found = packed(display_of((10,), names=[f"c{i}" for i in range(10)]), x, x + off, off)
     columns = numbers(found["columns"], "<i4").reshape(4, -1)
     assert columns[:, :2].tolist() == [[3, 7]] * 4
     values = numbers(found["values"], "<f4").reshape(2, 4, -1)
@@ -210,7 +211,7 @@ def test_rows_of_tables_travel_with_the_columns_that_are_most_off(curve):
 
 def test_curves_travel_with_their_means_when_they_are_long():
     x = np.repeat(np.arange(128.0), 4)[None]
-    found = packed(view_of((512,), "standard", x, None), x)
+    found = packed(display_of((512,)), x)
     np.testing.assert_array_equal(numbers(found["values"], "<f4"), np.arange(128))
 
 

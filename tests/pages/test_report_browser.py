@@ -13,7 +13,7 @@ import pytest
 from browsing import Opened
 
 from codeword import MLP, AutoEncoder, Data, load, neighbors
-from codeword.data.table_cells import cells_of, plain
+from codeword.data.display import cells_of, plain_cell
 from codeword.pages.content import gather
 from codeword.pages.decoder import program_of
 from codeword.pages.report import make_report
@@ -396,7 +396,7 @@ def test_a_mixed_table_is_shown_in_its_own_columns(browser, tmp_path):
     assert any(row[2] is None for row in expected)
     # What is hovered over, and the first sample of the gallery, in the words of the table.
     row = int(content.shown.rows[0])
-    own = {name: plain(table[name][row].as_py()) for name in table.column_names}
+    own = {name: plain_cell(table[name][row].as_py()) for name in table.column_names}
     lines = opened.page.locator('[data-album="shown"] figure').first.locator("tr")
     assert lines.count() == 8
     for line in lines.all():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.data.table_cells import cells_of
+from codeword.data.display import cells_of
 from codeword.plots.cells import cells_figure
 
 if TYPE_CHECKING:

@@ -1,19 +1,249 @@
-"""What a row is to the eye: an image, a curve, or a row of a table."""
+"""How samples are shown: as images, as curves, or as the rows of a table."""
 
 from __future__ import annotations
 
+import datetime as dt
 import math
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from codeword.base.errors import DataError
+from codeword.base.errors import DataError, ParameterError
+from codeword.data.types import moments, type_of, whole_limits
 
-__all__ = ["LINES_FROM", "as_curves", "as_images", "in_shape"]
+if TYPE_CHECKING:
+    from codeword.data.column import Column
+    from codeword.data.columns import Columns
 
-LINES_FROM = 20
-"""Rows of fewer values are those of a table; from here on they are curves."""
+__all__ = [
+    "CURVE_FROM",
+    "DISPLAYS",
+    "Display",
+    "as_curves",
+    "as_images",
+    "cells_of",
+    "display_of",
+    "in_shape",
+    "plain_cell",
+]
+
+DISPLAYS = ("image", "curve", "table")
+
+CURVE_FROM = 20
+"""Rows without names are curves from this many values on, and rows of a table below it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Display:
+    """How samples of one kind are shown, by every picture, page and export.
+
+    Parameters
+    ----------
+    kind : {"image", "curve", "table"}
+    shape : tuple of int
+        Shape of a sample.
+    low, high : float
+        The values that are black and white in an image, or the ends of the axis of a curve, in the units of
+        x.
+    names : tuple of str
+        The columns of a table.
+    columns : Columns or None
+        Those of a mixed table, whose cells are shown: rows are of the numbers that these make of it.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    low: float = 0.0
+    high: float = 1.0
+    names: tuple[str, ...] = ()
+    columns: Columns | None = None
+
+    def images(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Rows as images (n, h, w), or (n, h, w, 3 or 4) in color, in the units of x."""
+        images = as_images(np.reshape(rows, (len(rows), *self.shape)), self.shape)
+        assert images is not None, f"samples of shape {self.shape} are no images"
+        return images
+
+    def pixels(self, rows: NDArray[Any]) -> NDArray[np.uint8]:
+        """Rows as images of eight bits: values beyond the limits are cut, and what is missing is black."""
+        images = self.images(np.asarray(rows))
+        if images.dtype == np.uint8 and (self.low, self.high) == (0.0, 255.0):
+            return np.asarray(images)
+        wide = np.result_type(images.dtype, np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = (images.astype(wide) - wide.type(self.low)) * wide.type(255 / (self.high - self.low))
+        found: NDArray[np.uint8] = (
+            np.nan_to_num(values, copy=False, nan=0.0).round().clip(0, 255).astype(np.uint8)
+        )
+        return found
+
+    def curves(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """Rows as curves (n, length, channels)."""
+        return as_curves(np.reshape(rows, (len(rows), *self.shape)), self.shape)
+
+    def cells(self, rows: NDArray[Any]) -> list[list[Any]]:
+        """Rows as lists of cells, one for each name: numbers, or a mixed table's own, fit for JSON."""
+        flat = np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+        found: list[list[Any]] = flat.tolist() if self.columns is None else cells_of(self.columns, flat)
+        return found
+
+    def by_name(self, errors: NDArray[Any]) -> NDArray[np.float64]:
+        """Differences of the values of rows, (n, d), as one for each name; 0 where a value is missing.
+
+        The difference of a column that several numbers make is the root of their squares' sum, with the sign
+        of the value.
+        """
+        errors = np.nan_to_num(np.asarray(errors, dtype=np.float64)).reshape(len(errors), -1)
+        return errors if self.columns is None else _by_column(self.columns, errors)
+
+    def feature_name(self, place: int) -> str:
+        """What the error at a place of the flat row is called; of a mixed table at a place among `names`."""
+        if self.names:
+            return self.names[place]
+        if len(self.shape) == 1:
+            return f"x{place}"
+        return ",".join(str(i) for i in np.unravel_index(place, self.shape))
+
+    def described(self) -> dict[str, Any]:
+        """What the script of a page needs to draw rows that its own decoder makes; fit for JSON."""
+        known: dict[str, Any] = {"kind": self.kind, "low": self.low, "high": self.high}
+        # The place of each value of a drawn sample in the flat row.
+        places = np.arange(math.prod(self.shape))[None]
+        if self.kind == "image":
+            image = self.images(places)
+            height, width, channels = *image.shape[1:3], 1 if image.ndim == 3 else image.shape[3]
+            planes = channels > 1 and bool(image[0, 0, 0, 1] != 1)
+            known |= {"height": height, "width": width, "channels": channels, "planes": planes}
+        elif self.kind == "curve":
+            curve = self.curves(places)
+            length, channels = curve.shape[1:]
+            planes = channels > 1 and bool(curve[0, 0, 1] != 1)
+            known |= {"length": length, "channels": channels, "planes": planes}
+        else:
+            known["names"] = list(self.names)
+            known["cells"] = None if self.columns is None else _described(self.columns)
+        return known
+
+
+def display_of(
+    shape: Sequence[int],
+    *,
+    scaling: str | None = None,
+    dtype: DTypeLike | None = None,
+    limits: tuple[float, float] | None = None,
+    rows: NDArray[Any] | None = None,
+    names: Sequence[str] | None = None,
+    columns: Columns | None = None,
+    kind: str | None = None,
+) -> Display:
+    """How samples of a shape are shown.
+
+    Unless `kind` says what they are, samples are images where their shape is (h, w), (h, w, 1), (h, w, 3),
+    (h, w, 4), (1, h, w) or (3, h, w) with sides of at least 4; else rows of a table where they have names or
+    fewer than 20 values on one axis; else curves.
+
+    Black and white of an image, the same wherever the samples of a model are shown:
+
+    - 0 and 1 where the scaling is "unit";
+    - 0 and 255 where it is "pixels" or values were fitted on as uint8;
+    - else the least and the largest value that the model was fitted on (`limits`);
+    - where no model is known, 0 and 255 for uint8 and values that fill that range, 0 and 1 for values in
+      between; else, and for models that know no limits, the least and the largest value of `rows`.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of a sample.
+    scaling : {"pixels", "unit", "standard", "none"}, optional
+        The scaling of the model.
+    dtype : dtype, optional
+        Type of the rows that the model was fitted on, else of `rows`.
+    limits : (float, float), optional
+        The least and the largest value of the rows that the model was fitted on.
+    rows : ndarray of shape (m, ...), optional
+        Some samples.
+    names : sequence of str, optional
+        The names of a table's columns.
+    columns : Columns, optional
+        Those of a mixed table.
+    kind : {"image", "curve", "table"}, optional
+        What samples are, where the shape does not show it.
+
+    Raises
+    ------
+    ParameterError
+        If `kind` is none of these or samples of this shape cannot be shown so, or if there is another number
+        of names than of values.
+    """
+    shape, size = tuple(shape), math.prod(shape)
+    kind = _checked_kind(kind, shape, columns) or _kind_of(shape, names)
+    known = _limits(rows) if rows is not None else None
+    if columns is not None:
+        return Display("table", shape, names=columns.names, columns=columns)
+    if kind == "image":
+        of = rows.dtype if dtype is None and rows is not None else np.dtype(dtype)
+        return Display(kind, shape, *_black_and_white(scaling, of, limits, known))
+    low, high = known or limits or (0.0, 1.0)
+    if kind == "curve":
+        margin = 0.05 * (high - low) or 1.0
+        return Display(kind, shape, low - margin, high + margin)
+    if names is not None and len(names) != size:
+        raise ParameterError(f"names must hold one for each of {size} columns. Got {len(names)} instead.")
+    given = [f"x{i}" for i in range(size)] if names is None else map(str, names)
+    return Display(kind, shape, low, high, tuple(given))
+
+
+def _checked_kind(kind: str | None, shape: tuple[int, ...], columns: Columns | None) -> str | None:
+    if columns is not None:
+        if kind not in (None, "table"):
+            raise ParameterError(f"display={kind!r} is for numbers alone: a mixed table is shown as a table")
+        return "table"
+    if kind is not None and kind not in DISPLAYS:
+        raise ParameterError(f"display must be one of {', '.join(DISPLAYS)}. Got {kind!r} instead.")
+    if kind == "image" and not _is_image(shape):
+        raise ParameterError(
+            "display='image' takes samples of the shape (height, width) or (height, width, channels), with "
+            f"sides of at least 4. Got samples of the shape {shape} instead: give images in that shape."
+        )
+    return kind
+
+
+def _kind_of(shape: tuple[int, ...], names: Sequence[str] | None) -> str:
+    if _is_image(shape):
+        return "image"
+    several = len(shape) == 2 and min(shape) > 1
+    return "table" if names is not None or (math.prod(shape) < CURVE_FROM and not several) else "curve"
+
+
+def _is_image(shape: tuple[int, ...]) -> bool:
+    return as_images(np.empty((0, *shape)), shape) is not None
+
+
+def _limits(rows: NDArray[Any]) -> tuple[float, float] | None:
+    known = rows if rows.dtype.kind in "iub" else rows[np.isfinite(rows)]
+    return (float(known.min()), float(known.max())) if known.size else None
+
+
+def _black_and_white(
+    scaling: str | None,
+    dtype: np.dtype[Any],
+    limits: tuple[float, float] | None,
+    known: tuple[float, float] | None,
+) -> tuple[float, float]:
+    if scaling == "unit" or dtype == np.bool_:
+        return 0.0, 1.0
+    if scaling == "pixels" or dtype == np.uint8:
+        return 0.0, 255.0
+    low, high = limits or known or (0.0, 1.0)
+    if scaling is None and low >= 0 and (high <= 1 or 127 < high <= 255):
+        return 0.0, 1.0 if high <= 1 else 255.0
+    return low, high if high > low else low + 1.0
+
+
+# -- rows in the shape of what they show --------------------------------------------------------------------
 
 
 def in_shape(rows: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray[Any]:
@@ -27,7 +257,7 @@ def in_shape(rows: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray[A
 
 
 def as_images(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """Return rows as greyscale (n, h, w) or colour (n, h, w, 3 or 4), or None where they are no images."""
+    """Return rows as grayscale (n, h, w) or color (n, h, w, 3 or 4), or None where they are no images."""
     match shape:
         case (h, w) if min(h, w) >= 4:
             return rows
@@ -51,3 +281,86 @@ def as_curves(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]
         case (_, _):
             return np.swapaxes(curves, 1, 2)
     return curves.reshape(len(rows), -1, 1)
+
+
+# -- cells of a mixed table ---------------------------------------------------------------------------------
+
+
+def plain_cell(value: Any) -> bool | int | float | str | None:
+    """A cell as JSON has it: moments as text to the minute, times of day and durations to the second."""
+    if isinstance(value, dt.datetime):
+        return (value + dt.timedelta(seconds=30)).replace(tzinfo=None).isoformat(" ", "minutes")[:16]
+    if isinstance(value, dt.timedelta):
+        seconds = round(value.total_seconds())
+        days, rest = divmod(abs(seconds), 86_400)
+        clock = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+        return "-" * (seconds < 0) + (f"{days} d {clock}" if days else clock)
+    if isinstance(value, dt.time):
+        return value.isoformat("seconds")
+    return value if isinstance(value, bool | int | float | None) else str(value)
+
+
+def cells_of(columns: Columns, rows: NDArray[Any]) -> list[list[Any]]:
+    """Rows of numbers (n, d), or of probabilities, as lists of cells, one for each of the table's columns."""
+    import pyarrow as pa
+
+    def listed(column: Any) -> list[Any]:
+        if getattr(column.type, "unit", "") == "ns":  # which Python's own dates do not go down to
+            kind = type_of(str(column.type).replace("[ns", "[us"))
+            column = column.cast(kind, safe=False)
+        return [plain_cell(value) for value in column.to_pylist()]
+
+    table: pa.Table = columns.inverse_table(rows)
+    return [list(row) for row in zip(*map(listed, table.columns), strict=True)]
+
+
+def _by_column(columns: Columns, errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    sizes: NDArray[np.float64] = np.sqrt(columns.by_column(np.square(errors)))
+    for place, (column, own) in enumerate(zip(columns.columns_, _places(columns), strict=True)):
+        if column.kind != "category":
+            sizes[:, place] = np.copysign(sizes[:, place], errors[:, _value(column, own)])
+    return sizes
+
+
+def _places(columns: Columns) -> list[list[int]]:
+    """The numbers of a row that each column makes."""
+    owners = np.array(columns.layout.owners)
+    return [np.flatnonzero(owners == place).tolist() for place in range(len(columns.columns_))]
+
+
+def _value(column: Column, own: list[int]) -> int:
+    """Which of a column's numbers is its value; signs of missing cells lie after numbers, before booleans."""
+    return own[-1] if column.kind == "flag" else own[0]
+
+
+def _described(columns: Columns) -> list[dict[str, Any]]:
+    """What a page needs to make cells of a row of numbers, for each column; fit for JSON."""
+    scaler = columns.transformer_.named_transformers_.get("numbers")
+    found = []
+    for column, own in zip(columns.columns_, _places(columns), strict=True):
+        known: dict[str, Any] = {"kind": column.kind, "places": own, "gap": None}
+        if column.kind == "category":
+            known |= _words(column)
+        else:
+            at = _value(column, own)
+            known |= {"at": at, "gap": next((i for i in own if i != at), None)}
+        if column.kind in ("number", "date"):
+            known |= {"mean": float(scaler.mean_[at]), "scale": float(scaler.scale_[at])}
+            known |= _whole(column) if column.kind == "number" else moments(column.type)
+        found.append(known)
+    return found
+
+
+def _words(column: Column) -> dict[str, Any]:
+    """The cell that each category stands for, and which of them stands for missing ones."""
+    cells = column.cells(np.array(column.group, dtype=object)).to_pylist()
+    missing = len(column.values) if column.missing else None
+    return {"words": [plain_cell(cell) for cell in cells], "missing": missing}
+
+
+def _whole(column: Column) -> dict[str, Any]:
+    """The least and the largest whole number that a column can hold, where it holds whole numbers."""
+    import pyarrow as pa
+
+    own = type_of(column.type)
+    return {"whole": list(whole_limits(own)) if pa.types.is_integer(own) else None}

@@ -216,6 +216,9 @@ class Scaling:
         The shape of one sample in raw units; its product is d.
     missing : bool
         Whether rows may hold NaN, which stays NaN.
+    limits : (float, float) or None
+        The least and the largest value of the rows fitted on, by which images are shown; None where they are
+        not known.
     """
 
     kind: str
@@ -223,6 +226,7 @@ class Scaling:
     scale: np.ndarray[Any, np.dtype[np.float64]]
     sample_shape: tuple[int, ...]
     missing: bool = False
+    limits: tuple[float, float] | None = None
 
     @property
     def bounded(self) -> bool:
@@ -245,6 +249,7 @@ class Scaling:
                 kind = "pixels"
             else:
                 kind = "unit" if seen.low >= 0 and seen.high <= 1 else "standard"
+        limits = seen.low, seen.high
         if kind in ("pixels", "unit"):
             top = 255.0 if kind == "pixels" else 1.0
             if seen.low < 0 or seen.high > top:
@@ -252,12 +257,13 @@ class Scaling:
                     f"scaling={kind!r} takes values from 0 to {top:g}, and x goes from {seen.low:g} to "
                     f"{seen.high:g}: use scaling='standard'"
                 )
-            return cls(kind, np.zeros(1), np.full(1, top), sample_shape, seen.missing)
+            return cls(kind, np.zeros(1), np.full(1, top), sample_shape, seen.missing, limits)
         if kind == "none":
-            return cls(kind, np.zeros(1), np.ones(1), sample_shape, seen.missing)
+            return cls(kind, np.zeros(1), np.ones(1), sample_shape, seen.missing, limits)
         deviation = np.sqrt(seen.variance)
         constant = deviation <= 1e-9 * np.maximum(1e-30, np.abs(seen.mean))
-        return cls(kind, seen.mean.copy(), np.where(constant, 1.0, deviation), sample_shape, seen.missing)
+        scale = np.where(constant, 1.0, deviation)
+        return cls(kind, seen.mean.copy(), scale, sample_shape, seen.missing, limits)
 
     def forward(self, rows: np.ndarray[Any, Any]) -> torch.Tensor:
         """Rows of shape (n, ...) in raw units to a float32 CPU tensor of shape (n, d) in scaled units."""

@@ -117,7 +117,7 @@ def times_of_text(column: Any, own: Any) -> Any:
 
 
 def _durations(cells: list[str | None], per_second: int) -> Any:
-    """Whole numbers, or what `codeword.data.table_cells.plain` writes: 3 d 02:10:05."""
+    """Whole numbers, or what `codeword.data.display.plain_cell` writes: 3 d 02:10:05."""
     import pyarrow as pa
 
     ticks: list[int | None] = []

@@ -14,7 +14,7 @@ from codeword.base.errors import DataError
 from codeword.base.files import writing
 from codeword.base.progress import Progress
 from codeword.export.points import Points
-from codeword.plots.sprites import eight_bits, png
+from codeword.plots.sprites import png
 from codeword.tasks.map import map_codes
 from codeword.tasks.neighbors import neighbors
 
@@ -196,33 +196,33 @@ def _own_fields(points: Points) -> tuple[list[Any], dict[str, str] | None, dict[
     """The fields of the samples themselves, the file's metadata, and the columns that had to be renamed."""
     import pyarrow as pa
 
-    if points.kind == "images":
+    if points.display.kind == "image":
         struct = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
         features = {"info": {"features": {"image": {"_type": "Image"}}}}
         return [pa.field("image", struct)], {"huggingface": json.dumps(features)}, {}
     kind = pa.from_numpy_dtype(_kept(points.x.dtype))
-    if points.names is None:
-        for length in reversed(points.sample_shape):
+    if points.display.kind == "curve":
+        for length in reversed(points.display.shape):
             kind = pa.list_(kind, length)
         return [pa.field("signal", kind)], None, {}
-    names = _free(points.names)
-    renamed = {old: new for old, new in zip(points.names, names, strict=True) if old != new}
-    kinds = [kind] * len(names) if points.columns is None else points.columns.schema().types
+    names = _free(points.display.names)
+    renamed = {old: new for old, new in zip(points.display.names, names, strict=True) if old != new}
+    kinds = [kind] * len(names) if points.display.columns is None else points.display.columns.schema().types
     return [pa.field(name, kind) for name, kind in zip(names, kinds, strict=True)], None, renamed
 
 
 def _own_columns(points: Points, block: NDArray[Any], rows: NDArray[np.int64]) -> list[Any]:
     import pyarrow as pa
 
-    if points.kind == "images":
-        images = eight_bits(block, points.sample_shape, points.shades)
+    if points.display.kind == "image":
+        images = points.display.pixels(block)
         paths = pa.array([f"{row}.png" for row in rows.tolist()])
         pictures = pa.array([png(image) for image in images], pa.binary())
         return [pa.StructArray.from_arrays([pictures, paths], names=["bytes", "path"])]
-    if points.columns is not None:
-        return [column.combine_chunks() for column in points.columns.inverse_table(block).columns]
+    if points.display.columns is not None:
+        return [column.combine_chunks() for column in points.display.columns.inverse_table(block).columns]
     block = block.astype(_kept(block.dtype), copy=False)
-    if points.names is None:
+    if points.display.kind == "curve":
         return [_lists(block)]
     flat = block.reshape(len(block), -1)
     return [pa.array(np.ascontiguousarray(column), from_pandas=True) for column in flat.T]

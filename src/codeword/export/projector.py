@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from codeword.base.files import check_free, check_own, writing
 from codeword.base.progress import Progress
-from codeword.data.table_cells import cells_of
+from codeword.data.display import cells_of
 from codeword.export.points import Points
-from codeword.plots.sprites import LARGEST_SHEET, SMALLEST, Sheet, eight_bits
+from codeword.plots.sprites import LARGEST_SHEET, SMALLEST, Sheet
 
 __all__ = ["FILES", "check_folder", "write_projector"]
 
@@ -87,7 +87,7 @@ def write_projector(
     size, without = _thumbnail(points)
     if without:
         notes.append(without)
-    names = points.names or ()
+    names = points.display.names
     if len(names) > MOST_COLUMNS:
         notes.append(
             f"metadata.tsv leaves out the table's {len(names):,} columns: {MOST_COLUMNS} is the most"
@@ -108,7 +108,7 @@ def write_projector(
                 np.savetxt(tensors, _wide(points.codes[part]), fmt="%.9g", delimiter="\t")
                 metadata.writelines(_lines(points, part, block if names else None))
                 if size is not None:
-                    images = eight_bits(block, points.sample_shape, points.shades)
+                    images = points.display.pixels(block)
                     sheet = sheet or Sheet(n, images[0], size)
                     sheet.put(part.start, images)
                 progress.rows(len(block))
@@ -120,9 +120,9 @@ def write_projector(
 
 def _thumbnail(points: Points) -> tuple[int | None, str | None]:
     """Pixels a side of each thumbnail, or None and why there is no sprite."""
-    if points.kind != "images":
+    if points.display.kind != "image":
         return None, "no sprite: the samples are no images"
-    first = eight_bits(np.zeros((1, *points.sample_shape)), points.sample_shape, (0.0, 1.0))[0]
+    first = points.display.pixels(np.zeros((1, *points.display.shape)))[0]
     size = Sheet.size_for(len(points), *first.shape[:2])
     if size is None:
         return None, (
@@ -149,8 +149,8 @@ def _header(points: Points, names: tuple[str, ...]) -> list[str]:
 def _lines(points: Points, part: slice, block: NDArray[Any] | None) -> Iterator[str]:
     labels = None if points.y is None else points.y[part].tolist()
     flat = None if block is None else block.reshape(len(block), -1).tolist()
-    if block is not None and points.columns is not None:
-        flat = cells_of(points.columns, block)
+    if block is not None and points.display.columns is not None:
+        flat = cells_of(points.display.columns, block)
     for i, (row, error) in enumerate(zip(points.rows[part], points.errors[part], strict=True)):
         cells = [] if labels is None else [_clean(labels[i])]
         cells += [str(row), f"{error:.9g}"]

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from codeword.base.about import __version__
 from codeword.base.errors import DataError, ModelError
 from codeword.data import Data
+from codeword.data.display import Display
+from codeword.model.display import model_display
 from codeword.model.parameters import to_json
 from codeword.model.repeat import command, in_words, of_kinds
-from codeword.pages.views import View, view_of
 from codeword.tasks.evaluate import Evaluation, evaluate_rows
 from codeword.tasks.generate import Traversal, traverse
 from codeword.tasks.labels import MOST_CLASSES, labels_of
@@ -102,7 +103,7 @@ class Content:
         See `AutoEncoder.history_`.
     figures : dict
         What `evaluate` returns.
-    view : View
+    view : Display
     map : Map
     pictures, shown, worst : Pairs
         Of points on the map; drawn at random; with the largest errors, the largest first.
@@ -125,7 +126,7 @@ class Content:
     command: str
     history: list[dict[str, Any]]
     figures: dict[str, Any]
-    view: View
+    view: Display
     map: Map
     pictures: Pairs
     shown: Pairs
@@ -149,6 +150,7 @@ def gather(
     most_points: int = MOST_POINTS,
     method: Any = "auto",
     seed: int = 0,
+    display: str | None = None,
     judging: Told | None = None,
     mapping: Told | None = None,
 ) -> Content:
@@ -172,6 +174,8 @@ def gather(
         See `map_codes`.
     seed : int, default=0
         Of everything that is drawn.
+    display : {"image", "curve", "table"}, optional
+        How samples are shown, where their shape does not show it.
     judging, mapping : callable, optional
         Called as `f(done, total)` while the figures and the map are made.
 
@@ -201,10 +205,9 @@ def gather(
     rows = np.sort(rng.choice(n, min(n, SHOWN), replace=False))
     worst = np.argsort(-errors, kind="stable")[:WORST]
     pictures = pairs_of(ae, data, there.rows[there.pictured])
-    names = getattr(ae, "feature_names_in_", data.names)
     mixed = getattr(ae, "columns_", None)
     kinds = of_kinds((mixed and mixed.kinds) or {})
-    view = view_of(ae.sample_shape_, ae.scaling_.kind, pictures.x, names, mixed)
+    view = model_display(ae, names=data.names, rows=pictures.x, kind=display)
     known = ae.reference_.codes if ae.reference_ is not None else there.codes
     what = f"{source} ({part})" if part else source
     return Content(

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from codeword.base.errors import DataError
 from codeword.base.text import listed, shortened
 from codeword.data.cells import without_blanks
-from codeword.data.display import as_images
+from codeword.data.display import Display, as_images
 from codeword.data.images import plain
-from codeword.pages.views import View
 
 __all__ = ["MOST_BYTES", "MOST_PIXELS", "Frame", "is_array", "rounded", "sample_of", "table_of", "text_of"]
 
@@ -99,7 +98,7 @@ def box(image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
 
 def sample_of(
     data: bytes,
-    view: View,
+    view: Display,
     *,
     dtype: str = "float32",
     names: Sequence[str] | None = None,
@@ -114,7 +113,7 @@ def sample_of(
     data : bytes
         A picture, where samples are pictures; an .npy file; or numbers as text, with or without a line of
         column names.
-    view : View
+    view : Display
         How samples are shown: the gray levels of a picture become values between its ends.
     names : sequence of str, optional
         The columns, which a line of names is brought into the order of.
@@ -201,7 +200,7 @@ def text_of(table: Any) -> str:
     return file.getvalue().decode()
 
 
-def _from_array(data: bytes, view: View, missing: bool) -> NDArray[Any]:
+def _from_array(data: bytes, view: Display, missing: bool) -> NDArray[Any]:
     wanted = f"one sample of shape {view.shape}"
     file = io.BytesIO(data)
     try:
@@ -221,7 +220,7 @@ def _from_array(data: bytes, view: View, missing: bool) -> NDArray[Any]:
     return _finite(values.reshape(1, *view.shape), missing)
 
 
-def _from_picture(data: bytes, view: View, invert: bool, frame: Frame | None, dtype: str) -> NDArray[Any]:
+def _from_picture(data: bytes, view: Display, invert: bool, frame: Frame | None, dtype: str) -> NDArray[Any]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
@@ -261,7 +260,7 @@ def _from_picture(data: bytes, view: View, invert: bool, frame: Frame | None, dt
     return (np.rint(row) if whole else row).reshape(1, *view.shape).astype(dtype)
 
 
-def _from_text(data: bytes, view: View, names: Sequence[str] | None, missing: bool) -> NDArray[np.float64]:
+def _from_text(data: bytes, view: Display, names: Sequence[str] | None, missing: bool) -> NDArray[np.float64]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

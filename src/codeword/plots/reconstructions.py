@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from codeword.base.errors import DataError
-from codeword.data.display import LINES_FROM, as_curves, as_images, in_shape
+from codeword.data.display import CURVE_FROM, as_curves, as_images, in_shape
 from codeword.plots.style import (
     ORIGINAL,
     PALETTE,
@@ -86,7 +86,7 @@ def reconstruction_figure(
     with styled():
         if images[0] is not None and images[1] is not None:
             return _image_pairs(images[0], images[1], titles)
-        if math.prod(shape) >= LINES_FROM:
+        if math.prod(shape) >= CURVE_FROM:
             return _curve_panels(as_curves(x, shape), as_curves(x_hat, shape), titles)
         columns = math.prod(shape)
         require_count(names, columns, "names", "columns")

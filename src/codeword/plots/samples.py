@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from codeword.data.display import LINES_FROM, as_curves, as_images, in_shape
+from codeword.data.display import CURVE_FROM, as_curves, as_images, in_shape
 from codeword.plots.grid import TITLE_SIZE, Arrangement, Grid, lay_out, text_size
 from codeword.plots.style import PALETTE, column_names, new_figure, require_count, styled, value_axis
 
@@ -84,7 +84,7 @@ def sample_figure(
     x = in_shape(x, shape, "x")
     images = as_images(x, shape)
     size = math.prod(shape)
-    is_table = images is None and size < LINES_FROM and (len(shape) != 2 or min(shape) < 2)
+    is_table = images is None and size < CURVE_FROM and (len(shape) != 2 or min(shape) < 2)
     if is_table:
         require_count(names, size, "names", "columns")
     if images is not None:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.base.errors import DataError
-from codeword.data.display import as_images
-
-__all__ = ["LARGEST_SHEET", "SMALLEST", "Sheet", "eight_bits", "png"]
+__all__ = ["LARGEST_SHEET", "SMALLEST", "Sheet", "png"]
 
 LARGEST_SHEET = 8192
 """Pixels a side of a sprite: more are refused by the projector (`MAX_SPRITE_IMAGE_SIZE_PX`)."""
@@ -23,24 +19,6 @@ LARGEST = 64
 SMALLEST = 8
 
 Pixels = NDArray[np.uint8]
-
-
-def eight_bits(rows: NDArray[Any], shape: tuple[int, ...], shades: tuple[float, float]) -> Pixels:
-    """Images of `shape` as (n, h, w), (n, h, w, 3) or (n, h, w, 4): `shades` become 0 and 255.
-
-    What lies beyond them is cut off, and what is not known is black.
-    """
-    images = as_images(rows, shape)
-    if images is None:
-        raise DataError(f"samples of shape {shape} are no images")
-    low, high = shades
-    if images.dtype == np.uint8 and shades == (0.0, 255.0):
-        return np.asarray(images)
-    wide = np.result_type(images.dtype, np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = (images.astype(wide) - wide.type(low)) * wide.type(255 / (high - low))
-    pixels: Pixels = np.nan_to_num(values, copy=False, nan=0.0).round().clip(0, 255).astype(np.uint8)
-    return pixels
 
 
 def png(image: Pixels) -> bytes:
