@@ -26,7 +26,7 @@ from figures import Figures, Options, Row, show
 from machine import describe_machine
 
 from codeword import MLP, AutoEncoder, OutlierDetector, evaluate, load
-from codeword.tasks.labelled import clustering_figures
+from codeword.tasks.labels import clustering_metrics
 
 
 def main() -> int:
@@ -168,7 +168,7 @@ def cluster(options: Options) -> list[Row]:
     found: dict[str, list[dict[str, float]]] = {}
 
     def judge(name: str, clusters: np.ndarray) -> None:
-        found.setdefault(name, []).append(clustering_figures(y, clusters))
+        found.setdefault(name, []).append(clustering_metrics(y, clusters))
 
     for seed in range(options.seeds):
         codes = auto_encoder(options, 10, seed, **CLUSTERED).fit(x).transform(x)

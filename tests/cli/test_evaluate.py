@@ -8,7 +8,7 @@ import pytest
 
 from codeword import evaluate, load
 from codeword.cli.main import run
-from codeword.tasks.labels import read_label_file
+from codeword.data.labels import read_label_file
 from codeword.tasks.text import evaluation_table
 
 KEYS = [
@@ -141,7 +141,7 @@ def test_an_empty_line_is_a_missing_label(do, rows):
         (np.full(40, np.nan), "all 40 labels are missing: give some, or pass --no-labels"),
         (
             np.where(np.arange(40) < 9, np.arange(40) % 2, np.nan),
-            "there are 9 labelled rows, fewer than 10: 5 nearest neighbours in cross-validation need as "
+            "there are 9 labelled rows, fewer than 10: 5 nearest neighbors in cross-validation need as "
             "many; give more, or --reference SOURCE, or pass --no-labels",
         ),
     ],

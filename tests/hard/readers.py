@@ -164,10 +164,10 @@ def comparison(folder: Path, chance: random.Random) -> None:
 
 def label_file(folder: Path, chance: random.Random) -> None:
     """Read labels from a file of their own."""
-    from codeword.tasks.labels import labels_of, read_label_file
+    from codeword.data.labels import classes_of, read_label_file
 
     path = min(folder.iterdir(), default=folder / "lost.csv")
-    assert len(labels_of(read_label_file(path, 12), 12).names) > 0
+    assert len(classes_of(read_label_file(path, 12), 12).names) > 0
 
 
 COMPARED = {"source": "x", "n": 12, "k": [2, 4], "objectives": ["pca"], "seeds": [0]}

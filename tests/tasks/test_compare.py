@@ -19,7 +19,7 @@ from codeword.plots.style import new_figure
 from codeword.tasks import judging
 from codeword.tasks.choice import elbow, recommend, summarise
 from codeword.tasks.outcome import Comparison
-from codeword.training.loop import checkpoint
+from codeword.training import checkpoint
 
 TINY = {"network": MLP(hidden=(8,)), "epochs": 3, "batch_size": 64, "device": "cpu"}
 FILES = ["comparison.csv", "comparison.png", "results.jsonl", "settings.json"]
@@ -468,17 +468,20 @@ def test_where_all_diverge_nothing_is_recommended(x, tmp_path):
 
 @pytest.mark.usefixtures("small_picture")
 def test_a_full_disk_ends_the_comparison_with_what_is_done(x, tmp_path, monkeypatch):
-    write = checkpoint.write_folder
+    save = checkpoint.Checkpoint.save
 
-    def full(path, folder, **more):
-        if folder.config["parameters"]["n_components"] == 4:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(path, folder, **more)
+    def full(path, extra):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint, "write_folder", full)
+    def save_on_a_full_disk(self, state, tensors):
+        if self.path.name.startswith("k4"):
+            self.write = full
+        save(self, state, tensors)
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", save_on_a_full_disk)
     with pytest.raises(TrainingError, match="No space left on device"):
         compare(x, k=(2, 4, 5), seeds=1, folder=tmp_path / "c", **TINY)
-    monkeypatch.setattr(checkpoint, "write_folder", write)
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", save)
     found = compare(x, k=(2, 4, 5), seeds=1, folder=tmp_path / "c", resume=True, **TINY)
     assert [row["failed"] for row in found.rows] == [None] * 6
 

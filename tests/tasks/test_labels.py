@@ -20,8 +20,7 @@ from codeword import Data, load
 from codeword.base.errors import DataError, ParameterError
 from codeword.tasks import evaluate as judging
 from codeword.tasks.evaluate import evaluate
-from codeword.tasks.labelled import clustering_figures
-from codeword.tasks.labels import labels_of
+from codeword.tasks.labels import clustering_metrics
 
 MEASURES = ["knn_accuracy", "linear_accuracy", "clustering", "mixture"]
 
@@ -111,19 +110,19 @@ def test_the_names_of_clusters_do_not_matter():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 4, 200)
     clusters = np.where(rng.random(200) < 0.7, y, rng.integers(0, 4, 200))
-    figures = clustering_figures(y, clusters)
+    figures = clustering_metrics(y, clusters)
     assert figures["accuracy"] == pytest.approx(np.mean(y == clusters))
     for _ in range(5):
         names = rng.permutation(4)
-        assert clustering_figures(y, names[clusters]) == pytest.approx(figures)
-        assert clustering_figures(names[y], clusters) == pytest.approx(figures)
+        assert clustering_metrics(y, names[clusters]) == pytest.approx(figures)
+        assert clustering_metrics(names[y], clusters) == pytest.approx(figures)
 
 
 def test_the_matching_is_the_best_one_not_the_greedy_one():
     y = np.repeat([0, 1], [9, 8])
     clusters = np.array([0] * 5 + [1] * 4 + [0] * 8)  # cluster 0 is mostly class 1, and cluster 1 is left 0
-    assert clustering_figures(y, clusters)["accuracy"] == pytest.approx(12 / 17)
-    assert clustering_figures(y, np.zeros(17, int))["accuracy"] == pytest.approx(9 / 17)
+    assert clustering_metrics(y, clusters)["accuracy"] == pytest.approx(12 / 17)
+    assert clustering_metrics(y, np.zeros(17, int))["accuracy"] == pytest.approx(9 / 17)
 
 
 def test_keys_are_the_same_with_and_without_labels(judged, model, test_digits):
@@ -257,8 +256,8 @@ def test_what_would_take_too_long_is_left_out(blobs, monkeypatch):
     assert [figures[f"raw_{name}"] for name in MEASURES] == [None] * 4
     assert figures["trustworthiness"] is not None
     monkeypatch.undo()
-    monkeypatch.setattr("codeword.tasks.labelled.MOST_WORK", 4 * 120 * 3 * 2)
-    monkeypatch.setattr("codeword.tasks.labelled.MOST_MIXTURE_WORK", 120 * 3 * 2**2)
+    monkeypatch.setattr("codeword.tasks.labels.MOST_WORK", 4 * 120 * 3 * 2)
+    monkeypatch.setattr("codeword.tasks.labels.MOST_MIXTURE_WORK", 120 * 3 * 2**2)
     figures = evaluate(pca, x, y)
     assert figures["linear_accuracy"] == 1
     assert figures["mixture"]["accuracy"] == 1
@@ -280,7 +279,7 @@ def test_what_would_take_too_long_is_left_out(blobs, monkeypatch):
         (np.linspace(0, 1, 120), r"120 different values in 120 rows \(0, 0.008.* 117 more\), more than 20"),
         (np.arange(120), r"120 different values in 120 rows \(0, 1, 2 and 117 more\), more than 60"),
         (np.zeros(120, complex), r"labels of x are of type complex128: expected numbers or texts"),
-        ([0, 1] * 4 + [None] * 112, r"8 labelled rows, fewer than 10: 5 nearest neighbours"),
+        ([0, 1] * 4 + [None] * 112, r"8 labelled rows, fewer than 10: 5 nearest neighbors"),
     ],
 )
 def test_what_are_no_classes_is_refused_with_the_numbers(blobs, y, said):
@@ -292,7 +291,7 @@ def test_what_are_no_classes_is_refused_with_the_numbers(blobs, y, said):
 @pytest.mark.parametrize(
     ("reference", "said"),
     [
-        (lambda x, y: (x[:4], y[:4]), r"4 labelled rows, fewer than the 5 nearest neighbours"),
+        (lambda x, y: (x[:4], y[:4]), r"4 labelled rows, fewer than the 5 nearest neighbors"),
         (lambda x, y: (x[1:], y[1:] * 0), r"the reference has one class only, '0', in all 119 rows"),
         (lambda x, y: (x[1:], y[1:] + 7), r"shares no class .* 7, 8, 9, and they have 0, 1, 2"),
         (lambda x, y: (x[1:], y), r"the reference has 119 rows and 120 labels"),
@@ -331,16 +330,6 @@ def test_codes_that_are_not_finite_are_refused(blobs):
 
     with pytest.raises(DataError, match="the code by the model is not finite: row 0, feature 0 is inf"):
         evaluate(Burst, blobs[0])
-
-
-def test_classes_are_named_in_order():
-    labels = labels_of(["b", None, "a", " b "], 4)
-    assert labels.names == ["a", "b"]
-    assert labels.index.tolist() == [1, -1, 0, 1]
-    assert labels.into(["c", "b"]).tolist() == [1, -1, 2, 1]
-    assert labels_of(np.array([" b", " ", "a"]), 3).index.tolist() == [1, -1, 0]
-    assert labels_of([2, 10.0, 1.5], 3).names == ["1.5", "2", "10"]
-    assert labels_of([True, False], 2).names == ["False", "True"]
 
 
 # -- real digits --------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def _check_options(
 
 def _labelled(ae: AutoEncoder, data: Data, labels: Path | None) -> Data:
     """The rows with labels from a file, if there is one, once their shape and names are known to fit."""
-    from codeword.tasks.labels import read_label_file
+    from codeword.data.labels import read_label_file
 
     ae.score(replace(data, x=data.x[:1], y=None))  # checked in the model's own words
     return data if labels is None else replace(data, y=read_label_file(labels, len(data)))

@@ -14,12 +14,12 @@ from codeword.base.about import __version__
 from codeword.base.errors import DataError, ModelError
 from codeword.data import Data
 from codeword.data.display import Display
+from codeword.data.labels import classes_of
 from codeword.model.display import model_display
 from codeword.model.parameters import to_json
 from codeword.model.repeat import command, in_words, of_kinds
 from codeword.tasks.evaluate import Evaluation, evaluate_rows
 from codeword.tasks.generate import Traversal, traverse
-from codeword.tasks.labels import MOST_CLASSES, labels_of
 from codeword.tasks.map import map_codes
 
 if TYPE_CHECKING:
@@ -258,23 +258,19 @@ def _labels(data: Data, rows: NDArray[np.int64]) -> tuple[NDArray[Any] | None, t
     if data.y is None:
         return None, ()
     try:
-        known = labels_of(data.y, len(data))
+        known = classes_of(data.y, len(data))
     except DataError:
         return None, ()
-    if known.fractional or len(known.names) > MOST_CLASSES:
-        values = np.asarray(data.y)
-        if values.dtype.kind in "iuf":
-            return values[rows].astype(np.float64), ()
-    if len(known.names) > MOST_CLASSES:
-        return None, ()
-    return known.index[rows], tuple(known.names)
+    if known.quantity is not None:
+        return known.quantity[rows], ()
+    return (known.index[rows], tuple(known.names)) if known.are_classes else (None, ())
 
 
 def _titles(data: Data, rows: list[Any]) -> dict[int, str]:
     if data.y is None:
         return {}
     try:
-        known = labels_of(data.y, len(data))
+        known = classes_of(data.y, len(data))
     except DataError:
         return {}
     return {int(row): known.names[known.index[row]] for row in rows if known.index[row] >= 0}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
+from codeword.data.labels import Labels, classes_of
 from codeword.plots.style import NO_LABEL, PALETTE, mixed, new_figure, plain, short, styled
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ __all__ = ["map_figure"]
 
 LARGEST_LEGEND = 30
 MOST_TEXTS = 100
-LARGEST_CLASS_COUNT = 100
-"""Numeric labels with more values than this are a quantity, not classes."""
 
 
 def map_figure(points: ArrayLike, labels: Any = None, *, title: str | None = None) -> Figure:
@@ -31,8 +30,8 @@ def map_figure(points: ArrayLike, labels: Any = None, *, title: str | None = Non
     ----------
     points : array-like of shape (n_samples, 2)
     labels : array-like of shape (n_samples,) or None, default=None
-        Classes of any kind, or a quantity: floats that are not whole, and numbers of more than 100 values. A
-        quantity gets a colour bar. Up to 30 classes get a legend, more have their names written at the median
+        Classes of any kind, or a quantity: see `codeword.data.labels.classes_of`. A quantity gets a color
+        bar. Up to 30 classes get a legend, more have their names written at the median
         of their points, the 100 largest of them. Missing labels (None, NaN, an empty string) are light grey.
     title : str or None, default=None
 
@@ -55,12 +54,13 @@ def map_figure(points: ArrayLike, labels: Any = None, *, title: str | None = Non
             raise ParameterError(
                 f"labels must have the shape ({len(points)},), one a point. Got {labels.shape} instead."
             )
+        labels = classes_of(labels, len(points))
     with styled():
         figure, axes = _map_axes(points, title)
         if labels is None:
             _scatter(axes, points, PALETTE[0])
-        elif _is_quantity(labels):
-            _scatter_quantity(figure, axes, points, labels.astype(np.float64))
+        elif labels.quantity is not None:
+            _scatter_quantity(figure, axes, points, labels.quantity)
         else:
             _scatter_classes(figure, axes, points, labels)
         return figure
@@ -118,14 +118,6 @@ def _scatter(axes: Axes, points: NDArray[np.float64], colours: Any, **options: A
     )
 
 
-def _is_quantity(labels: NDArray[Any]) -> bool:
-    if labels.dtype.kind not in "iuf":
-        return False
-    values = np.unique(labels[np.isfinite(labels)])
-    whole = bool(np.all(values == np.round(values)))
-    return len(values) > LARGEST_CLASS_COUNT or (not whole and len(values) > 2)
-
-
 def _scatter_quantity(figure: Figure, axes: Axes, points: NDArray[np.float64], values: NDArray[Any]) -> None:
     from matplotlib.ticker import MaxNLocator
 
@@ -140,8 +132,8 @@ def _scatter_quantity(figure: Figure, axes: Axes, points: NDArray[np.float64], v
     figure.set_figwidth(figure.get_figwidth() + 0.5)
 
 
-def _scatter_classes(figure: Figure, axes: Axes, points: NDArray[np.float64], labels: NDArray[Any]) -> None:
-    names, index = _classes(labels)
+def _scatter_classes(figure: Figure, axes: Axes, points: NDArray[np.float64], labels: Labels) -> None:
+    names, index = labels.names, labels.index
     colours = _class_colours(len(names))
     known = index >= 0
     if not known.all():
@@ -154,33 +146,6 @@ def _scatter_classes(figure: Figure, axes: Axes, points: NDArray[np.float64], la
         _class_legend(figure, names, colours)
     else:
         _class_texts(axes, points, names, index)
-
-
-def _classes(labels: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
-    """Return the names of the classes in order, and each label's place among them: -1 where it is missing."""
-    texts = np.array(["" if _is_missing(v) else _class_name(v) for v in labels.tolist()], dtype=object)
-    known = [t for t in dict.fromkeys(texts) if t]
-    names = sorted(known, key=_by_number_then_name)
-    place = {name: i for i, name in enumerate(names)}
-    return names, np.array([place.get(t, -1) for t in texts], dtype=np.intp)
-
-
-def _is_missing(value: object) -> bool:
-    # Missing values of every library differ from themselves, or are none at all.
-    return value is None or str(value).strip() in ("", "<NA>", "NaT") or bool(value != value)
-
-
-def _class_name(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return " ".join(str(value).split())
-
-
-def _by_number_then_name(name: str) -> tuple[int, float, str]:
-    try:
-        return (0, float(name), name)
-    except ValueError:
-        return (1, 0.0, name)
 
 
 def _class_colours(count: int) -> list[Any]:

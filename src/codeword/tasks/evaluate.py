@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.data import Data
+from codeword.data.labels import Labels, classes_of
 from codeword.tasks.codecs import (
     Codec,
     Rows,
@@ -24,8 +25,14 @@ from codeword.tasks.codecs import (
     scale_of,
     take,
 )
-from codeword.tasks.labelled import MEASURES, Task, measure, quiet_and_alone
-from codeword.tasks.labels import Labels, check_judged, check_reference, labels_of
+from codeword.tasks.labels import (
+    LABEL_METRICS,
+    LabelTask,
+    check_classes,
+    check_reference,
+    label_metric,
+    one_thread_without_warnings,
+)
 from codeword.tasks.latent import correlations, trustworthiness_of, unused_dimensions
 from codeword.tasks.reconstruction import Judged, Moments, reconstruct_all
 from codeword.tasks.views import MOST_VALUES, VIEWS, Views
@@ -161,7 +168,7 @@ def evaluate_rows(
     seed = _seed(random_state)
     scale = scale_of(model)
     n = x.shape[0]
-    told = _Told(progress, n, 0 if lesson is None else len(MEASURES) * len(VIEWS))
+    told = _Told(progress, n, 0 if lesson is None else len(LABEL_METRICS) * len(VIEWS))
 
     own = Judged("the model", model, n, codes_of)
     pca = None if baseline is None else Judged("the baseline", baseline, n)
@@ -224,7 +231,7 @@ def _labelled(
     lesson: Lesson | None, x: Any, views: Views, drawn: _Drawn, seed: int, told: _Told
 ) -> dict[str, Any]:
     if lesson is None:
-        names = [view + name for name in MEASURES for view in VIEWS]
+        names = [view + name for name in LABEL_METRICS for view in VIEWS]
         return dict.fromkeys([*COUNTS, *names])
     known = lesson.labels.known
     rows = known[draw(len(known), MOST_JUDGED, seed)]
@@ -246,11 +253,11 @@ def _labelled(
     classes = len(lesson.labels.names)
     m = None if y_reference is None else len(y_reference)
     found = dict(zip(COUNTS, (len(rows), x.shape[0] - len(known), m, classes), strict=True))
-    task = Task(lesson.labels.index[rows], classes, y_reference, seed)
-    with quiet_and_alone():
-        for name in MEASURES:
+    task = LabelTask(lesson.labels.index[rows], classes, y_reference, seed)
+    with one_thread_without_warnings():
+        for name in LABEL_METRICS:
             for view in VIEWS:
-                found[view + name] = measure(name, task, judged[view], learned[view])
+                found[view + name] = label_metric(name, task, judged[view], learned[view])
                 told.step()
     return found
 
@@ -280,8 +287,8 @@ def _lesson(x: Any, y: Any, reference: Any) -> Lesson | None:
                 "The 'reference' parameter of evaluate needs labels of x to judge what is learned: give y."
             )
         return None
-    labels = labels_of(y, x.shape[0])
-    check_judged(labels, referenced=reference is not None)
+    labels = classes_of(y, x.shape[0])
+    check_classes(labels, referenced=reference is not None)
     if reference is None:
         return Lesson(labels, None)
     pair = (reference.x, reference.y) if isinstance(reference, Data) else reference
@@ -303,7 +310,7 @@ def _lesson(x: Any, y: Any, reference: Any) -> Lesson | None:
             f"the reference is the {x.shape[0]:,} rows that are judged: whoever learns from them knows the "
             "answers; give other rows, or none"
         )
-    known = labels_of(pair[1], near.shape[0], "the reference")
+    known = classes_of(pair[1], near.shape[0], "the reference")
     check_reference(known, labels)
     return Lesson(labels, (near, known))
 

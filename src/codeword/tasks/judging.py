@@ -12,12 +12,18 @@ import numpy as np
 from codeword.base.errors import DataError, ParameterError
 from codeword.data import Data, load
 from codeword.data.columns import Columns
+from codeword.data.labels import classes_of
 from codeword.data.rows import blocks, read
 from codeword.data.scaling import Scaling, check_finite
 from codeword.model.inputs import mixed_columns, mixed_table
 from codeword.tasks.codecs import draw, flat, scale_of, take
-from codeword.tasks.labelled import Task, measure, quiet_and_alone
-from codeword.tasks.labels import check_judged, check_reference, labels_of
+from codeword.tasks.labels import (
+    LabelTask,
+    check_classes,
+    check_reference,
+    label_metric,
+    one_thread_without_warnings,
+)
 from codeword.tasks.reconstruction import Judged, reconstruct_all
 from codeword.training.batches import RESIDENT_BYTES
 from codeword.training.checkpoint import digest
@@ -62,14 +68,14 @@ class Judge:
 
     def __init__(self, train: Data, held_out: Data, *, strict: bool) -> None:
         self.held_out = held_out
-        self.task: Task | None = None
+        self.task: LabelTask | None = None
         self.n_labelled = 0
         if train.y is None or held_out.y is None:
             return
         try:
-            learned = labels_of(train.y, len(train), "the rows to train on")
-            judged = labels_of(held_out.y, len(held_out), "the rows to judge on")
-            check_judged(judged, referenced=True)
+            learned = classes_of(train.y, len(train), "the rows to train on")
+            judged = classes_of(held_out.y, len(held_out), "the rows to judge on")
+            check_classes(judged, "the rows to judge on", referenced=True)
             check_reference(learned, judged)
         except DataError:
             if strict:
@@ -78,7 +84,7 @@ class Judge:
         near = learned.known[draw(len(learned.known), MOST_NEIGHBOURS_OF, 0)]
         far = judged.known[draw(len(judged.known), MOST_HELD_OUT, 0)]
         self.rows = take(train.x, near), take(held_out.x, far)
-        self.task = Task(judged.index[far], len(judged.names), learned.into(judged.names)[near], 0)
+        self.task = LabelTask(judged.index[far], len(judged.names), learned.into(judged.names)[near], 0)
         self.n_labelled = len(far)
 
     def figures(self, codec: Codec) -> dict[str, Any]:
@@ -102,8 +108,8 @@ class Judge:
         if self.task is None:
             return None
         near, far = (flat(codec.transform(rows)) for rows in self.rows)
-        with quiet_and_alone():
-            return float(measure("knn_accuracy", self.task, far, near))
+        with one_thread_without_warnings():
+            return float(label_metric("knn_accuracy", self.task, far, near))
 
 
 def part(x: Any, y: Any, test: Any, *, missing: bool) -> tuple[Data, Data]:

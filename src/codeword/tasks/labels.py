@@ -1,208 +1,258 @@
-"""Labels from wherever they come, as classes; or a clear word on why they are none."""
+"""How well labels can be told from codes, from PCA's, and from the rows themselves, by the same means."""
 
 from __future__ import annotations
 
-import csv
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.base.errors import DataError, ParameterError
+from codeword.base.errors import DataError
 from codeword.base.text import listed
-from codeword.data.arrays import is_idx, read_idx
-from codeword.data.reading import reading
+from codeword.data.labels import Labels
 
-__all__ = ["NEIGHBOURS", "Labels", "check_judged", "check_reference", "labels_of", "read_label_file"]
+__all__ = [
+    "LABEL_METRICS",
+    "LabelTask",
+    "check_classes",
+    "check_reference",
+    "clustering_metrics",
+    "label_metric",
+    "one_thread_without_warnings",
+]
 
-NEIGHBOURS = 5
-FEWEST_ROWS = 2 * NEIGHBOURS
-MOST_CLASSES = 1_000
-MOST_FRACTIONS = 20
-"""Labels such as 0.5 may stand for classes, but not many different ones."""
+NEIGHBORS = 5
+FOLDS = 5
+KMEANS_STARTS = 10
+"""With one, the error of k-means differs by some per cent from seed to seed."""
 
+MOST_WORK = 2**32
+"""Products in one step of logistic regression over all folds: about a second of one core."""
 
-@dataclass(frozen=True)
-class Labels:
-    """The class of each row.
+MOST_MIXTURE_WORK = 2**31
+"""The same for a mixture, whose steps are up to a hundred too."""
 
-    Attributes
-    ----------
-    index : ndarray of shape (n,), int64
-        Into `names`; -1 where the label is missing.
-    names : list of str
-        The classes in order; the number 3 and the text "3" are one class.
-    fractional : bool
-        Whether there are numbers among them that are not whole.
-    """
-
-    index: NDArray[np.int64]
-    names: list[str]
-    fractional: bool = False
-
-    @property
-    def known(self) -> NDArray[np.int64]:
-        """The numbers of the rows that have a label."""
-        return np.flatnonzero(self.index >= 0)
-
-    def into(self, names: list[str]) -> NDArray[np.int64]:
-        """Return the same classes as numbers in another list of names; those not in it come after it."""
-        place = {name: i for i, name in enumerate(names)}
-        there = [place.setdefault(name, len(place)) for name in self.names]
-        return np.array([*there, -1])[self.index]
+Classes = NDArray[np.int64]
+Values = NDArray[Any]
 
 
-def labels_of(y: Any, n: int, what: str = "x") -> Labels:
-    """Return the labels `y` of the `n` rows of `what`; None, NaN and empty texts are missing labels.
-
-    Raises
-    ------
-    DataError
-        If there is not one for each row, none at all, or they are neither numbers nor texts.
-    """
-    values = np.asarray(y.detach().cpu() if hasattr(y, "detach") else y)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        raise DataError(
-            f"the labels of {what} have the shape {values.shape}: give one label for each of the {n:,} rows, "
-            f"of shape ({n},)"
-        )
-    if len(values) != n:
-        raise DataError(f"{what} has {n:,} rows and {len(values):,} labels: give one label for each row")
-    values, missing = _plain(values, what)
-    if missing.all():
-        raise DataError(f"all {n:,} labels of {what} are missing: give some, or judge without labels")
-    distinct, inverse = np.unique(values[~missing], return_inverse=True)
-    index = np.full(n, -1)
-    index[~missing] = inverse
-    fractional = distinct.dtype.kind == "f" and not np.array_equal(distinct, np.floor(distinct))
-    return Labels(index, [_name(value) for value in distinct.tolist()], fractional)
+# -- which labels can be judged -----------------------------------------------------------------------------
 
 
-def _plain(values: NDArray[Any], what: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return labels as numbers or as texts, and which of them are missing."""
-    if values.dtype.kind in "OT":
-        items = values.tolist()
-        gone = np.array([_is_missing(item) for item in items])
-        if all(no or isinstance(item, int | float | np.number) for item, no in zip(items, gone, strict=True)):
-            return np.array(
-                [np.nan if no else item for item, no in zip(items, gone, strict=True)], float
-            ), gone
-        values = np.array(["" if no else _name(item) for item, no in zip(items, gone, strict=True)])
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8", "replace")
-    if values.dtype.kind == "U":
-        values = np.char.strip(values)
-        return values, values == ""
-    if values.dtype.kind == "f":
-        return values, np.isnan(values)
-    if values.dtype.kind in "iub":
-        return values, np.zeros(len(values), dtype=bool)
-    raise DataError(f"the labels of {what} are of type {values.dtype}: expected numbers or texts")
-
-
-def _is_missing(item: Any) -> bool:
-    # pandas' NA and NaT know no truth value, or are no numbers.
-    return item is None or type(item).__name__ in ("NAType", "NaTType") or item == "" or bool(item != item)
-
-
-def _name(value: Any) -> str:
-    if isinstance(value, bool | str):
-        return str(value).strip()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def check_judged(labels: Labels, *, referenced: bool) -> None:
+def check_classes(labels: Labels, what: str = "x", *, referenced: bool) -> None:
     """Make sure that classes can be told apart on rows with these labels.
 
     Raises
     ------
     DataError
-        If there is one class only, if the labels are no classes, or rows are too few for neighbours.
+        If all labels are missing, there is one class only, the labels are no classes, or rows are too few for
+        neighbors, which with `referenced` are looked for elsewhere.
     """
     n, c = len(labels.known), len(labels.names)
+    if not n:
+        raise DataError(
+            f"all {len(labels.index):,} labels of {what} are missing: give some, or judge without labels"
+        )
     if c < 2:
         raise DataError(
             f"the labels have one class only, {labels.names[0]!r}, in all {n:,} rows: at least two are "
             "needed; judge without labels"
         )
-    if not referenced and n < FEWEST_ROWS:
+    if not referenced and n < 2 * NEIGHBORS:
         raise DataError(
-            f"there are {n} labelled rows, fewer than {FEWEST_ROWS}: {NEIGHBOURS} nearest neighbours in "
+            f"there are {n} labelled rows, fewer than {2 * NEIGHBORS}: {NEIGHBORS} nearest neighbors in "
             "cross-validation need as many; give more, or a reference to learn from, or judge without labels"
         )
-    most = min(MOST_FRACTIONS, n // 2) if labels.fractional else min(MOST_CLASSES, n // 2)
-    if c > max(most, 2):
+    most = max(2, min(labels.most, n // 2))
+    if c > most:
         raise DataError(
             f"the labels take {c:,} different values in {n:,} rows ({listed(labels.names, 3)}), more than "
             f"{most:,}: these are no classes; give labels that are, or judge without"
         )
 
 
-def check_reference(labels: Labels, judged: Labels) -> None:
+def check_reference(labels: Labels, judged: Labels, what: str = "the reference") -> None:
     """Make sure that classes can be learned from rows with these labels.
 
     Raises
     ------
     DataError
-        If they are fewer than neighbours, of one class only, or share no class with the rows judged.
+        If they are fewer than neighbors, of one class only, or share no class with the rows judged.
     """
     n = len(labels.known)
-    if n < NEIGHBOURS:
+    if n < NEIGHBORS:
         raise DataError(
-            f"the reference has {n} labelled rows, fewer than the {NEIGHBOURS} nearest neighbours: give more"
+            f"{what} has {n} labelled rows, fewer than the {NEIGHBORS} nearest neighbors: give more"
         )
     if len(labels.names) < 2:
         raise DataError(
-            f"the reference has one class only, {labels.names[0]!r}, in all {n:,} rows: "
-            "at least two are needed"
+            f"{what} has one class only, {labels.names[0]!r}, in all {n:,} rows: at least two are needed"
         )
     if not set(labels.names) & set(judged.names):
         raise DataError(
-            f"the reference shares no class with the rows judged: it has {listed(labels.names, 4)}, and they "
-            f"have {listed(judged.names, 4)}"
+            f"{what} shares no class with the rows judged: it has {listed(labels.names, 4)}, and they have "
+            f"{listed(judged.names, 4)}"
         )
 
 
-def read_label_file(path: Path, n: int) -> NDArray[Any]:
-    """Return the labels in a file, one for each of `n` rows.
+# -- metrics ------------------------------------------------------------------------------------------------
 
-    An `.npy` or IDX file holds an array; a `.csv`, `.tsv` or `.txt` file one label a line, of which an empty
-    one is missing, after a heading if there is one line more than rows.
 
-    Raises
-    ------
-    DataError
-        If the file is missing, damaged, has several columns, or another number of labels.
+@dataclass(frozen=True)
+class LabelTask:
+    """Classes to be predicted, and the rows to learn them from.
+
+    Attributes
+    ----------
+    y : ndarray of shape (n,), int64
+        The class of each row that is judged, from 0; there are `n_classes` of them.
+    y_reference : ndarray of shape (m,), int64, or None
+        The class of each row to learn from; with None the rows judged are split into five folds, alike for
+        every class, and each fold is judged by what the other four teach.
+    seed : int
+        Of the folds, and of the starts of k-means and the mixture.
     """
-    if not path.is_file():
-        raise DataError(f"there is no file {path} with labels")
-    suffix = path.suffix.lower()
-    with reading(path, "labels"):
-        if suffix == ".npy":
-            y: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        elif is_idx(path):
-            y = read_idx(path)
-        elif suffix in (".csv", ".tsv", ".txt"):
-            y = _read_lines(path, "\t" if suffix == ".tsv" else ",", n)
-        else:
-            raise ParameterError(
-                f"{path} is of a kind that is not known: give labels as .npy, .csv, .tsv, .txt or IDX"
-            )
-    if y.shape not in ((n,), (n, 1)):
-        found = f"{len(y):,} labels" if y.ndim == 1 else f"the shape {y.shape}"
-        raise DataError(f"{path} has {found}, and there are {n:,} rows: give one label for each row")
-    return y
+
+    y: Classes
+    n_classes: int
+    y_reference: Classes | None
+    seed: int
+
+    def splits(
+        self, x: Values, reference: Values | None
+    ) -> Iterator[tuple[Values, Classes, Values, Classes]]:
+        """Give rows to learn from and rows to judge, each followed by its classes."""
+        if reference is not None and self.y_reference is not None:
+            yield reference, self.y_reference, x, self.y
+            return
+        from sklearn.model_selection import StratifiedKFold
+
+        folds = min(FOLDS, int(np.bincount(self.y).max()))
+        for near, far in StratifiedKFold(folds, shuffle=True, random_state=self.seed).split(x, self.y):
+            yield x[near], self.y[near], x[far], self.y[far]
+
+    def accuracy(
+        self,
+        x: Values,
+        reference: Values | None,
+        predict: Callable[[Values, Classes, Values], Classes],
+    ) -> float:
+        """Return the share of the rows `x` whose class is predicted rightly."""
+        right = sum(
+            int((predict(near, y_near, far) == y_far).sum())
+            for near, y_near, far, y_far in self.splits(x, reference)
+        )
+        return right / len(self.y)
 
 
-def _read_lines(path: Path, delimiter: str, n: int) -> NDArray[Any]:
-    with open(path, encoding="utf-8-sig", newline="") as handle:
-        rows = list(csv.reader(handle, delimiter=delimiter))
-    wide = next(((i, row) for i, row in enumerate(rows, 1) if len(row) > 1), None)
-    if wide is not None:
-        raise DataError(f"{path}: line {wide[0]} has {len(wide[1])} cells: expected one label a line")
-    labels = [row[0] if row else "" for row in rows]
-    return np.array(labels[1:] if len(labels) == n + 1 else labels, dtype=str)
+@contextmanager
+def one_thread_without_warnings() -> Iterator[None]:
+    """Keep scikit-learn's advice from the user, and its small matrix products on one thread.
+
+    Threads that wait for each other by spinning made logistic regression on 16 numbers seventy times slower
+    on two cores of which one was busy; alone, the metrics do not depend on the number of cores either.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
+
+    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+        # A step limit that is reached, a class with fewer rows than folds, fewer distinct rows than clusters:
+        # the metric shows what came of it.
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def _nearest_neighbors(task: LabelTask, x: Values, reference: Values | None) -> float:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    def predict(near: Values, y_near: Classes, far: Values) -> Classes:
+        found: Classes = KNeighborsClassifier(NEIGHBORS, algorithm="brute").fit(near, y_near).predict(far)
+        return found
+
+    return task.accuracy(x, reference, predict)
+
+
+def _linear_probe(task: LabelTask, x: Values, reference: Values | None) -> float | None:
+    rows = len(x) * (FOLDS - 1) if reference is None else len(reference)
+    if rows * x.shape[1] * task.n_classes > MOST_WORK:
+        return None
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    def predict(near: Values, y_near: Classes, far: Values) -> Classes:
+        if len(np.unique(y_near)) < 2:  # the one row of a class is in the fold that is judged
+            return np.full(len(far), y_near[0])
+        probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=100))
+        found: Classes = probe.fit(near, y_near).predict(far)
+        return found
+
+    return task.accuracy(x, reference, predict)
+
+
+def _k_means(task: LabelTask, x: Values, reference: Values | None) -> dict[str, float]:
+    from sklearn.cluster import KMeans
+
+    starts = max(1, min(KMEANS_STARTS, 20 * KMEANS_STARTS // task.n_classes))
+    clusters = KMeans(task.n_classes, n_init=starts, random_state=task.seed).fit_predict(x)
+    return clustering_metrics(task.y, clusters)
+
+
+def _mixture(task: LabelTask, x: Values, reference: Values | None) -> dict[str, float] | None:
+    n, k = x.shape
+    # The covariance matrix of fewer rows than columns is singular.
+    if task.n_classes * k > n or n * k**2 * task.n_classes > MOST_MIXTURE_WORK:
+        return None
+    from sklearn.mixture import GaussianMixture
+
+    # One number for all columns: distances keep their ratios, and the least variance that is allowed its
+    # meaning.
+    spread = float(np.sqrt(x.var(axis=0).mean())) or 1.0
+    unit = ((x - x.mean(axis=0)) / spread).astype(np.float64)
+    clusters = GaussianMixture(task.n_classes, random_state=task.seed).fit_predict(unit)
+    return clustering_metrics(task.y, clusters)
+
+
+LABEL_METRICS: dict[str, Callable[[LabelTask, Values, Values | None], Any]] = {
+    "knn_accuracy": _nearest_neighbors,
+    "linear_accuracy": _linear_probe,
+    "clustering": _k_means,
+    "mixture": _mixture,
+}
+"""Functions of a task, rows (n, d), and rows (m, d) to learn from or None."""
+
+
+def label_metric(name: str, task: LabelTask, x: Values | None, reference: Values | None) -> Any:
+    """Return one of LABEL_METRICS on rows `x`; None where there are none."""
+    return None if x is None else LABEL_METRICS[name](task, x, reference)
+
+
+def clustering_metrics(y: Classes, clusters: Classes) -> dict[str, float]:
+    """Compare clusters with classes, whatever the clusters are called.
+
+    Parameters
+    ----------
+    y, clusters : ndarray of shape (n,), int
+
+    Returns
+    -------
+    dict
+        - ``accuracy``: the share of rows whose cluster is matched with their class, under the one-to-one
+          matching that makes it largest (Kuhn 1955, "The Hungarian method").
+        - ``nmi``: normalized mutual information, arithmetic mean.
+        - ``ari``: the adjusted Rand index (Hubert and Arabie 1985): 1 is the same partition, 0 is chance.
+    """
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
+
+    table = contingency_matrix(y, clusters)
+    matched = table[linear_sum_assignment(table, maximize=True)].sum()
+    return {
+        "accuracy": float(matched / len(y)),
+        "nmi": float(normalized_mutual_info_score(y, clusters)),
+        "ari": float(adjusted_rand_score(y, clusters)),
+    }
