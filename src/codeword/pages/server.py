@@ -103,25 +103,34 @@ def application(
     explorer: Explorer, model: ThreadPoolExecutor, points: ThreadPoolExecutor, port: int, key: str
 ) -> Application:
     """The addresses of the page and of its questions, which go to the model or to the map's points."""
-    known = {"explorer": explorer, "pool": model, "port": port, "key": key}
-    handlers: list[Any] = [
-        ("/", _Home, known),
-        ("/api/decode", _Decode, known),
-        ("/api/samples", _Samples, known),
-        ("/api/look", _Look, known),
-        ("/api/upload", _Upload, known),
-        ("/api/clusters", _Clusters, known | {"pool": points}),
-        ("/api/table", _Table, known | {"pool": points}),
-        ("/.*", _Nothing, known),
-    ]
-    return Application(handlers, log_function=lambda handler: None)
+    questions: dict[str, tuple[ThreadPoolExecutor, Callable[[_Handler], Any]]] = {
+        "decode": (model, lambda page: explorer.decode(page.asked("codes"))),
+        "samples": (model, lambda page: explorer.samples(page.asked("rows"))),
+        "look": (model, lambda page: explorer.look(page.asked("row"))),
+        "upload": (
+            model,
+            lambda page: explorer.look_at(
+                page.request.body, invert=page.checked("invert"), framed=page.checked("framed")
+            ),
+        ),
+        "clusters": (points, lambda page: {"clusters": explorer.cluster(page.asked("count"))}),
+        "table": (
+            points,
+            lambda page: explorer.table(page.asked("places"), page.asked("format"), page.asked("clusters")),
+        ),
+    }
+    known = {"port": port, "key": key}
+    handlers: list[Any] = [("/", _Home, known | {"html": explorer.html})]
+    for name, (pool, answer) in questions.items():
+        handlers.append((f"/api/{name}", _Question, known | {"pool": pool, "answer": answer}))
+    return Application([*handlers, ("/.*", _Nothing, known)], log_function=lambda handler: None)
 
 
 class _Handler(RequestHandler):
-    """What all have in common: who may ask, how errors look, and where work is done."""
+    """What all have in common: who may ask, what they ask, and how errors look."""
 
-    def initialize(self, explorer: Explorer, pool: ThreadPoolExecutor, port: int, key: str) -> None:
-        self.explorer, self.pool, self.key = explorer, pool, key
+    def initialize(self, port: int, key: str, **own: Any) -> None:
+        self.key, self.own = key, own
         names = (HOST, "localhost")
         self.hosts = {f"{name}:{port}" for name in names}
         if port == 80:  # which browsers leave out
@@ -156,32 +165,23 @@ class _Handler(RequestHandler):
     def write_error(self, status_code: int, **_: Any) -> None:
         self.finish({"error": self._reason})
 
-    async def of(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """The model's answer, or None where the question was wrong and that has been said."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
-        except CodewordError as error:
-            self.refuse(400, str(error))
-            return None
-
-    def asked(self) -> dict[str, Any]:
-        """The fields of a question in JSON; none where it is something else."""
+    def asked(self, field: str) -> Any:
+        """A field of a question in JSON; None where there is none, or the question is something else."""
         try:
             found = json.loads(self.request.body)
         except (ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+            return None
+        return found.get(field) if isinstance(found, dict) else None
 
-    async def answer(self, function: Callable[..., Any], *arguments: Any) -> None:
-        found = await self.of(function, *arguments)
-        if found is not None:
-            self.write(found)
+    def checked(self, name: str) -> bool:
+        """Whether a box of the page is checked."""
+        return str(self.get_query_argument(name, "")) == "yes"
 
 
 class _Home(_Handler):
     def get(self) -> None:
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.write(self.explorer.html)
+        self.write(self.own["html"])
 
 
 class _Nothing(_Handler):
@@ -192,47 +192,18 @@ class _Nothing(_Handler):
         self.get()
 
 
-class _Decode(_Handler):
+class _Question(_Handler):
     async def post(self) -> None:
-        rows = await self.of(self.explorer.decode, self.asked().get("codes"))
-        if rows is not None:
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self.own["pool"], self.own["answer"], self)
+        except CodewordError as error:
+            return self.refuse(400, str(error))
+        if isinstance(found, np.ndarray):
             self.set_header("Content-Type", "application/octet-stream")
-            self.write(np.ascontiguousarray(rows, "<f4").tobytes())
-
-
-class _Samples(_Handler):
-    async def post(self) -> None:
-        await self.answer(self.explorer.samples, self.asked().get("rows"))
-
-
-class _Look(_Handler):
-    async def post(self) -> None:
-        await self.answer(self.explorer.look, self.asked().get("row"))
-
-
-class _Upload(_Handler):
-    async def post(self) -> None:
-        def look() -> dict[str, Any]:
-            wanted = {name: self.get_query_argument(name, "") == "yes" for name in ("invert", "framed")}
-            return self.explorer.look_at(self.request.body, **wanted)
-
-        await self.answer(look)
-
-
-class _Clusters(_Handler):
-    async def post(self) -> None:
-        def clusters() -> dict[str, Any]:
-            return {"clusters": self.explorer.cluster(self.asked().get("count"))}
-
-        await self.answer(clusters)
-
-
-class _Table(_Handler):
-    async def post(self) -> None:
-        asked = self.asked()
-        kind = asked.get("format")
-        table = await self.of(self.explorer.table, asked.get("places"), kind, asked.get("clusters"))
-        if table is not None:
-            self.set_header("Content-Type", TYPES[str(kind)])
+            found = np.ascontiguousarray(found, "<f4").tobytes()
+        elif isinstance(found, bytes):
+            kind = str(self.asked("format"))
+            self.set_header("Content-Type", TYPES[kind])
             self.set_header("Content-Disposition", f'attachment; filename="selection.{kind}"')
-            self.write(table)
+        self.write(found)
