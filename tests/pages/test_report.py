@@ -19,8 +19,8 @@ from codeword.cli.main import run
 from codeword.data.display import display_of
 from codeword.pages.content import gather
 from codeword.pages.decoder import Unsupported, program_of
+from codeword.pages.page import packed
 from codeword.pages.report import make_report
-from codeword.pages.views import packed
 
 BAD = "<script>alert(1)</script>"
 
@@ -90,7 +90,7 @@ def test_the_command_writes_one_file(saved_model, tmp_path, monkeypatch, capsys)
 
 def test_the_figures_are_those_of_evaluate(model, rows, content, page):
     figures = evaluate(model, rows)
-    assert content.figures == figures
+    assert content.metrics == figures
     for key in ("mse", "pca_mse", "worst_decile_mse"):
         assert f"<td>{figures[key]:.5g}</td>" in page.html
     assert f"{figures['pca_mse'] / figures['mse']:.2f} times smaller" in page.html

@@ -17,7 +17,7 @@ from codeword.data.display import cells_of, plain_cell
 from codeword.pages.content import gather
 from codeword.pages.decoder import program_of
 from codeword.pages.report import make_report
-from codeword.pages.words import class_colors
+from codeword.plots.style import class_colors
 
 BAD = "<img src=x onerror=alert(1)>"
 

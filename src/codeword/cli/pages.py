@@ -74,7 +74,7 @@ def report(
         "pictures": made.pictures,
         "decoder": made.decoder,
         "left_out": made.left_out,
-        "figures": content.figures,
+        "metrics": content.metrics,
     }
     say(figures, json_, quiet)
 
@@ -153,7 +153,7 @@ def _gathered(
     from codeword.pages.content import gather
 
     with (
-        Progress(0, "figures", verbose=not quiet) as judging,
+        Progress(0, "metrics", verbose=not quiet) as judging,
         Progress(0, "map", verbose=not quiet) as mapping,
     ):
         return gather(

@@ -36,7 +36,7 @@ STEPS = 7
 MOST_TRAVERSED = 16
 
 Floats = NDArray[np.float32]
-Told = Callable[[int, int], object]
+Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +101,9 @@ class Content:
         That trains such a model again.
     history : list of dict
         See `AutoEncoder.history_`.
-    figures : dict
+    metrics : dict
         What `evaluate` returns.
-    view : Display
+    display : Display
     map : Map
     pictures, shown, worst : Pairs
         Of points on the map; drawn at random; with the largest errors, the largest first.
@@ -125,8 +125,8 @@ class Content:
     facts: list[tuple[str, str]]
     command: str
     history: list[dict[str, Any]]
-    figures: dict[str, Any]
-    view: Display
+    metrics: dict[str, Any]
+    display: Display
     map: Map
     pictures: Pairs
     shown: Pairs
@@ -151,10 +151,10 @@ def gather(
     method: Any = "auto",
     seed: int = 0,
     display: str | None = None,
-    judging: Told | None = None,
-    mapping: Told | None = None,
+    judging: Progress | None = None,
+    mapping: Progress | None = None,
 ) -> Content:
-    """Collect what a page shows.
+    """Collect what a page shows, in one pass over the rows.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def gather(
     display : {"image", "curve", "table"}, optional
         How samples are shown, where their shape does not show it.
     judging, mapping : callable, optional
-        Called as `f(done, total)` while the figures and the map are made.
+        Called as `f(done, total)` while the metrics and the map are made.
 
     Returns
     -------
@@ -199,32 +199,30 @@ def gather(
     errors, pca = (np.nan_to_num(each) for each in (found.errors, found.baseline_errors))
     codes = found.codes.astype(np.float32)
     plane = map_codes(codes, method=method, random_state=seed, progress=mapping)
-    labels, classes = _labels(data, on_map)
     pictured = rng.permutation(m)[:MOST_PICTURED]
-    there = Map(on_map, plane, codes, errors[on_map], pca[on_map], labels, classes, pictured)
-    rows = np.sort(rng.choice(n, min(n, SHOWN), replace=False))
+    drawn = np.sort(rng.choice(n, min(n, SHOWN), replace=False))
     worst = np.argsort(-errors, kind="stable")[:WORST]
-    pictures = pairs_of(ae, data, there.rows[there.pictured])
-    mixed = getattr(ae, "columns_", None)
-    kinds = of_kinds((mixed and mixed.kinds) or {})
-    view = model_display(ae, names=data.names, rows=pictures.x, kind=display)
-    known = ae.reference_.codes if ae.reference_ is not None else there.codes
+    labels, classes, titles = _labels(data, on_map, [*drawn, *worst])
+    pictures = pairs_of(ae, data, on_map[pictured])
+    shown = model_display(ae, names=data.names, rows=pictures.x, kind=display)
+    known = ae.reference_.codes if ae.reference_ is not None else codes
     what = f"{source} ({part})" if part else source
+    kinds = [] if shown.columns is None else of_kinds(shown.columns.kinds or {})
     return Content(
         source=what,
         n=n,
         k=ae.n_components,
-        facts=_facts(ae, what, n),
+        facts=_facts(ae, shown, what, n),
         command=command(to_json(ae), ae.seed_, source, [*options, *kinds]),
         history=list(ae.history_),
-        figures=found.metrics,
-        view=view,
-        map=there,
+        metrics=found.metrics,
+        display=shown,
+        map=Map(on_map, plane, codes, errors[on_map], pca[on_map], labels, classes, pictured),
         pictures=pictures,
-        shown=pairs_of(ae, data, rows),
+        shown=pairs_of(ae, data, drawn),
         worst=pairs_of(ae, data, worst),
         errors=errors,
-        titles=_titles(data, [*rows, *worst]),
+        titles=titles,
         spread=ae.scaling_.scale,
         traversal=traverse(ae, known, steps=STEPS),
         samples=_samples(ae, seed, left_out),
@@ -232,7 +230,11 @@ def gather(
     )
 
 
-# -- parts --------------------------------------------------------------------------------------------------
+def pairs_of(ae: AutoEncoder, data: Data, rows: NDArray[np.int64]) -> Pairs:
+    """Some rows, by number, and what the model makes of them."""
+    x = np.asarray(data.x[rows]).reshape(len(rows), *ae.sample_shape_)
+    x_hat = ae.reconstruct(Data(x, names=data.names, missing=data.missing))
+    return Pairs(rows, x, x_hat, (ae.scaling_.forward(x) - ae.scaling_.forward(x_hat)).numpy())
 
 
 def _evaluated(
@@ -240,10 +242,10 @@ def _evaluated(
     data: Data,
     on_map: NDArray[np.int64],
     seed: int,
-    progress: Told | None,
+    progress: Progress | None,
     left_out: list[str],
 ) -> Evaluation:
-    """Metrics, the errors of each row, and the codes of those on the map, in one pass over the rows."""
+    """Metrics, errors of each row and codes of those on the map; with labels only if they are classes."""
     try:
         return evaluate_rows(ae, data, random_state=seed, progress=progress, codes_of=on_map)
     except DataError as error:
@@ -253,39 +255,20 @@ def _evaluated(
         return _evaluated(ae, replace(data, y=None), on_map, seed, progress, left_out)
 
 
-def _labels(data: Data, rows: NDArray[np.int64]) -> tuple[NDArray[Any] | None, tuple[str, ...]]:
-    """The label of some rows: places among classes, or quantities and no classes."""
-    if data.y is None:
-        return None, ()
+def _labels(
+    data: Data, rows: NDArray[np.int64], named: list[Any]
+) -> tuple[NDArray[Any] | None, tuple[str, ...], dict[int, str]]:
+    """The labels of some rows, as places among classes or as quantities without any, and names for others."""
     try:
-        known = classes_of(data.y, len(data))
+        known = None if data.y is None else classes_of(data.y, len(data))
     except DataError:
-        return None, ()
+        known = None
+    if known is None:
+        return None, (), {}
+    titles = {int(row): known.names[known.index[row]] for row in named if known.index[row] >= 0}
     if known.quantity is not None:
-        return known.quantity[rows], ()
-    return (known.index[rows], tuple(known.names)) if known.are_classes else (None, ())
-
-
-def _titles(data: Data, rows: list[Any]) -> dict[int, str]:
-    if data.y is None:
-        return {}
-    try:
-        known = classes_of(data.y, len(data))
-    except DataError:
-        return {}
-    return {int(row): known.names[known.index[row]] for row in rows if known.index[row] >= 0}
-
-
-def _off(ae: AutoEncoder, x: NDArray[Any], x_hat: NDArray[Any]) -> Floats:
-    off: Floats = (ae.scaling_.forward(x) - ae.scaling_.forward(x_hat)).numpy()
-    return off
-
-
-def pairs_of(ae: AutoEncoder, data: Data, rows: NDArray[np.int64]) -> Pairs:
-    """Some rows, by number, and what the model makes of them."""
-    x = np.asarray(data.x[rows]).reshape(len(rows), *ae.sample_shape_)
-    x_hat = ae.reconstruct(Data(x, names=data.names, missing=data.missing))
-    return Pairs(rows, x, x_hat, _off(ae, x, x_hat))
+        return known.quantity[rows], (), titles
+    return (known.index[rows], tuple(known.names), titles) if known.are_classes else (None, (), titles)
 
 
 def _samples(ae: AutoEncoder, seed: int, left_out: list[str]) -> NDArray[Any] | None:
@@ -297,23 +280,22 @@ def _samples(ae: AutoEncoder, seed: int, left_out: list[str]) -> NDArray[Any] | 
     return drawn
 
 
-# -- words --------------------------------------------------------------------------------------------------
-
-
-def _facts(ae: AutoEncoder, source: str, n: int) -> list[tuple[str, str]]:
-    given = to_json(ae)
-    columns = getattr(ae, "columns_", None)
+def _facts(ae: AutoEncoder, display: Display, source: str, n: int) -> list[tuple[str, str]]:
+    given, columns = to_json(ae), display.columns
     shape, d = " × ".join(str(size) for size in ae.sample_shape_), math.prod(ae.sample_shape_)
     weights = sum(p.numel() for p in ae.network_.parameters())
     epochs = f"{len(ae.history_):,}"
     if ae.history_ and ae.history_[-1].get("seconds") is not None:
         epochs += f" in {sum(row['seconds'] for row in ae.history_):.1f} s"
-    own = [] if columns is None else columns.summary().splitlines()
-    taken = [("Columns", own[0].removeprefix("columns taken as "))] if own else []
-    taken += [("Left out", "; ".join(line.removeprefix("column ") for line in own[1:]))] if own[1:] else []
-    trained = f"{ae.n_samples_:,} samples of {shape} numbers ({ae.dtype_})"
+    trained, scaling = f"{ae.n_samples_:,} samples of {shape} numbers ({ae.dtype_})", ae.scaling_.kind
+    taken = []
     if columns is not None:
         trained = f"{ae.n_samples_:,} rows of {len(columns.names):,} columns, as {shape} numbers"
+        scaling = "each column by its kind"
+        first, *others = columns.summary().splitlines()
+        taken.append(("Columns", first.removeprefix("columns taken as ")))
+        if others:
+            taken.append(("Left out", "; ".join(line.removeprefix("column ") for line in others)))
     return [
         ("Trained on", trained),
         *taken,
@@ -321,7 +303,7 @@ def _facts(ae: AutoEncoder, source: str, n: int) -> list[tuple[str, str]]:
         ("Code", f"{ae.n_components:,} number{'' if ae.n_components == 1 else 's'} for {d:,}"),
         ("Network", f"{in_words(given['network'])}, {weights:,} weights"),
         ("Objective", in_words(given["objective"])),
-        ("Scaling", ae.scaling_.kind if columns is None else "each column by its kind"),
+        ("Scaling", scaling),
         ("Epochs", epochs),
         ("Seed", str(ae.seed_)),
         ("Made with", f"codeword {__version__}"),

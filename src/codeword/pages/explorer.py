@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from codeword.base.errors import DataError
 from codeword.data import Data
 from codeword.pages.content import Content, Pairs, pairs_of
-from codeword.pages.page import Page
-from codeword.pages.uploads import Frame, is_array, rounded, sample_of, table_of, text_of
-from codeword.pages.views import packed
-from codeword.pages.words import MOST_CLUSTERS
+from codeword.pages.page import MOST_CLUSTERS, Page, packed
+from codeword.pages.uploads import Frame, sample_of
 from codeword.tasks.detect import OutlierDetector
 from codeword.tasks.neighbors import neighbors
 
@@ -65,7 +63,7 @@ class Explorer:
 
     def __init__(self, ae: AutoEncoder, data: Data, content: Content) -> None:
         self.ae, self.data, self.content = ae, data, content
-        self.view = content.view
+        self.display = content.display
         self.dtype = str(np.asarray(data.x[:1]).dtype)
         self.frame = self._frame()
         page = Page(content, ae.scaling_, live=True)
@@ -73,9 +71,6 @@ class Explorer:
             "ink": "light" if self.frame is None or self.frame.dark else "dark",
             "framed": self.frame is not None,
         }
-        columns = getattr(ae, "columns_", None)
-        if columns is not None:
-            page.row_as_text = text_of(rounded(columns.inverse_table(content.shown.x[:1])))
         self.html = page.render(0, content.left_out)
         # Of the detector only p-values are used: the level of its alarms does not matter.
         self.held = 0 if ae.reference_ is None else len(ae.reference_.held_codes)
@@ -84,9 +79,9 @@ class Explorer:
 
     def _frame(self) -> Frame | None:
         """Of gray pictures; those with color are taken as they come."""
-        if self.view.kind != "image":
+        if self.display.kind != "image":
             return None
-        images = self.view.pixels(self.content.pictures.x)
+        images = self.display.pixels(self.content.pictures.x)
         return Frame(images) if images.ndim == 3 else None
 
     # -- answers ----------------------------------------------------------------------------------------
@@ -126,22 +121,15 @@ class Explorer:
 
     def look_at(self, upload: bytes, *, invert: bool = False, framed: bool = False) -> dict[str, Any]:
         """All there is to say of a sample that was drawn or uploaded."""
-        columns = getattr(self.ae, "columns_", None)
-        if columns is not None and not is_array(upload):
-            sample = columns.transform(table_of(upload), where="your row")
-            if np.nanmax(np.abs(sample.x), initial=0.0) >= LARGEST:
-                raise DataError(TOO_LARGE)
-        else:
-            x = sample_of(
-                upload,
-                self.view,
-                dtype=self.dtype,
-                names=None if columns is not None else self.view.names or None,
-                missing=self.ae.takes_missing,
-                invert=invert,
-                frame=self.frame if framed else None,
-            )
-            sample = replace(self.data, x=x, y=None)
+        x = sample_of(
+            upload,
+            self.display,
+            dtype=self.dtype,
+            missing=self.ae.takes_missing,
+            invert=invert,
+            frame=self.frame if framed else None,
+        )
+        sample = replace(self.data, x=x, y=None)
         return self._look(sample) | {"title": "your sample"}
 
     def table(self, places: Any, kind: Any, clusters: Any = None) -> bytes:
@@ -210,7 +198,7 @@ class Explorer:
         return np.asarray(rank[found])
 
     def _album(self, pairs: Pairs) -> dict[str, Any]:
-        return packed(self.view, pairs.x, pairs.x_hat, pairs.off)
+        return packed(self.display, pairs.x, pairs.x_hat, pairs.off)
 
     def _look(self, sample: Data, row: int | None = None) -> dict[str, Any]:
         """All there is to say of the only row of `sample`."""

@@ -1,7 +1,8 @@
-"""A page put together from what `gather` collected: one template, its styles and scripts."""
+"""A page put together from what `gather` collected: one template, its styles and scripts, samples packed."""
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Iterator
@@ -12,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jinja2 import Environment, Template
 from markupsafe import Markup
+from numpy.typing import NDArray
 
+from codeword.data.display import Display
 from codeword.pages.content import MOST_TRAVERSED, Content, Pairs
 from codeword.pages.decoder import Program
-from codeword.pages.views import encoded, packed
-from codeword.pages.words import MOST_CLUSTERS, SLIDERS, class_colors, limits, ramp, words_of
+from codeword.pages.words import SLIDERS, limits, ramp, words_of
+from codeword.plots.sprites import sprite_sheet
+from codeword.plots.style import class_colors
 
 if TYPE_CHECKING:
     from codeword.data.scaling import Scaling
 
-__all__ = ["POLICY", "Page"]
+__all__ = ["MOST_CLUSTERS", "POLICY", "Page", "packed"]
 
 SCRIPTS = (
     "decoder.js",
@@ -34,8 +38,20 @@ SCRIPTS = (
     "page.js",
 )
 LIVE = ("live.js", "own.js")
-FIRST, SECOND, NO_LABEL = "#4477AA", "#CC3311", "#9aa0a6"
+FIRST, SECOND, UNKNOWN = "#4477AA", "#CC3311", "#9aa0a6"
 MOST_BARS = 64
+
+MOST_CLUSTERS = 30
+"""As many as there are colors."""
+
+TILE, TILES_ACROSS = 64, 64
+"""Pixels of a picture's longer side, above which it is made smaller, and pictures side by side."""
+
+MOST_LENGTH, MOST_CHANNELS = 128, 4
+"""Of a curve: a longer one is averaged to so many values."""
+
+MOST_COLUMNS = 8
+"""Of a row of a table: those with the largest residuals."""
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -58,22 +74,21 @@ class Page:
     def __init__(self, content: Content, scaling: Scaling, *, live: bool = False) -> None:
         self.content, self.scaling, self.live = content, scaling, live
         self.about: dict[str, Any] | None = None
-        self.row_as_text: str | None = None
         self.decoder: Program | None = None
         self.reason, self.precision = "", "float32"
         self.curves = list(_curves(content.history))
         self.pictured: dict[int, dict[str, Any]] = {0: {}}
         self.spacing = _spacing(content.map.plane)
-        view = content.view
+        display = content.display
         self.albums = {
             "shown": _album(content, content.shown),
             "worst": _album(content, content.worst),
         }
-        if view.kind != "table":
+        if display.kind != "table":
             steps = content.traversal.rows[:MOST_TRAVERSED]
-            self.albums["traversal"] = packed(view, steps.reshape(-1, *view.shape))
+            self.albums["traversal"] = packed(display, steps.reshape(-1, *display.shape))
             if content.samples is not None:
-                self.albums["samples"] = packed(view, content.samples)
+                self.albums["samples"] = packed(display, content.samples)
 
     def size(self, pictures: int) -> int:
         """Bytes of the file with so many pictures, and nothing said of those that are missing."""
@@ -82,8 +97,6 @@ class Page:
     def render(self, pictures: int, left_out: list[str]) -> str:
         """The file as text."""
         words = words_of(self.content)
-        if self.row_as_text is not None:
-            words["row_as_text"] = self.row_as_text
         ours = SCRIPTS + LIVE if self.live else SCRIPTS
         return _template().render(
             **words,
@@ -92,7 +105,6 @@ class Page:
             live=self.live,
             policy=_raw(f"{POLICY}; connect-src 'self'" if self.live else POLICY),
             framed=self.live and bool(self.about and self.about["framed"]),
-            points=len(self.content.map.rows),
             most_clusters=min(MOST_CLUSTERS, len(self.content.map.rows)),
             decoder=self.live or self.decoder is not None,
             no_decoder=self.reason,
@@ -110,7 +122,7 @@ class Page:
         known = there.codes
         start = known[np.square(known - known.mean(axis=0)).sum(axis=1).argmin()]
         return {
-            "view": content.view.described(),
+            "view": content.display.described(),
             "scale": {
                 "offset": encoded(self.scaling.offset, "f4"),
                 "scale": encoded(self.scaling.scale, "f4"),
@@ -159,7 +171,73 @@ def _first(pairs: Pairs, count: int) -> Pairs:
 
 
 def _album(content: Content, pairs: Pairs) -> dict[str, Any]:
-    return packed(content.view, pairs.x, pairs.x_hat, pairs.off)
+    return packed(content.display, pairs.x, pairs.x_hat, pairs.off)
+
+
+# -- samples ------------------------------------------------------------------------------------------------
+
+
+def encoded(values: NDArray[Any], kind: str) -> str:
+    """Numbers as little-endian bytes of that type, in base64."""
+    return base64.b64encode(np.asarray(values).astype(np.dtype(kind).newbyteorder("<")).tobytes()).decode()
+
+
+def packed(
+    display: Display, x: NDArray[Any], x_hat: NDArray[Any] | None = None, off: NDArray[Any] | None = None
+) -> dict[str, Any]:
+    """Samples, and what the model makes of them, as the page draws them; fit for JSON.
+
+    Parameters
+    ----------
+    display : Display
+    x, x_hat : ndarray of shape (n, *shape)
+        In the units of x.
+    off : ndarray of shape (n, d), optional
+        For a table: residuals in scaled units, of which the largest are kept; else the first columns are.
+    """
+    known: dict[str, Any] = {"n": len(x), "pair": x_hat is not None}
+    both = x if x_hat is None else np.concatenate([x, x_hat])
+    if display.kind == "image":
+        height, width, png = sprite_sheet(display.pixels(both), TILE, across := min(len(both), TILES_ACROSS))
+        sprite = "data:image/png;base64," + base64.b64encode(png).decode()
+        return known | {"width": width, "height": height, "across": across, "sprite": sprite}
+    if display.kind == "curve":
+        curves = _shorter(display.curves(both)[..., :MOST_CHANNELS])
+        length, channels = curves.shape[1:]
+        return known | {"length": length, "channels": channels, "values": encoded(curves, "f4")}
+    count = min(MOST_COLUMNS, len(display.names))
+    off = np.zeros((len(x), len(display.names))) if off is None else display.by_name(off)
+    columns = np.argsort(-np.abs(off), axis=1, kind="stable")[:, :count]
+    places = [*columns, *columns][: len(both)]
+    chosen = [[row[i] for i in own] for row, own in zip(display.cells(both), places, strict=True)]
+    return known | {
+        "count": count,
+        "columns": encoded(columns, "i4"),
+        "off": encoded(np.take_along_axis(off, columns, axis=1), "f4"),
+        **_listed(chosen, numbers=display.columns is None),
+    }
+
+
+def _listed(cells: list[list[Any]], *, numbers: bool) -> dict[str, Any]:
+    """Cells for JSON: numbers as bytes, and of a mixed table the place of each in a list of all there are."""
+    if numbers:
+        return {"values": encoded(np.array(cells), "f4")}
+    places: dict[Any, int] = {}
+    # True is 1 to a dictionary: the type is part of the key.
+    keys = [(type(cell), cell) for row in cells for cell in row]
+    chosen = [places.setdefault(key, len(places)) for key in keys]
+    shown = [float(f"{cell:.6g}") if kind is float else cell for kind, cell in places]
+    return {"words": shown, "cells": encoded(np.array(chosen), "i4")}
+
+
+def _shorter(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Curves (n, length, channels) averaged to at most MOST_LENGTH values."""
+    length = curves.shape[1]
+    if length <= MOST_LENGTH:
+        return curves
+    edges = np.linspace(0, length, MOST_LENGTH + 1).astype(int)
+    sums = np.add.reduceat(curves, edges[:-1], axis=1)
+    return sums / np.diff(edges)[None, :, None]
 
 
 # -- charts -------------------------------------------------------------------------------------------------
@@ -175,7 +253,7 @@ def _colors(content: Content, live: bool) -> dict[str, Any]:
         "classes": class_colors(max(len(there.classes), MOST_CLUSTERS if live else 0)),
         "ramp": ramp(),
         "limits": known,
-        "none": NO_LABEL,
+        "none": UNKNOWN,
         "plain": FIRST,
     }
 
@@ -197,7 +275,7 @@ def _curves(history: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _dimensions(content: Content) -> dict[str, Any]:
     """How much each number of a code is used, the largest first."""
-    spread = content.figures["latent"].get("kl_per_dimension")
+    spread = content.metrics["latent"].get("kl_per_dimension")
     sizes = np.asarray(spread or content.map.codes.std(axis=0), dtype=np.float64)
     order = np.argsort(-sizes, kind="stable")[:MOST_BARS]
     return {

@@ -1,25 +1,29 @@
-"""One sample out of what a visitor hands over: a picture, an .npy file, or numbers as text."""
+"""One sample out of what a visitor hands over: a picture, an .npy file, or a row as text."""
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import re
+import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codeword.base.errors import DataError
-from codeword.base.text import listed, shortened
-from codeword.data.cells import without_blanks
-from codeword.data.display import Display, as_images
+from codeword.base.text import listed
+from codeword.data.display import Display
 from codeword.data.images import plain
+from codeword.data.mixed import table_of_files
+from codeword.data.reading import reading
+from codeword.data.tables import from_frame
 
-__all__ = ["MOST_BYTES", "MOST_PIXELS", "Frame", "is_array", "rounded", "sample_of", "table_of", "text_of"]
+__all__ = ["MOST_BYTES", "MOST_PIXELS", "Frame", "row_as_text", "sample_of"]
 
 MOST_BYTES = 10_000_000
 """Of an upload."""
@@ -98,10 +102,9 @@ def box(image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
 
 def sample_of(
     data: bytes,
-    view: Display,
+    display: Display,
     *,
     dtype: str = "float32",
-    names: Sequence[str] | None = None,
     missing: bool = False,
     invert: bool = False,
     frame: Frame | None = None,
@@ -111,12 +114,10 @@ def sample_of(
     Parameters
     ----------
     data : bytes
-        A picture, where samples are pictures; an .npy file; or numbers as text, with or without a line of
-        column names.
-    view : Display
+        A picture, where samples are images; an .npy file; or a row as text: numbers, or values under a line
+        of column names, which may be in another order and have others beside them.
+    display : Display
         How samples are shown: the gray levels of a picture become values between its ends.
-    names : sequence of str, optional
-        The columns, which a line of names is brought into the order of.
     missing : bool, default=False
         Whether an empty cell is a missing value.
     invert : bool, default=False
@@ -126,7 +127,7 @@ def sample_of(
 
     Returns
     -------
-    ndarray of shape (1, *view.shape)
+    ndarray of shape (1, *display.shape)
 
     Raises
     ------
@@ -137,183 +138,114 @@ def sample_of(
         raise DataError("nothing was sent: expected a picture, an .npy file or numbers")
     if len(data) > MOST_BYTES:
         raise DataError(f"{len(data):,} bytes are too many: at most {MOST_BYTES:,} are read")
-    if is_array(data):
-        return _from_array(data, view, missing)
-    if view.kind == "image":
-        return _from_picture(data, view, invert, frame, dtype)
-    return _from_text(data, view, names, missing)
+    if data.startswith(b"\x93NUMPY"):
+        return _from_array(data, display)
+    if display.kind == "image":
+        return _from_picture(data, display, invert, frame, dtype)
+    return _from_text(data, display, missing)
 
 
-def is_array(data: bytes) -> bool:
-    """Whether it is an .npy file."""
-    return data.startswith(b"\x93NUMPY")
-
-
-def table_of(data: bytes) -> Any:
-    """One row of a mixed table as a pyarrow Table, out of a line of column names and one of values.
-
-    Raises
-    ------
-    DataError
-        If it is not that.
-    """
+def row_as_text(display: Display, row: NDArray[Any]) -> str:
+    """A row of a table, (1, d), as a line of column names and one of values: to be changed and looked at."""
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 
-    if len(data) > MOST_BYTES:
-        raise DataError(f"{len(data):,} bytes are too many: at most {MOST_BYTES:,} are read")
-    first = (data.decode("utf-8-sig", "replace").strip().splitlines() or [""])[0]
-    mark = next((mark for mark in (",", ";", "\t") if mark in first), ",")
-    names = next(csv.reader([first], delimiter=mark), [])
-    try:
-        # As text: what a cell is, the model knows.
-        options = pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
-        parsing = pa_csv.ParseOptions(delimiter=mark)
-        table = pa_csv.read_csv(pa.BufferReader(data), parse_options=parsing, convert_options=options)
-        table = pa.table([without_blanks(column) for column in table.columns], table.column_names)
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise DataError(
-            f"this cannot be read as a line of column names and one of values: {shortened(error)}"
-        ) from None
-    if table.num_rows != 1:
-        raise DataError(f"there are {table.num_rows:,} rows below the line of names: give one")
-    return table
-
-
-def rounded(table: Any) -> Any:
-    """A pyarrow Table with six digits that count of each float: more were not kept."""
-    import pyarrow as pa
-
-    for i, column in enumerate(table.columns):
-        if pa.types.is_floating(column.type):
-            cells = [None if value is None else float(f"{value:.6g}") for value in column.to_pylist()]
-            table = table.set_column(i, table.column_names[i], pa.array(cells, pa.float64()))
-    return table
-
-
-def text_of(table: Any) -> str:
-    """A pyarrow Table as CSV."""
-    import pyarrow.csv as pa_csv
-
+    if display.columns is not None:
+        table = display.columns.inverse_table(row)
+    else:
+        cells = [pa.array([value], from_pandas=True) for value in np.ravel(row).tolist()]
+        table = pa.table(cells, names=list(display.names))
+    columns = [
+        # Six digits that count: more were not kept.
+        pa.array([None if cell is None else float(f"{cell:.6g}") for cell in column.to_pylist()])
+        if pa.types.is_floating(column.type)
+        else column
+        for column in table.columns
+    ]
     file = io.BytesIO()
-    pa_csv.write_csv(table, file, pa_csv.WriteOptions(quoting_style="needed"))
+    options = pa_csv.WriteOptions(quoting_style="needed")
+    pa_csv.write_csv(pa.table(columns, names=table.column_names), file, options)
     return file.getvalue().decode()
 
 
-def _from_array(data: bytes, view: Display, missing: bool) -> NDArray[Any]:
-    wanted = f"one sample of shape {view.shape}"
-    file = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(file)
-        reader = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, _, kind = reader(file)
+@contextmanager
+def _as_file(data: bytes, name: str) -> Iterator[Path]:
+    """What was sent as a file, for the readers of files; their messages do not name it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.write_bytes(data)
+        try:
+            yield path
+        except DataError as error:
+            text = str(error).replace(str(path), "what was sent").replace("the DataFrame", "what was sent")
+            raise DataError(text) from None
+
+
+def _from_array(data: bytes, display: Display) -> NDArray[Any]:
+    shape = display.shape
+    with _as_file(data, "sample.npy") as path, reading(path, "an .npy file"):
+        x = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header may promise any size
         # Not any shape of as many values: a picture with its axes in another order would be scrambled.
-        if kind.kind not in "fiub" or shape not in (view.shape, (1, *view.shape), (math.prod(view.shape),)):
-            raise DataError(f"the .npy file holds {kind} of shape {shape}: expected {wanted}")
-        values = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except DataError:
-        raise
-    except Exception as error:  # of whatever type the parser raises
-        raise DataError(f"the .npy file cannot be read: {shortened(error)}") from None
-    return _finite(values.reshape(1, *view.shape), missing)
+        if x.dtype.kind not in "fiub" or x.shape not in (shape, (1, *shape), (math.prod(shape),)):
+            raise DataError(
+                f"the .npy file holds {x.dtype} of shape {x.shape}: expected one sample of shape {shape}"
+            )
+        return np.array(x).reshape(1, *shape)
 
 
-def _from_picture(data: bytes, view: Display, invert: bool, frame: Frame | None, dtype: str) -> NDArray[Any]:
+def _from_picture(
+    data: bytes, display: Display, invert: bool, frame: Frame | None, dtype: str
+) -> NDArray[Any]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            warnings.simplefilter("ignore")  # of bombs: the size is looked at here
-            if opened.width * opened.height > MOST_PIXELS:
-                raise Image.DecompressionBombError
-            picture = plain(ImageOps.exif_transpose(opened))
-    except UnidentifiedImageError:
-        raise DataError("this is no picture that can be read: give a PNG or a JPEG") from None
-    except Image.DecompressionBombError:
-        raise DataError(
-            f"the picture has more than {MOST_PIXELS:,} pixels and is not decoded: make it smaller"
-        ) from None
-    except Exception as error:  # of whatever type the decoder raises
-        raise DataError(f"this is no picture that can be read: {shortened(error)}") from None
-    places = as_images(np.arange(math.prod(view.shape)).reshape(1, *view.shape), view.shape)
-    assert places is not None  # the view says that samples are pictures
-    places = places[0]
+    places = display.images(np.arange(math.prod(display.shape)).reshape(1, *display.shape))[0]
     height, width = places.shape[:2]
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[1 if places.ndim == 2 else places.shape[2]]
     gray = mode == "L" and frame is not None
-    picture = picture.convert(mode)
-    if gray:
-        picture.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.BOX)
-    pixels = np.asarray(picture if gray else picture.resize((width, height), Image.Resampling.BOX))
+    with reading("the picture", "a PNG, a JPEG or the like"), warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+        except UnidentifiedImageError:
+            raise DataError("this is no picture that can be read: give a PNG or a JPEG") from None
+        if opened.width * opened.height > MOST_PIXELS:
+            raise DataError(f"the picture has more than {MOST_PIXELS:,} pixels: make it smaller")
+        picture = plain(ImageOps.exif_transpose(opened)).convert(mode)
+        if gray:
+            picture.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.BOX)
+        pixels = np.asarray(picture if gray else picture.resize((width, height), Image.Resampling.BOX))
     if invert:
         pixels = (
             np.concatenate([255 - pixels[..., :3], pixels[..., 3:]], -1) if mode == "RGBA" else 255 - pixels
         )
     if gray and frame is not None:
         pixels = frame.fit(pixels, height, width)
-    values = view.low + pixels.astype(np.float64) / 255 * (view.high - view.low)
-    row = np.empty(math.prod(view.shape), np.float64)
+    values = display.low + pixels.astype(np.float64) / 255 * (display.high - display.low)
+    row = np.empty(math.prod(display.shape), np.float64)
     row[places.ravel()] = values.ravel()
     whole = np.dtype(dtype).kind in "iub"
-    return (np.rint(row) if whole else row).reshape(1, *view.shape).astype(dtype)
+    return (np.rint(row) if whole else row).reshape(1, *display.shape).astype(dtype)
 
 
-def _from_text(data: bytes, view: Display, names: Sequence[str] | None, missing: bool) -> NDArray[np.float64]:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError("this is neither an .npy file nor text: give numbers, separated by commas") from None
-    lines = [line for line in text.splitlines() if line.strip()]
-    header = None
-    if len(lines) > 1 and not all(_is_number(cell) for cell in _cells(lines[0])):
-        header = _cells(lines.pop(0))
-    cells = [cell for line in lines for cell in _cells(line)]
-    if header is not None and names is not None:
-        cells = _in_order(header, cells, names)
-    wanted = math.prod(view.shape)
-    if len(cells) != wanted:
-        raise DataError(f"these are {len(cells):,} numbers: expected one sample, which has {wanted:,}")
-    values = np.empty(wanted, np.float64)
-    for i, cell in enumerate(cells):
-        if not _is_number(cell):
-            raise DataError(f"value {i + 1} is {shortened(cell, 40)!r}: expected a number")
-        values[i] = float(cell) if cell else np.nan
-    return _finite(values.reshape(1, *view.shape), missing)
-
-
-def _cells(line: str) -> list[str]:
-    """The values of a line: separated by commas, semicolons, tabs, or else by blanks."""
-    for mark in (",", ";", "\t"):
-        if mark in line:
-            try:
-                return [cell.strip() for cell in next(csv.reader([line], delimiter=mark))]
-            except csv.Error as error:
-                raise DataError(f"this cannot be read as numbers: {shortened(error)}") from None
-    return re.split(r"\s+", line.strip())
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell or "nan")
-    except ValueError:
-        return False
-    return True
-
-
-def _in_order(header: Sequence[str], cells: list[str], names: Sequence[str]) -> list[str]:
-    """The cells of the columns that the model knows, in its order."""
-    absent = [name for name in names if name not in header]
-    if absent:
-        raise DataError(f"the line of names has no {listed(absent)}: expected the columns of training")
-    if len(cells) != len(header):
-        raise DataError(f"there are {len(header):,} names over {len(cells):,} values: give one row")
-    return [cells[list(header).index(name)] for name in names]
-
-
-def _finite(values: NDArray[Any], missing: bool = False) -> NDArray[Any]:
-    if np.isinf(values).any() if missing else not np.isfinite(values).all():
-        what = "infinite" if missing else "missing or infinite"
-        raise DataError(f"a value is {what}: expected finite numbers")
-    return values
+def _from_text(data: bytes, display: Display, missing: bool) -> NDArray[Any]:
+    if re.fullmatch(rb"[\s\d.eE+-]+", data):  # numbers with blanks between them
+        data = b"\n".join(b",".join(line.split()) for line in data.splitlines())
+    columns, wanted = display.columns, math.prod(display.shape)
+    with _as_file(data, "sample.csv") as path:
+        table = table_of_files([path], mixed=False, as_text=() if columns is None else columns.names)
+        headed = table.column_names[0] != "column_0"
+        if headed and table.num_rows != 1:
+            raise DataError(f"there are {table.num_rows:,} rows below the line of names: give one")
+        if columns is not None:
+            return np.asarray(columns.transform(table, where="your row").x)
+        if headed and display.names:
+            absent = [name for name in display.names if name not in table.column_names]
+            if absent:
+                raise DataError(
+                    f"the line of names has no {listed(absent)}: expected the columns of training"
+                )
+            table = table.select(list(display.names))
+        x = from_frame(table, None, missing=missing)[0]
+    if x.size != wanted:
+        raise DataError(f"these are {x.size:,} numbers: expected one sample, which has {wanted:,}")
+    return x.reshape(1, *display.shape)

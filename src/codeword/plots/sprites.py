@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LARGEST_SHEET", "SMALLEST", "Sheet", "png"]
+__all__ = ["LARGEST_SHEET", "SMALLEST", "Sheet", "png", "sprite_sheet"]
 
 LARGEST_SHEET = 8192
 """Pixels a side of a sprite: more are refused by the projector (`MAX_SPRITE_IMAGE_SIZE_PX`)."""
@@ -28,6 +28,23 @@ def png(image: Pixels) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(file, "PNG")
     return file.getvalue()
+
+
+def sprite_sheet(images: Pixels, tile: int, across: int) -> tuple[int, int, bytes]:
+    """Images in one PNG, so many across: the height and width of each, and the bytes of the file.
+
+    Where the longer side has more than `tile` pixels, images are made smaller.
+    """
+    height, width = images.shape[1:3]
+    if max(height, width) > tile:
+        share = tile / max(height, width)
+        height, width = max(1, round(share * height)), max(1, round(share * width))
+        images = np.stack([_resized(image, (height, width)) for image in images])
+    channels = images.shape[3:]
+    cells = np.zeros((-(-len(images) // across) * across, height, width, *channels), np.uint8)
+    cells[: len(images)] = images
+    lines = cells.reshape(-1, across, height, width, *channels).swapaxes(1, 2)
+    return height, width, png(lines.reshape(-1, across * width, *channels))
 
 
 class Sheet:

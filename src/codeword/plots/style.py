@@ -25,6 +25,7 @@ __all__ = [
     "ORIGINAL",
     "PALETTE",
     "RECONSTRUCTION",
+    "class_colors",
     "column_names",
     "mixed",
     "new_figure",
@@ -190,3 +191,11 @@ def mixed(colour: tuple[float, float, float], grey: float, share: float) -> tupl
     """Return `colour` with this share of a grey in it; every channel lies in [0, 1]."""
     red, green, blue = (c + (grey - c) * share for c in colour)
     return red, green, blue
+
+
+def class_colors(count: int) -> list[str]:
+    """A color for each class of a page: ten that color-blind readers can tell apart, then lighter, darker."""
+    base = [tuple(int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)) for color in PALETTE]
+    every = [mixed((r, g, b), *how) for how in ((0.5, 0.0), (1.0, 0.45), (0.0, 0.4)) for r, g, b in base]
+    written = ["#" + "".join(f"{round(255 * channel):02x}" for channel in color) for color in every]
+    return [written[i % len(written)] for i in range(count)]

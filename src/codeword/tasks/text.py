@@ -9,7 +9,7 @@ from typing import Any
 from codeword.base.text import listed, shortened
 from codeword.tasks.views import VIEWS
 
-__all__ = ["METRICS", "comparison", "evaluation_table", "health", "metric_lines"]
+__all__ = ["ABSENT", "METRICS", "comparison", "evaluation_table", "health", "metric_lines"]
 
 WIDTH = 80
 ALIKE = 0.9

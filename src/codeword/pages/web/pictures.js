@@ -112,7 +112,7 @@ codeword.View = class {
 
   // Rows of a table beside each other: those columns that change most, the most first.
   table(rows, titles) {
-    const table = codeword.make("table", "figures");
+    const table = codeword.make("table", "numbers");
     const head = table.createTHead().insertRow();
     head.append(...["", ...titles].map(title => codeword.make("th", "", title)));
     const range = place => {
