@@ -66,7 +66,7 @@ def test_table_of_commands_is_whole():
 def test_every_command_has_an_example_and_json():
     for command in app.registered_commands:
         assert (command.epilog or "").startswith("Example: codeword "), command.callback
-        assert "json_" in inspect.signature(command.callback).parameters, command.callback
+        assert "json" in inspect.signature(command.callback).parameters, command.callback
 
 
 def test_data_section_names_every_set():

@@ -262,7 +262,7 @@ def test_a_demo_that_fails_leaves_nothing(monkeypatch, refused):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("codeword.cli.demo.map_of", fail)
+    monkeypatch.setattr("codeword.cli.map.map_of", fail)
     assert "No space left" in refused("demo", "-q", code=1)
 
 

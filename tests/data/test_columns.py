@@ -680,7 +680,7 @@ def test_commands_picture_own_columns(here, do, ae):
     do("neighbors", "p.ae", "people.csv", "--query", 3, "-n", 2, "-o", "n.svg", "-q")
     do("sample", "p.ae", "-n", 3, "-o", "s.svg", "-q")
     do("map", "p.ae", "people.csv", "--method", "pca", "--label-column", "new", "-o", "m.svg", "-q")
-    from codeword.cli.app import load_rows
+    from codeword.cli.rows import load_rows
     from codeword.cli.tabular import pairs_figure
 
     data = load_rows(ae, "people.csv", "train", None, None)

@@ -167,8 +167,6 @@ def test_a_mixed_table_is_exported_in_its_own_columns(here, do):
         "people.csv",
         "--parquet",
         "e.parquet",
-        "--projector",
-        "proj",
         "--method",
         "pca",
         "-q",
@@ -180,8 +178,6 @@ def test_a_mixed_table_is_exported_in_its_own_columns(here, do):
         found["size_source" if "size_source" in found else "size"], here["size"], rtol=1e-5
     )
     assert found["colour"].fillna("-").tolist() == here["colour"].fillna("-").tolist()
-    metadata = pd.read_csv("proj/metadata.tsv", sep="\t")
-    assert metadata["colour"].fillna("-").tolist() == here["colour"].fillna("-").tolist()
     tiny = ("--seeds", "1", "--epochs", 1, "--network", "mlp(hidden=(8,))")
     out = do("compare", "people.csv", "-k", 2, *tiny, "--kind", "count=category", "--label-column", "new")
     assert "next: codeword train people.csv -k" in out

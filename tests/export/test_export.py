@@ -1,10 +1,9 @@
-"""Codes for other programs: the Parquet file of `codeword export`, and its folder for TensorBoard."""
+"""Codes for other programs: the Parquet file of `codeword export`."""
 
 from __future__ import annotations
 
 import io
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,8 @@ from PIL import Image
 
 from codeword import AutoEncoder, load, map_codes, neighbors
 from codeword.cli.main import run
-from codeword.cli.showing import choose
-from codeword.export import look, write_parquet, write_projector
+from codeword.cli.options import chosen
+from codeword.export import look, write_parquet
 from codeword.plots.sprites import Sheet
 
 
@@ -54,36 +53,6 @@ def pixels(cell):
         return np.asarray(picture)
 
 
-def projected(folder):
-    """What TensorBoard's reader makes of a folder: tensor, header and lines of metadata, thumbnails."""
-    config = (folder / "projector_config.pbtxt").read_text("utf-8")
-    shape = tuple(map(int, re.findall(r"tensor_shape: (\d+)", config)))
-    (path,) = re.findall(r'tensor_path: "(.*)"', config)
-    lines = (folder / path).read_text("utf-8").splitlines()
-    tensor = np.array([list(map(float, line.split("\t"))) for line in lines], np.float32)
-    assert tensor.shape == shape
-    (path,) = re.findall(r'metadata_path: "(.*)"', config)
-    header, *rows = [line.split("\t") for line in (folder / path).read_text("utf-8").split("\n")[:-1]]
-    assert {len(row) for row in rows} == {len(header)}
-    assert len(rows) == len(tensor)
-    thumbnails = None
-    if "sprite {" in config:
-        width, height = map(int, re.findall(r"single_image_dim: (\d+)", config))
-        (path,) = re.findall(r'image_path: "(.*)"', config)
-        with Image.open(folder / path) as picture:
-            sheet = np.asarray(picture)
-        # Its shader counts the rows of thumbnails by the columns of the sheet: there must be as many.
-        assert sheet.shape[1] // width == sheet.shape[0] // height
-        across = sheet.shape[1] // width
-        corners = [divmod(i, across) for i in range(len(tensor))]
-        thumbnails = [sheet[r * height : (r + 1) * height, c * width : (c + 1) * width] for r, c in corners]
-    assert {p.name for p in folder.iterdir()} == {
-        *("tensors.tsv", "metadata.tsv", "projector_config.pbtxt"),
-        *([] if thumbnails is None else ["sprite.png"]),
-    }
-    return tensor, header, rows, thumbnails
-
-
 # -- Parquet ------------------------------------------------------------------------------------------------
 
 
@@ -93,8 +62,8 @@ def test_every_column_holds_what_the_model_says(do, saved_model, ae, digits):
     )
     columns = ["row", "label", "error", "image", "x", "y", "code", "neighbors"]
     assert said == {
-        **{"n": 1438, "k": 5, "parquet": "d.parquet", "projector": None, "columns": columns},
-        **{"neighbors": 10, "renamed": {}, "thumbnail": None, "notes": [], "onnx": None, "difference": None},
+        **{"n": 1438, "k": 5, "parquet": "d.parquet", "columns": columns},
+        **{"neighbors": 10, "renamed": {}, "notes": [], "onnx": None, "difference": None},
     }
     read = pq.read_table("d.parquet")
     floats = pa.list_(pa.float32())
@@ -125,7 +94,7 @@ def test_some_points_and_the_same_again(do, saved_model, ae, digits):
         do("export", saved_model, "digits", "--parquet", name, "--points", 40, "--seed", 3, "--neighbors", 4)
     assert Path("a.parquet").read_bytes() == Path("b.parquet").read_bytes()
     frame = pd.read_parquet("a.parquet")
-    rows = choose(1438, 40, 3)
+    rows = chosen(1438, 40, 3)
     assert frame["row"].tolist() == rows
     codes = np.stack(frame["code"])
     assert codes == pytest.approx(ae.transform(digits.x[rows]), abs=1e-5)
@@ -138,15 +107,12 @@ def test_some_points_and_the_same_again(do, saved_model, ae, digits):
 
 def test_a_table_keeps_its_columns_and_says_which_it_renames(do, table):
     rows, model = table
-    told = do("export", model, rows, "--label-column", "kind", "--parquet", "t.parquet", "--projector", "t")
+    told = do("export", model, rows, "--label-column", "kind", "--parquet", "t.parquet")
     assert told.splitlines() == [
         "wrote t.parquet",
         "  column 'x' of the source is 'x_source' there",
         "  column 'Error' of the source is 'Error_source' there",
         "  embedding-atlas t.parquet --x x --y y --neighbors neighbors",
-        "wrote t",
-        "  no sprite: the samples are no images",
-        "  tensorboard --logdir t",
     ]
     frame, given = pd.read_parquet("t.parquet"), pd.read_parquet(rows)
     own = ["width", "x_source", "Error_source"]
@@ -154,12 +120,6 @@ def test_a_table_keeps_its_columns_and_says_which_it_renames(do, table):
     assert (frame[own].to_numpy() == given[["width", "x", "Error"]].to_numpy()).all()
     assert frame["label"].tolist() == given["kind"].tolist()
     assert (frame["x"] == np.stack(frame["code"])[:, 0]).all()  # a map of two numbers is they themselves
-    tensor, header, lines, _ = projected(Path("t"))
-    assert (tensor[:, :2] == np.stack(frame["code"])).all()
-    assert header == ["label", "row", "error", "width", "x", "Error"]
-    assert {line[0] for line in lines} == {"on the right", "left of it"}
-    for column, name in ((3, "width"), (5, "Error")):
-        assert [float(line[column]) for line in lines] == pytest.approx(given[name].tolist(), rel=1e-8)
 
 
 def test_what_is_missing_is_null(tmp_path):
@@ -174,10 +134,6 @@ def test_what_is_missing_is_null(tmp_path):
     read = pq.read_table("m.parquet")
     assert [read[name].null_count for name in "abc"] == [0, 1, 0]
     assert read["b"][4].as_py() is None
-    write_projector(points, "m")
-    _, header, lines, _ = projected(Path("m"))
-    assert header == ["row", "error", "a", "b", "c"]
-    assert [line[3] == "" for line in lines] == [row == 4 for row in range(30)]
 
 
 @pytest.mark.parametrize("shape", [(40,), (24, 3)])
@@ -195,7 +151,6 @@ def test_blocks_are_row_groups_and_change_nothing(ae, digits, monkeypatch):
     data = digits[:50]
     whole = look(ae, data, range(50))
     write_parquet(whole, "whole.parquet", method="pca")
-    write_projector(whole, "whole")
     monkeypatch.setattr("codeword.export.points.MOST_ROWS", 20)
     points = look(ae, data, range(50))
     assert points.codes == pytest.approx(whole.codes, abs=1e-5)
@@ -203,22 +158,15 @@ def test_blocks_are_row_groups_and_change_nothing(ae, digits, monkeypatch):
     write_parquet(parts, "parts.parquet", method="pca")
     assert pq.ParquetFile("parts.parquet").metadata.num_row_groups == 3
     assert pq.read_table("parts.parquet").equals(pq.read_table("whole.parquet"))
-    write_projector(parts, "parts")
-    for file in Path("whole").iterdir():
-        assert file.read_bytes() == (Path("parts") / file.name).read_bytes()
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_the_fewest_samples(n, do, saved_model, digits):
     np.save("x.npy", digits.x[:n])
-    do("export", saved_model, "x.npy", "--parquet", "f.parquet", "--projector", "f")
+    do("export", saved_model, "x.npy", "--parquet", "f.parquet")
     frame = pd.read_parquet("f.parquet")
     assert [cell["ids"].tolist() for cell in frame["neighbors"]] == [[1], [0]][:n] if n == 2 else [[]]
     assert np.isfinite(frame[["x", "y", "error"]].to_numpy()).all()
-    tensor, header, _, thumbnails = projected(Path("f"))
-    assert tensor.shape == (n, 5)
-    assert header == ["row", "error"]
-    assert (thumbnails[-1] == np.round(255 * digits.x[n - 1])).all()
 
 
 def test_thumbnails_are_made_smaller_before_they_are_left_out():
@@ -246,105 +194,33 @@ def test_images_that_are_not_square_keep_their_shape():
     assert (cells[5:] == 0).all()
 
 
-# -- TensorBoard's projector --------------------------------------------------------------------------------
-
-
-def test_the_folder_holds_codes_labels_and_thumbnails(do, saved_model, ae, digits):
-    told = do("export", saved_model, "digits", "--projector", "my logs", "--points", 30)
-    assert told == "wrote my logs\n  tensorboard --logdir 'my logs'\n"
-    rows = choose(1438, 30, 0)
-    tensor, header, lines, thumbnails = projected(Path("my logs"))
-    points = look(ae, digits, rows)
-    assert (tensor == points.codes).all()  # to the bit
-    assert header == ["label", "row", "error"]
-    assert [[int(a), int(b)] for a, b, _ in lines] == [[digits.y[row], row] for row in rows]
-    assert (np.array([line[2] for line in lines], np.float32) == points.errors).all()
-    assert (np.stack(thumbnails) == np.round(255 * digits.x[rows])).all()
-
-
-def test_labels_never_break_a_line(do, saved_model, digits):
-    labels = ["a\tb", " c\r\nd ", "", "e\u2028f", "plain"]
-    np.savez("l.npz", x=digits.x[:5], y=np.array(labels))
-    do("export", saved_model, "l.npz", "--projector", "l", "--parquet", "l.parquet", "-q")
-    _, _, lines, _ = projected(Path("l"))
-    assert [line[0] for line in lines] == ["a b", "c d", "", "e f", "plain"]
-    assert pd.read_parquet("l.parquet")["label"].tolist() == labels
-
-
-def test_codes_of_two_numbers_get_a_third(table):
-    rows, model = table
-    ae = AutoEncoder.load(model, device="cpu")
-    points = look(ae, load(rows, label_column="kind"), range(60))
-    write_projector(points, "t")
-    tensor = projected(Path("t"))[0]
-    assert (tensor == np.pad(points.codes, ((0, 0), (0, 1)))).all()
-
-
-def test_what_is_left_out_is_said(do, saved_model, monkeypatch):
-    monkeypatch.setattr("codeword.plots.sprites.LARGEST_SHEET", 300)
-    monkeypatch.setattr("codeword.export.projector.MOST_SHOWN", 1000)
-    told = do("export", saved_model, "digits", "--projector", "d", "--json")
-    shown, sprite = json.loads(told)["notes"]
-    assert shown == "TensorBoard shows the first 1,000 of 1,438 points: take fewer with --points"
-    assert sprite.startswith("no sprite: 1,438 thumbnails of 8 pixels a side do not fit into")
-    assert projected(Path("d"))[3] is None
-    said = json.loads(do("export", saved_model, "digits", "--projector", "e", "--json", "--points", 900))
-    assert (said["notes"], said["thumbnail"]) == ([], 8)
-
-
-def test_a_wide_table_stays_out_of_the_metadata():
-    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 70))).rename(columns="c{}".format)
-    found = write_projector(look(fitted(frame), load(frame), range(20)), "w")
-    assert "metadata.tsv leaves out the table's 70 columns: 64 is the most" in found["notes"]
-    assert projected(Path("w"))[1] == ["row", "error"]
-
-
 # -- files and mistakes -------------------------------------------------------------------------------------
 
 
-def test_nothing_is_overwritten_unasked_nor_a_folder_of_others(do, refused, saved_model):
-    words = [
-        "export",
-        saved_model,
-        "digits",
-        "--points",
-        20,
-        "-q",
-        "--parquet",
-        "d.parquet",
-        "--projector",
-        "d",
-    ]
+def test_nothing_is_overwritten_unasked(do, refused, saved_model):
+    words = ["export", saved_model, "digits", "--points", 20, "-q", "--parquet", "d.parquet"]
     assert do(*words) == ""
     before = Path("d.parquet").read_bytes()
     assert "d.parquet already exists" in refused(*words)
-    assert "d already exists" in refused(*words[:6], "--projector", "d")
     do(*words, "--overwrite", "--seed", 1)
     assert Path("d.parquet").read_bytes() != before
-    Path("d/events.out").touch()
-    assert "d holds 'events.out', which is no part of a folder for TensorBoard" in refused(
-        *words, "--overwrite"
-    )
 
 
-@pytest.mark.parametrize("option", ["--parquet", "--projector"])
-def test_a_failure_half_way_leaves_nothing(option, saved_model, monkeypatch, tmp_path):
+def test_a_failure_half_way_leaves_nothing(saved_model, monkeypatch, tmp_path):
     def fail(*_):
         raise OSError("no space left")
 
     monkeypatch.setattr("codeword.export.parquet.png", fail)
-    monkeypatch.setattr("codeword.plots.sprites.png", fail)
-    assert run(["export", str(saved_model), "digits", "--points", "20", option, "d.parquet", "-q"]) == 1
+    assert run(["export", str(saved_model), "digits", "--points", "20", "--parquet", "d.parquet", "-q"]) == 1
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "nothing to write: give --parquet FILE, --projector DIR, --onnx DIR, or several"),
+        ([], "nothing to write: give --parquet FILE, --onnx DIR, or both"),
         (["--parquet", "d.csv"], "cannot tell the format from the ending '.csv'; use .parquet"),
         (["--parquet", "no/d.parquet"], "there is no folder no; create it first"),
-        (["--projector", "no/d"], "there is no folder no; create it first"),
         (
             ["--parquet", "d.parquet", "--points", 1439],
             "--points 1439: digits has 1,438 samples; 0 takes all",
@@ -365,8 +241,8 @@ def test_rows_that_cannot_be_encoded_are_named_as_the_source_counts_them(refused
     x = np.zeros((60, 8, 8), np.float32)
     x[[33, 50], 2, 1] = np.nan
     np.save("x.npy", x)
-    seed = next(s for s in range(99) if 33 not in choose(60, 50, s) and 50 in choose(60, 50, s))
-    line = refused("export", saved_model, "x.npy", "--points", 50, "--seed", seed, "--projector", "p")
+    seed = next(s for s in range(99) if 33 not in chosen(60, 50, s) and 50 in chosen(60, 50, s))
+    line = refused("export", saved_model, "x.npy", "--points", 50, "--seed", seed, "--parquet", "p.parquet")
     assert "row 50, position (2, 1)" in line
     np.save("y.npy", np.zeros((9, 7), np.float32))
     assert "fitted on shape (8, 8)" in refused("export", saved_model, "y.npy", "--parquet", "y.parquet")

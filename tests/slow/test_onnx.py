@@ -410,21 +410,18 @@ def test_codes_and_model_in_one_call_and_what_float32_loses(do, monkeypatch):
         "t.parquet",
         "--parquet",
         "p.parquet",
-        "--projector",
-        "p",
         "--onnx",
         "t",
         "--json",
     ]
     said = json.loads(do(*words, "--method", "pca"))
     assert said | {"notes": 0, "columns": 0} == {
-        **{"n": 50, "k": K, "parquet": "p.parquet", "projector": "p", "columns": 0, "neighbors": 10},
-        **{"renamed": {}, "thumbnail": None, "onnx": "t", "difference": None, "notes": 0},
+        **{"n": 50, "k": K, "parquet": "p.parquet", "columns": 0, "neighbors": 10},
+        **{"renamed": {}, "onnx": "t", "difference": None, "notes": 0},
     }
-    assert said["notes"][0] == "no sprite: the samples are no images"
-    assert said["notes"][1].startswith("float32 rounds column 'time' by up to 0.5 of its deviation")
-    assert said["notes"][2:] == ["not compared with torch: onnxruntime is not installed"]
-    assert said["notes"][1] in (Path("t") / "README.md").read_text("utf-8")
+    assert said["notes"][0].startswith("float32 rounds column 'time' by up to 0.5 of its deviation")
+    assert said["notes"][1:] == ["not compared with torch: onnxruntime is not installed"]
+    assert said["notes"][0] in (Path("t") / "README.md").read_text("utf-8")
 
 
 def test_nothing_is_overwritten_unasked_nor_a_folder_of_others(
@@ -445,9 +442,9 @@ def test_nothing_is_overwritten_unasked_nor_a_folder_of_others(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "nothing to write: give --parquet FILE, --projector DIR, --onnx DIR, or several"),
+        ([], "nothing to write: give --parquet FILE, --onnx DIR, or both"),
         (["digits", "--onnx", "d"], "--onnx writes the model, and has no use for digits: leave it out"),
-        (["--parquet", "d.parquet", "--onnx", "d"], "--parquet and --projector write the codes of a SOURCE"),
+        (["--parquet", "d.parquet", "--onnx", "d"], "--parquet writes the codes of a SOURCE"),
         (["--onnx", "no/d"], "there is no folder no; create it first"),
     ],
 )

@@ -1,35 +1,25 @@
-"""The application, and what its commands share."""
+"""The application: `command` makes a command of a function, and hands it a `Job`."""
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeword.cli.options import LEAVE_OUT, size_of
+from codeword.cli.options import Output, shared_options
+from codeword.model.signature import Parameter, convert
 
 if TYPE_CHECKING:
     from codeword.data import Data
-    from codeword.data.columns import Columns
     from codeword.model.autoencoder import AutoEncoder
 
-__all__ = [
-    "PICTURES",
-    "Interrupted",
-    "app",
-    "columns",
-    "load_rows",
-    "open_model",
-    "own_writer",
-    "read_with",
-    "say",
-    "write_own",
-]
+__all__ = ["Interrupted", "Job", "app", "command"]
 
 app = typer.Typer(
     name="codeword",
@@ -40,11 +30,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-PICTURES = (".png", ".svg", ".pdf")
-
 
 class Interrupted(Exception):
-    """Ctrl-C, with what is worth saying about it."""
+    """Ctrl-C, with a message of what is kept and how to go on."""
 
 
 @app.callback(invoke_without_command=True)
@@ -62,171 +50,113 @@ def _root(
         raise typer.Exit(2)
 
 
-def open_model(model: Path, device: str) -> AutoEncoder:
-    """The model in a folder; of a mixed table, one that gives rows of numbers back: see `own_writer`."""
-    from codeword.model.autoencoder import AutoEncoder
+@dataclass(frozen=True)
+class Job:
+    """The values of the options that commands share; those that a command does not have are as below."""
 
-    return AutoEncoder.load(model, device=device).as_numbers()
+    folder: Path = Path()
+    source: str = ""
+    output: Path = Path()
+    split: str = "train"
+    label_column: str | None = None
+    kind: list[str] | None = None
+    size: str | None = None
+    device: str = "auto"
+    overwrite: bool = False
+    quiet: bool = False
+    json: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+    """The parameters of `AutoEncoder` that were given."""
 
+    @cached_property
+    def model(self) -> AutoEncoder:
+        """The model in the folder MODEL, opened when it is first asked for."""
+        from codeword.model.autoencoder import AutoEncoder
 
-def load_rows(
-    ae: AutoEncoder,
-    source: str,
-    split: str,
-    label_column: str | None,
-    size: str | None,
-    kind: Sequence[str] | None = None,
-) -> Data:
-    """The rows of a source, with empty cells where the model takes them.
+        return AutoEncoder.load(self.folder, device=self.device).as_numbers()
 
-    A table goes through the columns of a model that has them; a model that is yet to be trained gets columns
-    where the table is mixed, or `kind` says what some of them are.
-    """
-    from codeword.base.errors import DataError
-    from codeword.data import load
+    @cached_property
+    def data(self) -> Data:
+        """The rows of SOURCE, loaded when they are first asked for."""
+        return self.rows(self.source)
 
-    known = getattr(ae, "columns_", None)
-    if known is not None:
-        table = _table(source, label_column, mixed=False, as_text=known.words)
-        if table is not None:
-            return _mixed_rows(known, table, source, label_column)
-    if kind:
-        return _of_kinds(kind, source, label_column)
-    try:
-        return load(source, split, label_column=label_column, size=size_of(size), missing=ae.takes_missing)
-    except DataError:
-        table = None if known is not None or hasattr(ae, "network_") else _table(source, label_column)
-        if table is None:
-            raise
-    return _fitted(table, source, label_column, {})
+    def rows(self, source: str, split: str | None = None) -> Data:
+        """The rows of a source, as the model takes them, read with the options of this command."""
+        return self.rows_for(self.model, source, split)
 
+    def rows_for(self, ae: AutoEncoder, source: str, split: str | None = None) -> Data:
+        """The rows of a source, as a model takes them that may be yet to be trained."""
+        from codeword.cli.rows import load_rows
 
-def read_with(label_column: str | None, size: str | None, kind: Sequence[str] | None = None) -> list[str]:
-    """The words of a command line that a source was read with, as another command takes them."""
-    given = [("--label-column", label_column), *(("--kind", text) for text in kind or ()), ("--size", size)]
-    return [word for name, value in given if value is not None for word in (name, value)]
+        return load_rows(ae, source, split or self.split, self.label_column, self.size, self.kind)
 
+    @property
+    def reading(self) -> list[str]:
+        """The options that SOURCE is read with, as another command takes them."""
+        given = [("--label-column", self.label_column), *(("--kind", text) for text in self.kind or ())]
+        given.append(("--size", self.size))
+        return [word for name, value in given if value is not None for word in (name, value)]
 
-def _of_kinds(kind: Sequence[str], source: str, label_column: str | None) -> Data:
-    """The rows of a table, of whose columns some are of a kind that was given."""
-    from codeword.base.errors import ParameterError
+    def result(self, facts: dict[str, Any], words: str) -> None:
+        """End with facts as a line of JSON, or with words, even if quiet."""
+        print(json.dumps(facts) if self.json else words, flush=True)
 
-    kinds: dict[str, str] = {}
-    for text in kind:
-        name, mark, what = text.rpartition("=")
-        if not mark or not name:
-            raise ParameterError(f"--kind must be COLUMN=KIND, as in zip=category. Got {text!r} instead.")
-        kinds[name] = what.strip()
-    words = [name for name, what in kinds.items() if what == "category"]
-    table = _table(source, label_column, mixed=False, as_text=words)
-    if table is None:
-        raise ParameterError(
-            f"--kind is for a CSV, TSV or Parquet file, or a folder of the last; {source} is none"
-        )
-    return _fitted(table, source, label_column, kinds)
+    def say(self, facts: dict[str, Any], words: str) -> None:
+        """End with facts as a line of JSON or, if not quiet, with words."""
+        if self.json or not self.quiet:
+            self.result(facts, words)
+
+    def wrote(self, **facts: Any) -> None:
+        """End with the output and facts about it."""
+        self.say({"output": str(self.output), **facts}, f"wrote {self.output}")
 
 
-def _fitted(table: Any, source: str, label_column: str | None, kinds: dict[str, str]) -> Data:
-    from codeword.base.errors import ParameterError
-    from codeword.base.text import listed
-    from codeword.data.column import KINDS
-    from codeword.data.columns import Columns
-
-    own = table if label_column is None else table.drop_columns([label_column])
-    allowed = (*KINDS, LEAVE_OUT)
-    for name, what in kinds.items():
-        if name == label_column:
-            raise ParameterError(f"--kind: column {name!r} holds the labels, which nothing is learnt from")
-        if name not in own.column_names:
-            raise ParameterError(f"--kind: {source} has no column {name!r}: {listed(own.column_names)}")
-        if what not in allowed:
-            raise ParameterError(f"--kind {name}={what}: expected one of {', '.join(allowed)}")
-    kinds = {name: what.replace(LEAVE_OUT, "leave out") for name, what in kinds.items()}
-    return _mixed_rows(Columns(kinds or None).fit(own), table, source, label_column)
-
-
-def _table(
-    source: str, label_column: str | None, *, mixed: bool = True, as_text: Collection[str] = ()
-) -> Any:
-    """The pyarrow Table of a file, or of parts; None of other sources and, with `mixed`, of numbers alone."""
-    from codeword.data.data import table_files
-    from codeword.data.mixed import table_of_files
-
-    files = table_files(source)
-    return table_of_files(files, label_column, mixed=mixed, as_text=as_text) if files else None
-
-
-def _mixed_rows(columns: Columns, table: Any, source: str, label_column: str | None) -> Data:
-    from codeword.data.mixed import read_labels
-
-    data = replace(columns.transform(table, where=source), source=Path(source).name)
-    return data if label_column is None else replace(data, y=read_labels(table, label_column, source))
-
-
-@contextmanager
-def own_writer(ae: AutoEncoder, path: Path, n: int, *, overwrite: bool) -> Iterator[Callable[[Any], None]]:
-    """A function that takes `n` rows of a model, some at a time, into a file that appears when whole.
-
-    Of a mixed table a CSV or Parquet file gets the table's own columns, and an array the rows of numbers.
-    """
-    own = getattr(ae, "columns_", None)
-    if own is None or path.suffix.lower() not in (".csv", ".parquet"):
-        from codeword.data.outputs import row_writer
-
-        with row_writer(path, n, ae.sample_shape_, columns(ae), overwrite=overwrite) as write:
-            yield write
-        return
-    import pyarrow.csv as pa_csv
-    import pyarrow.parquet as pq
-
-    from codeword.base.files import writing
-
-    parquet = path.suffix.lower() == ".parquet"
-    schema = own.schema(plain=not parquet)
-    with (
-        writing(path, overwrite=overwrite) as new,
-        (pq.ParquetWriter if parquet else pa_csv.CSVWriter)(str(new), schema) as writer,
-    ):
-        yield lambda rows: writer.write_table(own.inverse_table(rows).cast(schema))
-
-
-def write_own(
-    function: Callable[[Data], Any],
-    ae: AutoEncoder,
-    data: Data,
-    path: Path,
+def command(
     *,
-    overwrite: bool,
-    verbose: bool,
-) -> None:
-    """Write `function` of the rows of `data`, which gives rows of the model, a block at a time."""
-    if getattr(ae, "columns_", None) is None:
-        from codeword.data.outputs import write_rows
+    example: str,
+    reads: Sequence[str] = (),
+    writes: Output | bool = False,
+    split: str = "train",
+    settings: Sequence[Parameter] = (),
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command of a function that takes a `Job` and, as keywords, options of the command's own.
 
-        shape, names = ae.sample_shape_, columns(ae)
-        write_rows(function, data, path, shape, names, overwrite=overwrite, verbose=verbose)
-        return
-    from codeword.base.progress import Progress
-    from codeword.data.rows import blocks
+    Parameters
+    ----------
+    example : str
+        A command line that ends the help; the command is named after its first word.
+    reads : sequence of {"folder", "model", "source", "rows", "kinds"}
+        A model folder (with "model", to be opened on a device), a source, the options that rows of other
+        sources are read with, and the kinds of columns of a table.
+    writes : Output or bool, default=False
+        What -o names, which is checked before the function is called. True: outputs by options of its own.
+    split : str, default="train"
+        The default of --split.
+    settings : sequence of Parameter
+        Those parameters of `AutoEncoder` that are options of the command.
+    """
 
-    with (
-        own_writer(ae, path, len(data), overwrite=overwrite) as write,
-        Progress(len(data), path.name, verbose=verbose) as progress,
-    ):
-        for _, block in blocks(data.x, 8 << 20):
-            write(function(replace(data, x=block, y=None)))
-            progress.rows(len(block))
+    def made(function: Callable[..., None]) -> Callable[..., None]:
+        _, *own = inspect.signature(function, eval_str=True).parameters.values()
+        options = shared_options(own, reads=reads, writes=writes, split=split, settings=settings)
 
+        def run(**given: Any) -> None:
+            texts = {p.name: (p, given.pop(p.name)) for p in settings}
+            values = {name: convert(p, text) for name, (p, text) in texts.items() if text is not None}
+            more = {p.name: given.pop(p.name) for p in own}
+            if isinstance(writes, Output):
+                given["output"] = writes.path(given["output"], given.get("source", ""))
+            job = Job(**given, settings=values)
+            if isinstance(writes, Output) and writes.formats:
+                from codeword.data.outputs import check_output
 
-def columns(ae: AutoEncoder) -> list[str]:
-    """What the values of a row are called."""
-    names = getattr(ae, "feature_names_in_", None)
-    return [f"x{i}" for i in range(ae.n_features_in_)] if names is None else [str(name) for name in names]
+                check_output(job.output, overwrite=job.overwrite, formats=writes.formats)
+            function(job, **more)
 
+        run.__doc__ = function.__doc__
+        run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        run.__annotations__ = {option.name: option.annotation for option in options}
+        name = example.split()[0]
+        return app.command(name, epilog=f"Example: codeword {example}")(run)
 
-def say(figures: dict[str, Any], json_: bool, quiet: bool) -> None:
-    """Say what was written, in words or in JSON."""
-    if json_:
-        print(json.dumps(figures))
-    elif not quiet:
-        print(f"wrote {figures['output']}")
+    return made

@@ -1,34 +1,19 @@
-"""How many numbers a code needs: `codeword compare`."""
+"""`codeword compare`."""
 
 from __future__ import annotations
 
-import functools
-import json
 import os
-import re
 import shlex
 import sys
-from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeword.base.errors import InputError, ParameterError, TrainingError
-from codeword.cli.app import Interrupted, app, load_rows, read_with
-from codeword.cli.options import (
-    Json,
-    Kind,
-    LabelColumn,
-    Overwrite,
-    Quiet,
-    Size,
-    Source,
-    Split,
-    stem,
-    with_parameters,
-)
+from codeword.base.errors import ParameterError, TrainingError
+from codeword.cli.app import Interrupted, Job, command
+from codeword.cli.options import Output
 from codeword.model.signature import convert, parameters
 
 if TYPE_CHECKING:
@@ -37,14 +22,15 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-with_the_others = functools.partial(with_parameters, without=("n_components", "objective", "random_state"))
 
-
-@app.command(epilog="Example: codeword compare mnist --k 4,8,16,32 --objective reconstruction,nested")
-@with_the_others
+@command(
+    example="compare mnist --k 4,8,16,32 --objective reconstruction,nested",
+    reads=("source", "kinds"),
+    writes=Output("SOURCE-comparison", "The folder to write."),
+    settings=[p for p in parameters() if p.name not in ("n_components", "objective", "random_state")],
+)
 def compare(
-    source: Source,
-    parameters: dict[str, Any],
+    job: Job,
     k: Annotated[
         str, typer.Option("-k", "--k", help="Lengths of code, with commas; auto takes 2, 4, 8, … up to 64.")
     ] = "auto",
@@ -53,18 +39,7 @@ def compare(
         typer.Option(help="Objectives, with commas: 'reconstruction,variational(beta=4)'."),
     ] = "reconstruction",
     seeds: Annotated[int, typer.Option(help="So many trainings of each, with the seeds 0, 1, ….")] = 3,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="The folder to write; by default SOURCE-comparison."),
-    ] = None,
-    split: Split = "train",
-    label_column: LabelColumn = None,
-    kind: Kind = None,
-    size: Size = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a comparison in OUTPUT.")] = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    json_: Json = False,
 ) -> None:
     """Choose k: train with each of several, and recommend one.
 
@@ -72,31 +47,32 @@ def compare(
     where there are any, with PCA beside it. What is finished is kept at once: a comparison that was stopped
     goes on with --resume, and may then have more k, objectives and seeds.
     """
-    folder = output or Path(f"{stem(source)}-comparison")
     lengths, objectives = _lengths(k), _objectives(objective)
-    from codeword.tasks.compare import compare as run
+    from codeword.tasks.compare import compare
     from codeword.tasks.results import check_folder
 
-    check_folder(folder, resume=resume, overwrite=overwrite)
-    data, test = _load(source, split, label_column, size, objectives, kind)
-    if data.columns is not None and not quiet:
+    check_folder(job.output, resume=resume, overwrite=job.overwrite)
+    data, test = _load(job, objectives)
+    if data.columns is not None and not job.quiet:
         print(data.columns.summary(), file=sys.stderr)
-    lines = _Lines(sys.stderr if json_ else sys.stdout, quiet)
+    lines = _Lines(sys.stderr if job.json else sys.stdout, job.quiet)
     try:
         # A bar of the training under way goes to a terminal; a line for each of its epochs would be too much.
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-            found = run(
-                data, k=lengths, objectives=objectives, seeds=seeds, test=test, folder=folder, resume=resume,
-                overwrite=overwrite, on_row=lines, verbose=not quiet and sys.stderr.isatty(), **parameters,
+            found = compare(
+                data, k=lengths, objectives=objectives, seeds=seeds, test=test, folder=job.output,
+                resume=resume, overwrite=job.overwrite, on_row=lines,
+                verbose=not job.quiet and sys.stderr.isatty(), **job.settings,
             )  # fmt: skip
-    except InputError as error:
-        raise type(error)(_in_options(str(error))) from None
     except KeyboardInterrupt:
-        raise Interrupted(_interrupted(lines, source, folder)) from None
+        done = f" after {lines.done} of {lines.total}" if lines.total else ""
+        again = f"`codeword compare {job.source} -o {job.output} … --resume`"
+        kept = f"; go on with {again}" if job.output.exists() else ""
+        raise Interrupted(f"interrupted{done}{kept}") from None
     if found.recommended is None:
         failed = next(row["failed"] for row in found.rows if row["failed"])
-        raise TrainingError(f"no training of {folder} succeeded: {failed}")
-    _report(found, source, read_with(label_column, size, kind), folder, json_, quiet)
+        raise TrainingError(f"no training of {job.output} succeeded: {failed}")
+    _report(job, found)
 
 
 class _Lines:
@@ -112,9 +88,9 @@ class _Lines:
         if row["objective"] == "pca":
             self.pca[row["k"]] = row["mse"]
         elif not self.quiet:
-            print(f"{self._said(row)}; {done} of {total}", file=self.stream, flush=True)
+            print(f"{self._about(row)}; {done} of {total}", file=self.stream, flush=True)
 
-    def _said(self, row: dict[str, Any]) -> str:
+    def _about(self, row: dict[str, Any]) -> str:
         what = f"{row['objective']} k={row['k']} seed {row['seed']}"
         if row["failed"]:
             return f"{what}: failed, {row['failed']}"
@@ -122,34 +98,21 @@ class _Lines:
         return f"{what}: error {row['mse']:.4g}{beside}, {row['seconds']:.1f} s"
 
 
-def _interrupted(lines: _Lines, source: str, folder: Path) -> str:
-    done = f" after {lines.done} of {lines.total}" if lines.total else ""
-    kept = f"; go on with `codeword compare {source} -o {folder} … --resume`" if folder.exists() else ""
-    return f"interrupted{done}{kept}"
-
-
-def _report(
-    found: Comparison, source: str, read: Sequence[str], folder: Path, json_: bool, quiet: bool
-) -> None:
-    """Say what was found; `read` are the options that the source was read with."""
+def _report(job: Job, found: Comparison) -> None:
+    """End with the table, the recommendation and the command that trains what it recommends."""
     from codeword.tasks.results import PICTURE, RESULTS, TABLE
 
     best = found.recommended
     assert best is not None
-    if json_:
-        recommended = {"k": best.k, "objective": best.objective, "reason": best.reason}
-        print(json.dumps({"rows": found.rows, "recommended": recommended, "folder": str(folder)}))
-        return
-    if not quiet:
-        print()
-    print(found.table())
-    print()
-    print(f"recommended: k = {best.k}, {best.objective}: {best.reason}")
-    if not quiet:
-        print(f"wrote {folder}: {PICTURE}, {TABLE}, {RESULTS}")
-        words = ["codeword", "train", source, "-k", str(best.k), *read]
+    recommended = {"k": best.k, "objective": best.objective, "reason": best.reason}
+    lines = [found.table(), "", f"recommended: k = {best.k}, {best.objective}: {best.reason}"]
+    if not job.quiet:
+        words = ["codeword", "train", job.source, "-k", str(best.k), *job.reading]
         words += [] if best.objective == "reconstruction" else ["--objective", best.objective]
-        print(f"next: {shlex.join(words)}")
+        wrote = f"wrote {job.output}: {PICTURE}, {TABLE}, {RESULTS}"
+        lines = ["", *lines, wrote, f"next: {shlex.join(words)}"]
+    facts = {"rows": found.rows, "recommended": recommended, "folder": str(job.output)}
+    job.result(facts, "\n".join(lines))
 
 
 # -- what was asked for -------------------------------------------------------------------------------------
@@ -188,29 +151,16 @@ def _parts(text: str) -> list[str]:
     return parts
 
 
-def _load(
-    source: str,
-    split: str,
-    label_column: str | None,
-    size: str | None,
-    objectives: list[Any],
-    kind: Sequence[str] | None,
-) -> tuple[Data, Data | None]:
-    """The rows of a source, and those of its test part, if it has one that was not asked for itself."""
+def _load(job: Job, objectives: list[Any]) -> tuple[Data, Data | None]:
+    """The rows of SOURCE, and those of its test part, if it has one that was not asked for itself."""
     from codeword.data.named import NAMES
     from codeword.model.autoencoder import AutoEncoder
 
     each = [AutoEncoder(objective=objective) for objective in objectives]
     strictest = min(each, key=lambda ae: ae.takes_missing)  # empty cells only where all of them take these
-    data = load_rows(strictest, source, split, label_column, size, kind)
-    parted = source in NAMES or all((Path(source).expanduser() / name).is_dir() for name in ("train", "test"))
-    if not parted or split != "train":
+    data = job.rows_for(strictest, job.source)
+    folder = Path(job.source).expanduser()
+    parted = job.source in NAMES or all((folder / name).is_dir() for name in ("train", "test"))
+    if not parted or job.split != "train":
         return data, None
-    return data, load_rows(strictest, source, "test", label_column, size, kind)
-
-
-def _in_options(text: str) -> str:
-    """A message about the parameters of `compare` in the words of the command line."""
-    return re.sub(
-        r"The '(\w+)' parameter of compare", lambda m: f"--{m[1].replace('objectives', 'objective')}", text
-    )
+    return data, job.rows_for(strictest, job.source, "test")

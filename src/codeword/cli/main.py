@@ -8,18 +8,23 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from importlib import import_module
 
 import typer
 
 from codeword.base.errors import CodewordError, InputError
-
-# Importing a module puts its commands into the application, in this order.
-from codeword.cli import codes, compare, evaluate, export, generate, pages, push, score, train  # noqa: F401
 from codeword.cli.app import Interrupted, app
 from codeword.cli.options import in_options
 
 __all__ = ["app", "main", "run"]
+
+COMMANDS = (
+    *("demo", "train", "encode", "decode", "reconstruct", "map", "evaluate", "score"),
+    *("sample", "interpolate", "traverse", "neighbors", "compare", "report", "explore"),
+    *("export", "push", "info"),
+)
+for name in COMMANDS:  # a module puts its command into the application, and help lists them in this order
+    import_module(f"codeword.cli.{name}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,16 +47,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(100_000, 20, 20)
     # Rows of a file without names are as good; those with other names are refused by us.
     warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-    # The base of what click raises, wherever this version of typer keeps it.
-    usage_error: Any = typer.BadParameter.__mro__[2]
     try:
         code = app(args=arguments, prog_name="codeword", standalone_mode=False)
         if code == 130:  # what typer makes of Ctrl-C, without a word
             return _fail("interrupted", 130)
         return code if isinstance(code, int) else 0
-    except usage_error as error:
-        context = getattr(error, "ctx", None)
-        name = context.command_path if context is not None else "codeword"
+    except typer.TyperException as error:
+        context: typer.Context | None = getattr(error, "ctx", None)
+        name = "codeword" if context is None else context.command_path
         return _fail(f"{error.format_message().rstrip('.')}; see `{name} --help`", 2)
     except InputError as error:
         return _fail(in_options(str(error)), 2)

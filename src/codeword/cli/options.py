@@ -1,145 +1,205 @@
-"""The command line's options: those that commands share, and those made from `AutoEncoder`'s constructor."""
+"""The options of commands: those that several share, and one for each parameter of `AutoEncoder`."""
 
 from __future__ import annotations
 
-import functools
 import inspect
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from codeword.base.errors import ParameterError
-from codeword.model.signature import Parameter, convert, parameters
+from codeword.model.signature import Parameter, parameters
 
 __all__ = [
-    "LEAVE_OUT",
-    "Device",
-    "Json",
-    "Kind",
-    "LabelColumn",
-    "Labels",
-    "Model",
-    "Overwrite",
-    "Quiet",
-    "Size",
-    "Source",
-    "Split",
+    "FORMATS",
+    "PICTURES",
+    "ROWS_OR_PICTURE",
+    "MapSeed",
+    "Method",
+    "Output",
+    "Points",
+    "Steps",
+    "chosen",
     "in_options",
     "indices",
+    "shared_options",
     "size_of",
     "stem",
-    "with_parameters",
 ]
 
-# -- what several commands share ----------------------------------------------------------------------------
+PICTURES = (".png", ".svg", ".pdf")
+FORMATS = (".npy", ".npz", ".csv", ".parquet")
+"""Those of `codeword.data.outputs`, which is too slow to import for `--help`."""
 
-Model = Annotated[
-    Path,
-    typer.Argument(help="A model folder, as `codeword train` makes it.", metavar="MODEL", show_default=False),
-]
-Source = Annotated[
-    str,
-    typer.Argument(
-        help="mnist, fashion-mnist, mnist-5k, digits; or a .npy, .npz, IDX, CSV or Parquet file; "
-        "or a folder of images or IDX files.",
-        metavar="SOURCE",
-        show_default=False,
-    ),
-]
-Split = Annotated[str, typer.Option(help="Which part of a source that has two: train or test.")]
-LabelColumn = Annotated[
-    str | None, typer.Option(help="The column of a table that holds labels: it is left out of the rows.")
-]
-LEAVE_OUT = "leave-out"
-"""What the command line calls the kind of columns that nothing is learnt from."""
+ROWS_OR_PICTURE = (
+    "A picture (.png, .svg, .pdf), or the rows (.npy, .npz, .csv, …).",
+    (*PICTURES, *FORMATS),
+)
 
-Kind = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="What a column of a table is, where its cells do not show it: zip=category, or number, date, "
-        "flag or leave-out. May be given for several.",
-        metavar="COLUMN=KIND",
-    ),
+Steps = Annotated[int, typer.Option(help="How many steps.", min=2, max=50)]
+Method = Annotated[str, typer.Option(help="How the map is made: auto, tsne, umap or pca.")]
+Points = Annotated[
+    int, typer.Option(help="How many samples are on the map, chosen at random; 0 for all.", min=0)
 ]
-Labels = Annotated[
-    Path | None,
-    typer.Option(help="Labels from a file, one for each row: .npy, .csv, .txt or IDX.", metavar="FILE"),
-]
-Size = Annotated[
-    str | None,
-    typer.Option(help="Bring a folder's images to this size: 32, or 32x48 (height x width)."),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but errors and results.")]
-Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+MapSeed = Annotated[int, typer.Option(help="Seed of the choice of samples and of the map.", min=0)]
 
 
-def _help(parameter: Parameter) -> str:
-    default = "none" if parameter.default is None else parameter.default
-    choices = f"{', '.join(parameter.choices)}; " if parameter.choices else ""
-    return f"{parameter.help}  [{choices}default: {default}]"
+@dataclass(frozen=True)
+class Output:
+    """The file or folder that a command writes, by its option -o.
+
+    Parameters
+    ----------
+    default : str
+        Its name where none is given; SOURCE stands for the name of what is read.
+    help : str
+        The help of the option.
+    formats : sequence of str, optional
+        The endings of the names of files. Without them the command checks its output itself.
+    """
+
+    default: str
+    help: str
+    formats: Sequence[str] = ()
+
+    def path(self, given: Path | None, source: str) -> Path:
+        """The output that was asked for, or the default."""
+        return given or Path(self.default.replace("SOURCE", stem(source)))
 
 
 def stem(source: str) -> str:
-    """What a model of a source is called by default: `mnist` of mnist, `rows` of some/rows.npy."""
+    """The name that what is made of a source has by default: `mnist` of mnist, `rows` of some/rows.npy."""
     path = Path(source)
     return path.name.split(".")[0] or path.resolve().name
 
 
-def with_parameters(command: Callable[..., Any], without: Collection[str] = ()) -> Callable[..., Any]:
-    """Give a command an option for each parameter; those given reach it as the dict `parameters`.
+# -- what several commands share ----------------------------------------------------------------------------
 
-    The parameters named in `without` get none: the command sets them itself.
+
+def _option(type_: Any, default: Any, *names: str, **how: Any) -> tuple[Any, Any]:
+    return Annotated[type_, typer.Option(*names, **how)], default
+
+
+def _argument(type_: Any, metavar: str, help_: str) -> tuple[Any, Any]:
+    argument = typer.Argument(help=help_, metavar=metavar, show_default=False)
+    return Annotated[type_, argument], inspect.Parameter.empty
+
+
+_SHARED = {
+    "folder": _argument(Path, "MODEL", "A model folder, as `codeword train` makes it."),
+    "source": _argument(
+        str,
+        "SOURCE",
+        "mnist, fashion-mnist, mnist-5k, digits; or a .npy, .npz, IDX, CSV or Parquet file; "
+        "or a folder of images or IDX files.",
+    ),
+    "split": _option(str, "train", help="Which part of a source that has two: train or test."),
+    "label_column": _option(
+        str | None, None, help="The column of a table that holds labels: it is left out of the rows."
+    ),
+    "kind": _option(
+        list[str] | None,
+        None,
+        help="What a column of a table is, where its cells do not show it: zip=category, or number, date, "
+        "flag or leave-out. May be given for several.",
+        metavar="COLUMN=KIND",
+    ),
+    "size": _option(
+        str | None, None, help="Bring a folder's images to this size: 32, or 32x48 (height x width)."
+    ),
+    "device": _option(str, "auto", help="auto, cpu, cuda, cuda:1, mps."),
+    "overwrite": _option(bool, False, "--overwrite", help="Replace the output if it exists."),
+    "quiet": _option(bool, False, "--quiet", "-q", help="Show nothing but errors and results."),
+    "json": _option(bool, False, "--json", help="End with one line of JSON on standard output."),
+}
+_OF = {
+    "folder": ("folder",),
+    "model": ("folder", "device"),
+    "source": ("source", "split", "label_column", "size"),
+    "rows": ("split", "label_column", "size"),
+    "kinds": ("kind",),
+}
+"""The options that come with what a command reads."""
+
+
+def shared_options(
+    own: Sequence[inspect.Parameter],
+    *,
+    reads: Sequence[str],
+    writes: Output | bool,
+    split: str,
+    settings: Sequence[Parameter],
+) -> list[inspect.Parameter]:
+    """The options of a command in the order of its help: its own, and those of what it reads and writes.
+
+    Typer takes from the annotations of a signature what they are. Each parameter in `settings` of the
+    constructor of `AutoEncoder` becomes an option, too.
     """
-    own = inspect.signature(command, eval_str=True)
-    given_by_option = [p for p in parameters() if p.name not in without]
-    options = [
-        inspect.Parameter(
-            p.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
-                str | None,
-                typer.Option(
-                    *(["-k"] if p.name == "n_components" else []),
-                    p.option,
-                    help=_help(p),
-                    metavar=p.metavar,
-                    show_default=False,
-                    rich_help_panel="Parameters of AutoEncoder",
-                ),
-            ],
-        )
-        for p in given_by_option
-    ]
+    asked = {"quiet", "json", *(name for thing in reads for name in _OF[thing])}
+    if writes:
+        asked.add("overwrite")
+    found = {
+        name: _keyword(name, annotation, split if name == "split" else default)
+        for name, (annotation, default) in _SHARED.items()
+        if name in asked
+    }
+    first = [found.pop(name) for name in ("folder", "source") if name in found]
+    if isinstance(writes, Output):
+        by_source = "SOURCE" in writes.default
+        how = {"show_default": writes.default} if by_source else {}
+        annotation, _ = _option(Path | None, None, "-o", "--output", help=writes.help, **how)
+        first.append(_keyword("output", annotation, None if by_source else Path(writes.default)))
+    in_order = [*first, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own)]
+    return [*in_order, *found.values(), *map(_setting, settings)]
 
-    @functools.wraps(command)
-    def run(**given: Any) -> Any:
-        texts = {p.name: given.pop(p.name) for p in given_by_option}
-        values = {p.name: convert(p, texts[p.name]) for p in given_by_option if texts[p.name] is not None}
-        return command(**given, parameters=values)
 
-    kept = [p for p in own.parameters.values() if p.name != "parameters"]
-    run.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in (*kept, *options)}
-    del run.__wrapped__
-    return run
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _setting(parameter: Parameter) -> inspect.Parameter:
+    """The option for a parameter of the constructor; what is given stays a text."""
+    default = "none" if parameter.default is None else parameter.default
+    choices = f"{', '.join(parameter.choices)}; " if parameter.choices else ""
+    annotation, _ = _option(
+        str | None,
+        None,
+        *(["-k"] if parameter.name == "n_components" else []),
+        parameter.option,
+        help=f"{parameter.help}  [{choices}default: {default}]",
+        metavar=parameter.metavar,
+        show_default=False,
+    )
+    return _keyword(parameter.name, annotation, None)
 
 
 # -- other texts on the command line ------------------------------------------------------------------------
 
+_IN_PYTHON = re.compile(r"The '(\w+)' parameter of (?:[a-z_]+|AutoEncoder|OutlierDetector)\b")
+"""Parameters of functions and of these two classes are options, and those of a network are not."""
+_REPLACED = {
+    "--objectives": "--objective",
+    "judge without labels": "pass --no-labels",
+    "or judge without": "or pass --no-labels",
+    "or a reference to learn from": "or --reference SOURCE",
+    "the labels of x": "the labels",
+    "labels of x": "labels",
+}
+
 
 def in_options(text: str) -> str:
-    """A message about parameters in the words of the command line."""
-    names = {p.name: p.option for p in parameters()}
-    text = re.sub(r"The '(\w+)' parameter of AutoEncoder", lambda m: str(names.get(m[1], m[0])), text)
-    text = text.replace("The 'method' parameter of map_codes", "--method")
+    """A message for a person who writes Python in the words of the command line."""
+    options = {p.name: p.option for p in parameters()}
+    text = _IN_PYTHON.sub(lambda m: f"--{m[1].replace('_', '-')}", text)
     text = re.sub(r"\b\w+=\w* \((--[^)]+)\)", r"\1", text)  # said in both ways: resume=True (--resume)
-    return re.sub(r"\b(\w+)='(\w+)'", lambda m: f"{names[m[1]]} {m[2]}" if m[1] in names else m[0], text)
+    text = re.sub(r"\b(\w+)='(\w+)'", lambda m: f"{options[m[1]]} {m[2]}" if m[1] in options else m[0], text)
+    for in_python, instead in _REPLACED.items():
+        text = text.replace(in_python, instead)
+    return text
 
 
 def size_of(text: str | None) -> int | tuple[int, int] | None:
@@ -152,15 +212,12 @@ def size_of(text: str | None) -> int | tuple[int, int] | None:
     """
     if text is None:
         return None
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(
-        part.isascii() and part.isdigit() and 0 < int(part) < 10**5 for part in parts
-    ):
+    found = re.fullmatch(r"([1-9][0-9]{0,4})(?:x([1-9][0-9]{0,4}))?", text, re.ASCII | re.IGNORECASE)
+    if found is None:
         raise ParameterError(
             f"--size must be a number of pixels, or height x width such as 32x48. Got {text!r} instead."
         )
-    height, width = (int(part) for part in (parts * 2)[:2])
-    return height if len(parts) == 1 else (height, width)
+    return int(found[1]) if found[2] is None else (int(found[1]), int(found[2]))
 
 
 def indices(text: str, n: int, option: str = "--samples") -> list[int]:
@@ -181,3 +238,12 @@ def indices(text: str, n: int, option: str = "--samples") -> list[int]:
     if bad:
         raise ParameterError(f"{option}: there is no sample {bad[0]}; the source has {n:,}, counted from 0")
     return rows
+
+
+def chosen(n: int, most: int, seed: int) -> list[int]:
+    """At most `most` of `n` rows at random, in order."""
+    import numpy as np
+
+    if most >= n:
+        return list(range(n))
+    return sorted(np.random.default_rng(seed).choice(n, most, replace=False).tolist())

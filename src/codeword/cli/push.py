@@ -1,29 +1,29 @@
-"""A model for others: `codeword push`."""
+"""`codeword push`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from codeword.base.errors import DataError
-from codeword.cli.app import app, load_rows, open_model, read_with
-from codeword.cli.options import Device, Json, LabelColumn, Model, Overwrite, Quiet, Size, Split
+from codeword.cli.app import Job, command
 
 if TYPE_CHECKING:
-    from codeword.data import Data
-    from codeword.model.autoencoder import AutoEncoder
     from codeword.model.card import Evaluated
 
 __all__: list[str] = []
 
 
-@app.command("push", epilog="Example: codeword push digits.ae hf://user/digits --source digits")
-def push_(
-    model: Model,
+@command(
+    example="push digits.ae hf://user/digits --source digits",
+    reads=("model", "rows"),
+    writes=True,
+    split="test",
+)
+def push(
+    job: Job,
     address: Annotated[
         str, typer.Argument(help="Where to: hf://user/name.", metavar="ADDRESS", show_default=False)
     ],
@@ -43,13 +43,6 @@ def push_(
         bool,
         typer.Option("--without-codes", help="Leave out the codes of training rows that a model keeps."),
     ] = False,
-    split: Split = "test",
-    label_column: LabelColumn = None,
-    size: Size = None,
-    device: Device = "auto",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    json_: Json = False,
 ) -> None:
     """Put a model on the Hugging Face Hub.
 
@@ -61,14 +54,10 @@ def push_(
     from codeword.model.folder import read_folder
     from codeword.model.hub import check_push, kept, local, push
 
-    check_push(address, overwrite=overwrite, private=private)
-    path = local(model)
-    folder = read_folder(path)
-    evaluated = None
-    if source is not None:
-        ae = open_model(path, device)
-        data = load_rows(ae, source, split, label_column, size)
-        evaluated = _evaluated(ae, data, source, split, read_with(label_column, size), quiet)
+    check_push(address, overwrite=job.overwrite, private=private)
+    job = replace(job, folder=local(job.folder))
+    folder = read_folder(job.folder)
+    evaluated = None if source is None else _evaluated(job, source)
     rows = 0 if without_codes else sum(kept(folder))
     done = push(
         folder,
@@ -77,38 +66,28 @@ def push_(
         license=license_,
         codes=not without_codes,
         private=private,
-        overwrite=overwrite,
-        verbose=not quiet,
+        overwrite=job.overwrite,
+        verbose=not job.quiet,
     )
-    found = {} if evaluated is None else evaluated.figures
-    figures = {"output": done, "codes": rows} | {name: found.get(name) for name in ("n", "mse", "pca_mse")}
-    if json_:
-        print(json.dumps(figures))
-    elif not quiet:
-        print(f"wrote {done}")
-        print(f"  with the codes of {rows:,} rows" if rows else "  without codes of rows")
+    metrics = {} if evaluated is None else evaluated.figures
+    facts = {"output": done, "codes": rows} | {name: metrics.get(name) for name in ("n", "mse", "pca_mse")}
+    with_codes = f"with the codes of {rows:,} rows" if rows else "without codes of rows"
+    job.say(facts, f"wrote {done}\n  {with_codes}")
 
 
-def _evaluated(
-    ae: AutoEncoder,
-    data: Data,
-    source: str,
-    split: str,
-    read: Sequence[str],
-    quiet: bool,
-) -> Evaluated:
-    """Figures on rows that were read with the options `read`; without labels where these cannot be judged."""
+def _evaluated(job: Job, source: str) -> Evaluated:
+    """Metrics on the rows of a source; without labels where these are no classes."""
     from codeword.base.progress import Progress
     from codeword.data.named import NAMES
     from codeword.model.card import Evaluated
     from codeword.tasks.evaluate import evaluate
 
-    figures: dict[str, Any]
-    with Progress(0, "evaluate", verbose=not quiet) as progress:
+    data = job.rows(source)
+    with Progress(0, "evaluate", verbose=not job.quiet) as progress:
         try:
-            figures = evaluate(ae, data, progress=progress.upto)
+            metrics = evaluate(job.model, data, progress=progress.upto)
         except DataError:
             if data.y is None:
                 raise
-            figures = evaluate(ae, replace(data, y=None), progress=progress.upto)
-    return Evaluated(source, figures, split if source in NAMES else "", read)
+            metrics = evaluate(job.model, replace(data, y=None), progress=progress.upto)
+    return Evaluated(source, metrics, job.split if source in NAMES else "", job.reading)

@@ -1,8 +1,7 @@
-"""What is unusual: `codeword score`."""
+"""`codeword score`."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,31 +10,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from codeword.base.errors import ParameterError
-from codeword.cli.app import PICTURES, app, load_rows, open_model, say
-from codeword.cli.options import Device, Json, LabelColumn, Model, Overwrite, Quiet, Size, Source, Split
+from codeword.cli.app import Job, command
+from codeword.cli.options import PICTURES, Output
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from codeword.data import Data
     from codeword.model.autoencoder import AutoEncoder
     from codeword.tasks.detect import Findings, OutlierDetector
 
 __all__: list[str] = []
 
-TABLES = (".csv", ".parquet")
-SAID = 5
-"""So many of the most unusual rows are named on the terminal."""
+NAMED = 5
+"""How many of the most unusual rows are named on the terminal."""
 PICTURED = 10
 
 
-@app.command(epilog="Example: codeword score digits.ae mnist --split test -o scores.csv --picture worst.png")
+@command(
+    example="score digits.ae mnist --split test -o scores.csv --picture worst.png",
+    reads=("model", "source"),
+    writes=Output("scores.csv", "Where the scores go: .csv or .parquet.", (".csv", ".parquet")),
+    split="test",
+)
 def score(
-    model: Model,
-    source: Source,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Where the scores go: .csv or .parquet.")
-    ] = Path("scores.csv"),
+    job: Job,
     max_false_alarms: Annotated[
         float, typer.Option(help="The share of usual rows that may be called outliers.")
     ] = 0.01,
@@ -51,13 +47,6 @@ def score(
         Path | None,
         typer.Option(help="Picture the ten most unusual rows over their reconstructions (.png, .svg, .pdf)."),
     ] = None,
-    split: Split = "test",
-    label_column: LabelColumn = None,
-    size: Size = None,
-    device: Device = "auto",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    json_: Json = False,
 ) -> None:
     """Say how unusual each row of SOURCE is.
 
@@ -68,31 +57,27 @@ def score(
     """
     from codeword.data.outputs import check_output
 
-    if not 0 < max_false_alarms < 1:
-        raise ParameterError(f"--max-false-alarms must be above 0 and below 1. Got {max_false_alarms:g}.")
-    check_output(output, overwrite=overwrite, formats=TABLES)
     if picture is not None:
-        check_output(picture, overwrite=overwrite, formats=PICTURES)
-    if calibrate == source:
+        check_output(picture, overwrite=job.overwrite, formats=PICTURES)
+    if calibrate == job.source:
         raise ParameterError(f"--calibrate {calibrate}: the rows to judge cannot be what they are judged by")
-    ae = open_model(model, device)
     from codeword.tasks.detect import OutlierDetector
 
-    known = None if calibrate is None else load_rows(ae, calibrate, split, label_column, size)
-    detector = OutlierDetector.from_model(ae, known, max_false_alarms=max_false_alarms)
-    data = load_rows(ae, source, split, label_column, size)
-    seen = _write(detector, data, output, top, overwrite=overwrite, verbose=not quiet)
+    known = None if calibrate is None else job.rows(calibrate)
+    detector = OutlierDetector.from_model(job.model, known, max_false_alarms=max_false_alarms)
+    seen = _write(job, detector, top)
     if picture is not None:
-        from codeword.plots import save
+        from codeword.cli.pictures import save_reconstructions
 
-        save(_picture(ae, data, seen), picture, overwrite=overwrite)
-    figures = seen.figures(detector, output)
-    if not (quiet or json_):
-        by = f"held out from {model}" if calibrate is None else f"of {calibrate}"
-        print(_summary(seen, figures, by, _names(ae)))
-    say(figures, json_, quiet)
+        rows = seen.rows.tolist()
+        titles = [f"{row}\np = {p:.2g}" for row, p in zip(rows, seen.worst.p_values, strict=True)]
+        save_reconstructions(job.model, job.data, rows, picture, overwrite=job.overwrite, titles=titles)
+    facts = seen.facts(detector)
+    by = f"held out from {job.folder}" if calibrate is None else f"of {calibrate}"
+    lines = [*_summary(seen, facts, by, _names(job.model)), f"wrote {job.output}"]
     if picture is not None:
-        say({"output": str(picture)}, False, quiet or json_)
+        lines.append(f"wrote {picture}")
+    job.say({"output": str(job.output), **facts}, "\n".join(lines))
 
 
 class _Seen:
@@ -118,12 +103,12 @@ class _Seen:
         first = found.scores.argsort(kind="stable")[:PICTURED]
         self.rows, self.worst = rows[first], found.take(first)
 
-    def figures(self, detector: OutlierDetector, output: Path) -> dict[str, Any]:
+    def facts(self, detector: OutlierDetector) -> dict[str, Any]:
+        """The numbers that JSON has."""
         from codeword.tasks.conformal import rank
 
         known, level = len(detector.calibration_scores_), detector.max_false_alarms
         return {
-            "output": str(output),
             "n": self.n,
             "outliers": self.outliers,
             "expected": self.n * rank(level, known) / (known + 1),
@@ -133,41 +118,22 @@ class _Seen:
         }
 
 
-def _summary(seen: _Seen, figures: dict[str, Any], by: str, names: Callable[[int], str]) -> str:
-    """What came of it, for a person to read."""
+def _summary(seen: _Seen, facts: dict[str, Any], by: str, names: Callable[[int], str]) -> list[str]:
+    """How many rows are unusual, and the most unusual of them, for a person to read."""
     lines = [
-        f"{figures['outliers']:,} of {figures['n']:,} rows are unusual at a false-alarm rate of "
-        f"{100 * figures['max_false_alarms']:.3g}%; chance alone would give {figures['expected']:,.1f}",
-        f"judged by {figures['calibration_rows']:,} rows {by}",
+        f"{facts['outliers']:,} of {facts['n']:,} rows are unusual at a false-alarm rate of "
+        f"{100 * facts['max_false_alarms']:.3g}%; chance alone would give {facts['expected']:,.1f}",
+        f"judged by {facts['calibration_rows']:,} rows {by}",
         "",
         f"{'row':>10}{'p-value':>11}{'error':>12}{'rarity':>12}  most of the error",
     ]
     found = seen.worst
-    for i, row in enumerate(seen.rows[:SAID]):
+    for i, row in enumerate(seen.rows[:NAMED]):
         parts = list(zip(found.features[i].tolist(), found.shares[i].tolist(), strict=True))[:2]
         what = ", ".join(f"{names(feature)} {100 * share:.0f}%" for feature, share in parts)
-        figures_ = f"{found.p_values[i]:>11.3g}{found.errors[i]:>12.4g}{found.rarity[i]:>12.4g}"
-        lines.append(f"{row:>10}{figures_}  {what}".rstrip())
-    return "\n".join([*lines, ""])
-
-
-def _picture(ae: AutoEncoder, data: Data, seen: _Seen) -> Figure:
-    """The most unusual rows over their reconstructions, each with its number and its p-value."""
-    import numpy as np
-
-    from codeword.plots import reconstruction_figure
-
-    rows = seen.rows.tolist()
-    shape = ae.sample_shape_
-    if getattr(ae, "columns_", None) is not None:
-        from codeword.cli.tabular import pairs_figure
-
-        said = [f"{row}, p = {p:.2g}" for row, p in zip(rows, seen.worst.p_values, strict=True)]
-        return pairs_figure(ae, data[rows], said)
-    x = np.stack([np.asarray(data.x[row]) for row in rows]).reshape(len(rows), *shape)
-    x_hat = ae.reconstruct(dataclasses.replace(data, x=x, y=None))
-    titles = [f"{row}\np = {p:.2g}" for row, p in zip(rows, seen.worst.p_values, strict=True)]
-    return reconstruction_figure(x, x_hat, titles=titles, sample_shape=shape, names=data.names)
+        numbers = f"{found.p_values[i]:>11.3g}{found.errors[i]:>12.4g}{found.rarity[i]:>12.4g}"
+        lines.append(f"{row:>10}{numbers}  {what}".rstrip())
+    return [*lines, ""]
 
 
 def _names(ae: AutoEncoder) -> Callable[[int], str]:
@@ -186,20 +152,18 @@ def _names(ae: AutoEncoder) -> Callable[[int], str]:
     return lambda feature: ",".join(str(i) for i in np.unravel_index(feature, shape))
 
 
-def _write(
-    detector: OutlierDetector, data: Data, path: Path, top: int, *, overwrite: bool, verbose: bool
-) -> _Seen:
+def _write(job: Job, detector: OutlierDetector, top: int) -> _Seen:
     """Write the table, a block of rows at a time."""
     from codeword.base.files import writing
     from codeword.base.progress import Progress
 
     seen = _Seen()
     with (
-        writing(path, overwrite=overwrite) as new,
+        writing(job.output, overwrite=job.overwrite) as new,
         _table(new, detector, min(top, detector.features)) as write,
-        Progress(len(data), path.name, verbose=verbose) as progress,
+        Progress(len(job.data), job.output.name, verbose=not job.quiet) as progress,
     ):
-        for found in detector.scan(data, top=top):
+        for found in detector.scan(job.data, top=top):
             write(found, seen.n)
             seen.add(found, detector.max_false_alarms)
             progress.rows(len(found.scores))
