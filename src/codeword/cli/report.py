@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -52,7 +52,7 @@ def content_of(job: Job, *, points: int, method: str, seed: int, most_points: in
     from codeword.data.named import NAMES
     from codeword.pages.content import gather
 
-    more = {} if most_points is None else {"most_points": most_points}
+    more: dict[str, Any] = {} if most_points is None else {"most_points": most_points}
     with (
         Progress(0, "metrics", verbose=not job.quiet) as evaluation,
         Progress(0, "map", verbose=not job.quiet) as mapping,
