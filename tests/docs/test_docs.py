@@ -56,6 +56,8 @@ def test_a_page_that_shows_something_else_is_noticed():
     assert not matches("8 numbers\n", "9 numbers\n")
     assert matches("a\n…\nz …\n", "a\nb\nc\nz 3\n")
     assert not matches("a\n…\nz\n", "a\nb\n")
+    assert matches('{"n": 9, "outliers": …, "k": 2}', '{"n": 9, "outliers": 19, "k": 2}')
+    assert not matches('{"n": 9, "outliers": …, "k": 2}', '{"n": 9, "outliers": 19; "k": 2}')
     assert not matches("a\n", "a\nb\n")
 
 
