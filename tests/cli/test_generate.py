@@ -81,13 +81,13 @@ def test_ways_that_are_refused(refused, saved_model):
 def test_what_each_number_does(do, saved_model, digits):
     said = json.loads(do("traverse", saved_model, "--json"))
     ae = AutoEncoder.load(saved_model, device="cpu")
-    walk = traverse(ae, ae.reference_.codes)
+    walk = traverse(ae, ae.training_codes_.codes)
     assert said["dimensions"] == walk.dimensions.tolist()
     assert said["effects"] == walk.effects.tolist()
     with Image.open("traversals.png") as picture:
         assert picture.width > picture.height  # five numbers, seven steps
     do("traverse", saved_model, "digits", "--sample", 3, "--steps", 4, "-o", "walk.npy")
-    walk = traverse(ae, ae.reference_.codes, start=ae.transform(digits.x[3:4])[0], steps=4)
+    walk = traverse(ae, ae.training_codes_.codes, start=ae.transform(digits.x[3:4])[0], steps=4)
     assert np.load("walk.npy") == pytest.approx(walk.rows.reshape(20, 8, 8), abs=1e-5)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from codeword import MLP, AutoEncoder
 from codeword.cli.main import run
-from codeword.training.loop import checkpoint
+from codeword.training import checkpoint
 
 DAY = 86_400
 

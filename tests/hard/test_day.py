@@ -11,7 +11,7 @@ RUN = """
 import json, os, sys, time
 import numpy as np
 from codeword import MLP, AutoEncoder
-from codeword.training.loop import checkpoint
+from codeword.training import checkpoint
 from codeword.training.checkpoint import Checkpoint
 checkpoint.MOST_OF_THE_TIME = 0.5  # many checkpoints, as in epochs of a second
 saves, save = [], Checkpoint.save

@@ -8,14 +8,15 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
-from codeword import MLP, PRESETS, AutoEncoder, Reconstruction, load
-from codeword.base.errors import DataError, ParameterError, TrainingError
+from codeword import MLP, PRESETS, AutoEncoder, Reconstruction, VectorQuantized, load
+from codeword.base.errors import DataError, ModelError, ParameterError, TrainingError
 
 
 def small(k=3, **parameters):
@@ -532,25 +533,126 @@ def test_patience_stops_a_run_that_no_longer_betters_itself(rows):
     assert len(ae.history_) < 100
 
 
-def test_divergence_is_an_error_and_the_last_good_weights_serve(rows):
-    ae = small(
-        network=MLP(hidden=(8,), activation="relu", linear_skip=False),
-        learning_rate=1e20, epochs=5, schedule="constant", batch_size=32,
-    )  # fmt: skip
-    with pytest.raises(TrainingError, match=r"(?s)diverged; try a learning rate below 1e\+20") as caught:
+DIVERGES = {"network": MLP((8,), "relu", linear_skip=False), "learning_rate": 1e20, "schedule": "constant"}
+
+
+def raise_in_on_epoch(row):
+    raise RuntimeError("stop here")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "x", "on_epoch", "error"),
+    [
+        (DIVERGES, None, None, TrainingError),
+        ({"epochs": 0}, None, None, ParameterError),
+        ({"n_components": 2, "objective": "none such"}, None, None, ParameterError),
+        ({"objective": Reconstruction(loss="bce"), "scaling": "standard"}, None, None, ParameterError),
+        ({}, np.full((20, 4), np.nan), None, DataError),
+        ({}, np.ones((20, 3, 3)) * np.inf, None, DataError),
+        ({}, [["a", "b"]], None, DataError),
+        ({}, None, raise_in_on_epoch, RuntimeError),
+    ],
+    ids=["diverges", "parameter", "objective", "loss", "values", "shape", "words", "on_epoch"],
+)
+@pytest.mark.parametrize("fitted", [False, True])
+def test_a_fit_that_fails_leaves_the_estimator_as_it_was(
+    fitted, parameters, x, on_epoch, error, rows, tmp_path
+):
+    ae = small()
+    if fitted:
         ae.fit(rows)
+        codes = ae.transform(rows)
+    before = {name: value for name, value in vars(ae).items() if name.endswith("_")}
+    ae.set_params(**parameters)
+    with pytest.raises(error) as caught:
+        ae.fit(rows if x is None else x, on_epoch=on_epoch)
     assert "\n" not in str(caught.value)
-    assert all(torch.isfinite(tensor).all() for tensor in ae.network_.state_dict().values())
+    after = {name: value for name, value in vars(ae).items() if name.endswith("_")}
+    assert after == before
+    if not fitted:
+        for name in ("network_", "sample_shape_", "n_features_in_", "history_", "columns_"):
+            assert not hasattr(ae, name)
+        with pytest.raises(NotFittedError):
+            ae.transform(rows)
+        with pytest.raises(NotFittedError):
+            ae.save(tmp_path / "m.ae")
+        return
+    np.testing.assert_array_equal(ae.transform(rows), codes)
     assert not ae.network_.training
-    assert np.isfinite(ae.reconstruct(rows)).all()
-
-
-def test_a_diverged_estimator_can_be_saved(rows, tmp_path):
-    ae = small(network=MLP((8,), "relu", linear_skip=False), learning_rate=1e20, schedule="constant")
-    with pytest.raises(TrainingError):
-        ae.fit(rows)
     ae.save(tmp_path / "m.ae")
-    np.testing.assert_array_equal(AutoEncoder.load(tmp_path / "m.ae").transform(rows), ae.transform(rows))
+    np.testing.assert_array_equal(AutoEncoder.load(tmp_path / "m.ae").transform(rows), codes)
+
+
+def test_a_refit_that_fails_leaves_the_columns_of_a_mixed_table(rows):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"color": ["red", "blue"] * 20, "size": np.arange(40.0)})
+    ae = small(epochs=2).fit(frame)
+    codes = ae.transform(frame)
+    with pytest.raises(DataError):
+        ae.fit(np.full((20, 4), np.nan))
+    np.testing.assert_array_equal(ae.transform(frame), codes)
+    assert list(ae.reconstruct(frame).columns) == ["color", "size"]
+
+
+@pytest.mark.parametrize("message", ["CUDA out of memory. Tried to allocate", "not enough memory: you tried"])
+def test_memory_that_runs_out_is_not_damage(message, rows, tmp_path, monkeypatch):
+    ae = small(epochs=1).fit(rows)
+    ae.save(tmp_path / "m.ae")
+
+    def full(*_, **__):
+        raise RuntimeError(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("codeword.model.folder.make_network", full)
+        with pytest.raises(RuntimeError, match="memory") as caught:
+            AutoEncoder.load(tmp_path / "m.ae")
+    assert not isinstance(caught.value, ModelError)
+    run = small(epochs=3)
+
+    def stop(row):
+        if row["epoch"] == 2:
+            raise OSError("the machine goes down")
+
+    with pytest.raises(OSError, match="goes down"):
+        run.fit(rows, checkpoint=tmp_path / "c", on_epoch=stop)
+    monkeypatch.setattr("codeword.training.loop._take_over", full)
+    with pytest.raises(RuntimeError, match="memory") as caught:
+        run.fit(rows, checkpoint=tmp_path / "c", resume=True)
+    assert not isinstance(caught.value, ModelError)
+
+
+@pytest.mark.parametrize("container", ["pandas", "default"])
+def test_codes_that_were_cut_and_indices_have_names_of_their_own(container, rows):
+    pandas = pytest.importorskip("pandas")
+    kind = pandas.DataFrame if container == "pandas" else np.ndarray
+    nested = small(objective="nested", epochs=1).fit(rows).set_output(transform=container)
+    codes, cut = nested.transform(rows), nested.transform(rows, k=2)
+    assert isinstance(cut, kind)
+    assert cut.shape == (len(rows), 2)
+    np.testing.assert_array_equal(np.asarray(codes)[:, :2], cut)
+    if container == "pandas":
+        assert list(cut.columns) == list(codes.columns)[:2] == list(nested.get_feature_names_out())[:2]
+    quantized = small(4, objective="vector_quantized", epochs=1).fit(rows).set_output(transform=container)
+    found = quantized.transform(rows, indices=True)
+    assert isinstance(found, kind)
+    np.testing.assert_allclose(
+        quantized.inverse_transform(found, indices=True), quantized.reconstruct(rows), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("method", ["ema", "finite", "residual"])
+def test_indices_that_are_none_are_refused_by_row_and_column(method, rows):
+    ae = small(4, objective=VectorQuantized(method=method), epochs=1).fit(rows)
+    found = ae.transform(rows[:4], indices=True)
+    for value in (-1, 10**6):
+        bad = found.copy()
+        bad[2, 0] = value
+        with pytest.raises(DataError, match=rf"row 2, column 0: there is no entry {value}"):
+            ae.inverse_transform(bad, indices=True)
+    with pytest.raises(DataError, match=r"must have the shape \(n, |codes have"):
+        ae.inverse_transform(np.hstack([found, found]), indices=True)
+    with pytest.raises(DataError, match="whole numbers"):
+        ae.inverse_transform(found.astype(float), indices=True)
 
 
 @pytest.mark.parametrize("when", ["on_epoch", "mid-epoch"])

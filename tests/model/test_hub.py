@@ -181,7 +181,7 @@ def test_the_command_pushes_with_figures(hub, do, saved_model, model):
     figures = evaluate(model, load("digits", "test"))
     assert said == {
         "output": f"hf://user/digits@{hub.repos['user/digits'].oid()}",
-        "codes": len(model.reference_.codes) + len(model.reference_.held_codes),
+        "codes": len(model.training_codes_.codes) + len(model.training_codes_.held_codes),
         **{name: pytest.approx(figures[name], rel=1e-4) for name in ("n", "mse", "pca_mse")},
     }
     card = hub.repos["user/digits"].files["README.md"].decode()
@@ -191,7 +191,7 @@ def test_the_command_pushes_with_figures(hub, do, saved_model, model):
 
 
 def test_the_command_says_what_travels(hub, do, saved_model, model):
-    n = len(model.reference_.codes) + len(model.reference_.held_codes)
+    n = len(model.training_codes_.codes) + len(model.training_codes_.held_codes)
     out = do("push", saved_model, "hf://user/a").splitlines()
     assert out[0].startswith("wrote hf://user/a@")
     assert out[1] == f"  with the codes of {n} rows"
@@ -284,7 +284,8 @@ def test_nothing_of_the_machine_is_on_the_card(hub, do, tmp_path, digits):
 def test_the_card_says_how_much_of_the_data_travels(hub, saved_model, model):
     push(saved_model, "hf://user/digits")
     card = hub.repos["user/digits"].files["README.md"].decode()
-    kept = f"{len(model.reference_.codes)} rows trained on and of {len(model.reference_.held_codes)} held out"
+    kept = model.training_codes_
+    kept = f"{len(kept.codes)} rows trained on and of {len(kept.held_codes)} held out"
     assert f"holds the codes and errors of {kept}" in " ".join(card.split())
     before, _, after = card.partition("What of the data travels with this model")
     assert len(before.splitlines()) < 25, "said where nobody misses it"

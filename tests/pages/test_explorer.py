@@ -68,7 +68,7 @@ def test_a_row_of_the_source_is_looked_at_by_number(explorer, model, test_digits
     np.testing.assert_allclose(found["code"], model.transform(test_digits.x[7:8])[0], rtol=0, atol=1e-5)
     assert found["error"] == pytest.approx(-model.score_samples(test_digits.x[7:8])[0], rel=1e-4)
     detector = OutlierDetector.from_model(model, max_false_alarms=0.5)
-    assert found["held"] == len(model.reference_.held_codes)
+    assert found["held"] == len(model.training_codes_.held_codes)
     assert found["p_value"] == pytest.approx(detector.p_values(test_digits.x[7:8])[0])
     there = explorer.content.map
     expected = [i for i in neighbors(there.codes, [found["code"]], 11)[0][0] if there.rows[i] != 7][:10]
@@ -92,7 +92,7 @@ def test_a_picture_of_a_sample_is_that_sample(explorer, test_digits):
 
 def test_noise_is_unusual(explorer):
     noise = np.random.default_rng(0).integers(0, 256, (8, 8))
-    assert explorer.look_at(png(noise))["p_value"] <= 1 / (len(explorer.ae.reference_.held_errors) + 1)
+    assert explorer.look_at(png(noise))["p_value"] <= 1 / (len(explorer.ae.training_codes_.held_errors) + 1)
 
 
 def test_clusters_are_numbered_by_size(explorer):

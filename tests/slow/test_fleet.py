@@ -148,7 +148,7 @@ def test_killed_workers_lose_no_row_and_make_none_twice(
 def test_a_killed_driver_is_gone_on_from(rows, saved_model, tmp_path, here, do):
     script = (
         "import os, sys\n"
-        "from codeword import cli\n"
+        "from codeword.cli import main as cli\n"
         "from codeword.export.fleet import job, run\n"
         "job.UNIT_ROWS = 100\n"
         "on_ray = run.on_ray\n"

@@ -267,7 +267,7 @@ class Health:
     def __init__(self, make, **more):
         self.transform = make
         if more:
-            self.latent_figures = lambda rows: more
+            self.latent_metrics = lambda rows: more
 
     def inverse_transform(self, codes):
         return np.zeros((len(codes), 12))
@@ -316,7 +316,7 @@ def test_what_a_model_says_of_its_codes_is_asked_of_at_most_ten_thousand_rows():
     asked = []
 
     class Speaks(Health):
-        def latent_figures(self, rows):
+        def latent_metrics(self, rows):
             asked.append(len(rows))
             return {"kl_per_dimension": [2.0, 0.009, 0.5]}
 

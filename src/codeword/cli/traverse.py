@@ -49,13 +49,13 @@ def traverse(
     from codeword.cli.pictures import write_samples
     from codeword.tasks.generate import traverse as walk
 
-    if job.model.reference_ is None:
+    if job.model.training_codes_ is None:
         raise ModelError(f"{job.folder} has no codes of the rows it was trained on: train it again")
     start = None
     if source is not None:
         data = job.rows(source)
         start = job.model.transform(data[indices(str(sample), len(data), "--sample")])[0]
-    found = walk(job.model, job.model.reference_.codes, start=start, steps=steps)
+    found = walk(job.model, job.model.training_codes_.codes, start=start, steps=steps)
     shown = dimensions if job.output.suffix.lower() in PICTURES else len(found.rows)
     pairs = zip(found.dimensions, found.effects, strict=True)
     titles = [f"z{dimension}   {effect:.4f}" for dimension, effect in pairs][:shown]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from codeword.model.autoencoder import AutoEncoder
+    from codeword.model.fitted import FittedModel
 
 __all__ = ["FILES", "TOLERANCE", "check_onnx", "write_onnx"]
 
@@ -118,56 +120,49 @@ def write_onnx(
     check_is_fitted(ae)
     folder = Path(folder)
     check_onnx(folder, overwrite=overwrite)
-    ae = _on_the_cpu(ae)
+    model = replace(ae.model_, network=copy.deepcopy(ae.network_).cpu().eval())
     with Progress(0, folder.name, verbose=verbose) as progress:
-        models = _models(ae, progress)
-        about = _about(ae)
-        for part, model in models.items():
-            _describe(model, part, about)
+        models = _models(model, progress)
+        about = _about(model)
+        for part, made in models.items():
+            _describe(made, part, about)
         progress.upto(5, STEPS)
-        difference = _compared(ae, {part: model.SerializeToString() for part, model in models.items()})
+        difference = _compared(model, {part: made.SerializeToString() for part, made in models.items()})
         progress.upto(STEPS, STEPS)
-        notes = _notes(ae)
+        notes = _notes(model)
         if difference is None:
             notes.append("not compared with torch: onnxruntime is not installed")
         with writing(folder, overwrite=overwrite) as new:
             new.mkdir()
-            for part, model in models.items():
-                (new / f"{part}.onnx").write_bytes(model.SerializeToString())
+            for part, made in models.items():
+                (new / f"{part}.onnx").write_bytes(made.SerializeToString())
             (new / "README.md").write_text(_card(about, notes), "utf-8")
     return {"difference": difference, "notes": notes}
 
 
-def _on_the_cpu(ae: AutoEncoder) -> AutoEncoder:
-    """The estimator with a network of its own, on the CPU; the rest is shared."""
-    twin = copy.copy(ae)
-    twin.network_ = copy.deepcopy(ae.network_).cpu().eval()
-    return twin
-
-
-def _models(ae: AutoEncoder, progress: Progress) -> dict[str, onnx.ModelProto]:
+def _models(model: FittedModel, progress: Progress) -> dict[str, onnx.ModelProto]:
     """The three, each of which passed ONNX's checker."""
     import onnx
     import torch
 
     from codeword.export.graphs import Decode, Encode, joined, traced
 
-    size = sum(tensor.nbytes for tensor in ae.network_.state_dict().values())
+    size = sum(tensor.nbytes for tensor in model.network.state_dict().values())
     if size > MOST_BYTES:
         raise ModelError(
             f"the network's weights take {size:,} bytes, and a file of ONNX holds at most {MOST_BYTES:,}"
         )
-    given = ae.network_, ae._objective(), ae.scaling_
-    rows = torch.zeros(3, *ae.sample_shape_)
-    codes = torch.zeros(3, ae.n_components)
+    given = model.network, model.objective, model.scaling
+    rows = torch.zeros(3, *model.sample_shape)
+    codes = torch.zeros(3, model.n_components)
     encoder = traced(Encode(*given).eval(), rows, PARTS["encoder"], "the encoder")
     progress.upto(2, STEPS)
     decoder = traced(Decode(*given).eval(), codes, PARTS["decoder"], "the decoder")
     progress.upto(4, STEPS)
     models = {"encoder": encoder, "decoder": decoder, "reconstruction": joined(encoder, decoder, "code")}
-    for part, model in models.items():
+    for part, made in models.items():
         try:
-            onnx.checker.check_model(model, full_check=True)
+            onnx.checker.check_model(made, full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
             raise ModelError(f"the {part} is no valid ONNX model ({_line(error)})") from error
     return models
@@ -176,29 +171,30 @@ def _models(ae: AutoEncoder, progress: Progress) -> dict[str, onnx.ModelProto]:
 # -- what they are ------------------------------------------------------------------------------------------
 
 
-def _about(ae: AutoEncoder) -> dict[str, Any]:
+def _about(model: FittedModel) -> dict[str, Any]:
     """What goes into the metadata of every file."""
     from codeword.base.about import __version__
     from codeword.networks import resolve_architecture
 
-    architecture = resolve_architecture(ae.network, ae.sample_shape_)
-    names, columns = getattr(ae, "feature_names_in_", None), getattr(ae, "columns_", None)
+    architecture = resolve_architecture(model.parameters["network"], model.sample_shape)
+    names, columns = model.names, model.columns
     if architecture is None:
-        network = f"modules of the user's own: {', '.join(type(module).__name__ for module in ae.network)}"
+        modules = ", ".join(type(module).__name__ for module in model.parameters["network"])
+        network = f"modules of the user's own: {modules}"
     else:
         network = _in_a_line(architecture)
     return {
         "codeword_version": __version__,
-        "n_components": int(ae.n_components),
-        "sample_shape": list(ae.sample_shape_),
-        "dtype": ae.dtype_,
-        "scaling": ae.scaling_.kind,
+        "n_components": int(model.n_components),
+        "sample_shape": list(model.sample_shape),
+        "dtype": model.dtype,
+        "scaling": model.scaling.kind,
         "feature_names": None if names is None else [str(name) for name in names],
         "columns": None if columns is None else columns.to_json(),
-        "objective": _in_a_line(ae._objective()),
+        "objective": _in_a_line(model.objective),
         "network": network,
-        "takes_missing": ae.takes_missing,
-        "ordered": ae._objective().ordered,
+        "takes_missing": model.takes_missing,
+        "ordered": model.objective.ordered,
     }
 
 
@@ -218,22 +214,22 @@ def _describe(model: onnx.ModelProto, part: str, about: dict[str, Any]) -> None:
     onnx.helper.set_model_props(model, texts)
 
 
-def _notes(ae: AutoEncoder) -> list[str]:
+def _notes(model: FittedModel) -> list[str]:
     """That x is not the table itself, and what float32 loses of columns that were wider in training."""
-    notes, scaling = [], ae.scaling_
-    if hasattr(ae, "columns_"):
+    notes, scaling = [], model.scaling
+    if model.columns is not None:
         notes.append(
             "x and x_hat are the numbers that columns_.transform makes of a table: 'feature_names' in the "
             "metadata names them, and 'columns' says how they are made"
         )
     lost = np.abs(scaling.offset) / scaling.scale * 2.0**-24
-    if ae.dtype_ in NARROW:
+    if model.dtype in NARROW:
         lost = np.zeros(1)
-    elif not ae.dtype_.startswith("float"):  # whole numbers below 2²⁴ are exact
+    elif not model.dtype.startswith("float"):  # whole numbers below 2²⁴ are exact
         lost = np.where(np.abs(scaling.offset) + 10 * scaling.scale < 1 << 24, 0, lost)
     worst = int(lost.argmax())
     if lost[worst] > TOLERANCE:
-        names = getattr(ae, "feature_names_in_", None)
+        names = model.names
         column = f"column {worst}" if names is None else f"column {str(names[worst])!r}"
         notes.append(
             f"float32 rounds {column} by up to {lost[worst]:.1g} of its deviation, as its mean is "
@@ -286,17 +282,17 @@ def _card(about: dict[str, Any], notes: list[str]) -> str:
 # -- compared with torch ------------------------------------------------------------------------------------
 
 
-def _compared(ae: AutoEncoder, files: dict[str, bytes]) -> dict[str, float] | None:
+def _compared(model: FittedModel, files: dict[str, bytes]) -> dict[str, float] | None:
     """The largest difference of each file's outputs from torch's, or None without onnxruntime."""
     if find_spec("onnxruntime") is None:
         return None
     import torch
 
-    rows, codes, codes_of_rows = _probes(ae)
+    rows, codes, codes_of_rows = _probes(model)
     with torch.inference_mode():
-        from_codes, from_rows = ae._decode(codes), ae._decode(codes_of_rows)
-    raw, z = ae.scaling_.inverse, codes.numpy()
-    unit = ae.scaling_.scale.reshape(ae.sample_shape_ if ae.scaling_.scale.size > 1 else ())
+        from_codes, from_rows = model.decode(codes), model.decode(codes_of_rows)
+    raw, z = model.scaling.inverse, codes.numpy()
+    unit = model.scaling.scale.reshape(model.sample_shape if model.scaling.scale.size > 1 else ())
     # What goes in, what should come out, the unit that this is counted in, and the same in scaled units.
     checks: dict[str, tuple[Any, Any, Any, torch.Tensor]] = {
         "encoder": (rows, codes_of_rows.numpy(), 1.0, codes_of_rows),
@@ -316,28 +312,28 @@ def _compared(ae: AutoEncoder, files: dict[str, bytes]) -> dict[str, float] | No
     return found
 
 
-def _probes(ae: AutoEncoder) -> tuple[NDArray[np.float32], torch.Tensor, torch.Tensor]:
+def _probes(model: FittedModel) -> tuple[NDArray[np.float32], torch.Tensor, torch.Tensor]:
     """Rows in raw units, as many codes or some more, and torch's codes of the rows."""
     import torch
 
     from codeword.model.fitted import draw_codes
 
-    rng, scaling, k = np.random.default_rng(0), ae.scaling_, ae.n_components
-    n = int(np.clip((1 << 22) // ae.n_features_in_, 4, ROWS))
-    known = None if ae.reference_ is None else ae.reference_.codes
+    rng, scaling, k = np.random.default_rng(0), model.scaling, model.n_components
+    n = int(np.clip((1 << 22) // model.n_features, 4, ROWS))
+    known = None if model.training_codes is None else model.training_codes.codes
     drawn = rng.choice(known, n) if known is not None and len(known) else draw_codes(n, k, None, 0)
     with torch.inference_mode():
-        codes = ae._objective().admissible(ae.network_, torch.from_numpy(drawn))
-        made = ae._decode(codes).clone()
+        codes = model.objective.project(model.network, torch.from_numpy(drawn))
+        made = model.decode(codes).clone()
         made[::2] += 0.1 * torch.from_numpy(rng.standard_normal(made[::2].shape, np.float32))
         rows = scaling.inverse(made.clamp(0, 1) if scaling.bounded else made)
         if scaling.missing:
             rows[rng.random(rows.shape) < 0.1] = np.nan
         scaled = scaling.forward(rows)
-        found = ae._encode(scaled)
+        found = model.encode(scaled)
         rounding = 1e-6 * scaled.abs().clamp_min(1)
         signs = torch.from_numpy(rng.choice(np.array([-1, 1], np.float32), tuple(scaled.shape)))
-        jump = (ae._encode(scaled + signs * rounding) - found).abs().amax(dim=1)
+        jump = (model.encode(scaled + signs * rounding) - found).abs().amax(dim=1)
         steady = jump <= 1e-3 * found.abs().max().clamp_min(1)
     if not steady.any():
         raise ModelError(

@@ -3,48 +3,131 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import numbers
 import os
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import sklearn
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
-from codeword.base.errors import DataError, ModelError, ParameterError
-from codeword.base.files import remove
+from codeword.base.errors import InputError, ParameterError
+from codeword.base.files import recover, remove
 from codeword.base.progress import Progress
-from codeword.data.scaling import Scaling, check_finite, describe
-from codeword.model.fitted import collect
-from codeword.model.folder import read_folder, write_folder
+from codeword.data.rows import Rows
+from codeword.data.scaling import Scaling, describe
+from codeword.model.fitted import FittedModel, TrainingCodes
+from codeword.model.folder import (
+    fitting_together,
+    from_folder,
+    make_checkpoint,
+    read_folder,
+    to_folder,
+    write_folder,
+)
 from codeword.model.hub import is_address, local, push
-from codeword.model.inputs import check_rows
+from codeword.model.inputs import check_feature_names, training_data
+from codeword.model.parameters import from_json
 from codeword.model.plan import (
     check_parameters,
     choose_device,
-    choose_seed,
-    held_out,
+    held_out_rows,
     make_network,
     make_plan,
-    scaling_of,
-    starts_solved,
+    network_spec,
+    scaling_kind,
+    starts_as_pca,
 )
-from codeword.model.reference import Reference
-from codeword.model.saving import from_folder, make_checkpoint, to_folder
-from codeword.model.special import SpecialMethods
 from codeword.networks.pca import PrincipalComponents
+from codeword.objectives import resolve_objective
 from codeword.training.batches import make_batches
 from codeword.training.distributed import World
-from codeword.training.loop import Run, fit, seeded
-from codeword.training.steps import mean_squared_error
+from codeword.training.loop import Run, seeded
+from codeword.training.loop import fit as train_network
 
 __all__ = ["AutoEncoder"]
 
 
-class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+def _learned(name: str) -> Any:
+    """A part of `model_` as an attribute, which is not there before `fit` nor where there is none."""
+
+    def get(self: AutoEncoder) -> Any:
+        value = getattr(self.model_, name)
+        if value is None and name in ("columns", "names"):
+            raise AttributeError(f"this model was not fitted on a table with {name}")
+        return np.array(value, dtype=object) if name == "names" else value
+
+    return property(get)
+
+
+if TYPE_CHECKING:
+
+    class _Estimator:
+        """What scikit-learn's bases give: they bring no types."""
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+        def set_params(self, **parameters: Any) -> Self: ...
+        def set_output(self, *, transform: str | None = None) -> Self: ...
+        def fit_transform(self, X: Any, y: Any = None, **parameters: Any) -> Any: ...
+        def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]: ...
+        def __getstate__(self) -> dict[str, Any]: ...
+        def __setstate__(self, state: dict[str, Any]) -> None: ...
+        def __sklearn_tags__(self) -> Any: ...
+
+else:
+
+    class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+        """scikit-learn's bases."""
+
+
+class _Transform:
+    """`transform`, kept from scikit-learn's wrapper, which would give codes that were cut too many names."""
+
+    if TYPE_CHECKING:
+
+        def _fitted(self, X: Any = None) -> FittedModel: ...
+        def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]: ...
+
+    def transform(self, X: Any, *, k: int | None = None, indices: bool = False) -> Any:
+        """Encode rows (n, ...) to codes, ndarray of shape (n, n_components), float32.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+        k : int, optional
+            The first so many numbers of each code, (n, k); for an objective that orders them, as `nested`.
+        indices : bool, default=False
+            The integers that stand for each code, (n, ...) int64; for an objective with discrete codes.
+        """
+        model = self._fitted(X)
+        codes = model.indices(X) if indices else model.transform(X, k=k)
+        # What `set_output` has asked for, or else the whole process.
+        asked = getattr(self, "_sklearn_output_config", {}).get("transform")
+        container = asked or sklearn.get_config()["transform_output"]
+        if container == "default" or codes.ndim != 2:
+            return codes
+        names = [str(name) for name in self.get_feature_names_out()]
+        if codes.shape[1] > len(names):
+            names = [f"{type(self).__name__.lower()}_index{i}" for i in range(codes.shape[1])]
+        names = names[: codes.shape[1]]
+        if container == "polars":
+            import polars
+
+            return polars.DataFrame(codes, schema=names, orient="row")
+        import pandas
+
+        return pandas.DataFrame(codes, columns=names, index=getattr(X, "index", None))
+
+
+class AutoEncoder(_Transform, _Estimator):
     """Learn compact codes of unlabelled rows, and the way back.
 
     Parameters
@@ -86,16 +169,22 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
 
     Attributes
     ----------
-    history_ : list of dict
-        One for each epoch: `epoch`, `train_loss`, `validation_loss`, `seconds`.
+    model_ : FittedModel
+        All that was learned, typed; the other attributes are parts of it.
     network_ : Network
         The trained torch modules, `.encoder` and `.decoder`, on flat rows in scaled units.
     scaling_ : Scaling
     baseline_ : PrincipalComponents
         PCA with the same k, fitted on the same rows.
-    reference_ : Reference or None
+    training_codes_ : TrainingCodes or None
         Codes and errors of up to 10,000 of the rows trained on, and of rows held out, that new codes are
         drawn from and new rows are judged by. Saved with the model.
+    history_ : list of dict
+        One for each epoch: `epoch`, `train_loss`, `validation_loss`, `seconds`.
+    best_epoch_ : int
+        The epoch whose weights were kept; 0 for the start.
+    seed_ : int
+        The seed that was given or drawn.
     columns_ : Columns
         Where x was a mixed table: what makes rows of numbers of it, and the table's own columns of these.
     sample_shape_ : tuple of int
@@ -147,6 +236,32 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
         self.random_state = random_state
         self.verbose = verbose
 
+    model_: FittedModel
+    _checkpoint: str | os.PathLike[str] | None = None
+
+    network_ = _learned("network")
+    scaling_ = _learned("scaling")
+    baseline_ = _learned("baseline")
+    training_codes_ = _learned("training_codes")
+    history_ = _learned("history")
+    best_epoch_ = _learned("best_epoch")
+    interrupted_ = _learned("interrupted")
+    seed_ = _learned("seed")
+    columns_ = _learned("columns")
+    sample_shape_ = _learned("sample_shape")
+    n_features_in_ = _learned("n_features")
+    feature_names_in_ = _learned("names")
+    dtype_ = _learned("dtype")
+    n_samples_ = _learned("n_samples")
+    takes_missing = property(
+        lambda self: bool(
+            self.model_.takes_missing
+            if hasattr(self, "model_")
+            else resolve_objective(self.objective).takes_missing
+        ),
+        doc="Whether rows may hold NaN, to be reconstructed.",
+    )
+
     def fit(
         self,
         X: Any,
@@ -184,50 +299,66 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
         InputError
             If there is a checkpoint and `resume` is false, or it was made with other settings.
         TrainingError
-            If training diverged; the estimator then has the weights from before.
+            If training diverged.
+        Whatever is raised, the estimator is as it was before.
         """
         check_parameters(self)
-        x = check_rows(self, X, reset=True)
+        data = training_data(X)
+        x: Rows = data.x
+        layout = None if data.columns is None else data.columns.layout
+        objective = resolve_objective(self.objective, layout)
         device = choose_device(self.device)
-        self._world = world = World.join(device)
-        self._checkpoint_path = checkpoint
-        self.seed_ = seed = choose_seed(self, checkpoint, resume, world)
-        seen = describe(x, missing=self._objective().takes_missing, world=world)
-        self.scaling_ = Scaling.choose(scaling_of(self), x.dtype, self.sample_shape_, seen)
-        mean = self.scaling_.scaled_mean(seen)
-        self.baseline_ = PrincipalComponents.fit(x, self.scaling_, mean, self.n_components, seed)
-        self.dtype_ = str(x.dtype)
-        self.n_samples_ = len(x)
+        world = World.join(device)
+        seed = self._choose_seed(checkpoint, resume, world)
+        seen = describe(x, missing=objective.takes_missing, world=world)
+        kind = scaling_kind(self.scaling, data.columns)
+        scaling = Scaling.choose(kind, x.dtype, data.sample_shape, seen)
+        mean = scaling.scaled_mean(seen)
+        baseline = PrincipalComponents.fit(x, scaling, mean, self.n_components, seed)
         with seeded(seed, torch.device("cpu")):
-            self.network_ = make_network(self, self.baseline_).to(device)
-        world.share(self.network_)
-        train, validation = make_batches(x, self.scaling_, held_out(self, len(x)), seed, device, world)
-        plan = make_plan(self, train, seed, world)
+            spec = network_spec(self.n_components, objective, scaling, data.sample_shape)
+            network = make_network(self.network, objective, spec, baseline).to(device)
+        world.broadcast(network)
         run = Run()
-        self.history_ = run.history
-        try:
-            with Progress(
-                plan.epochs * train.n, "training", verbose=self.verbose and world.first
-            ) as progress:
-                fit(
-                    self.network_,
-                    self._objective(),
-                    train,
-                    validation,
-                    plan,
-                    run=run,
-                    starts_solved=starts_solved(self),
-                    progress=progress,
-                    world=world,
-                    on_epoch=on_epoch,
-                    checkpoint=make_checkpoint(self, checkpoint, plan, x, seen, world),
-                    resume=resume,
-                )
-        finally:
-            self.network_.eval()
-            self.best_epoch_ = run.best_epoch
-            self.interrupted_ = run.interrupted
-        self.reference_ = Reference.of(self._encode, self._decode, self.n_components, train, validation, seed)
+        model = FittedModel(
+            self.get_params(deep=False),
+            network,
+            objective,
+            scaling,
+            baseline,
+            data.sample_shape,
+            str(x.dtype),
+            len(x),
+            seed,
+            run.history,
+            data.names,
+            data.columns,
+        )
+        held_out = held_out_rows(self.validation_fraction, len(x))
+        train, validation = make_batches(x, scaling, held_out, seed, device, world)
+        plan = make_plan(self, train, seed, world)
+        with Progress(plan.epochs * train.n, "training", verbose=self.verbose and world.first) as progress:
+            train_network(
+                network,
+                objective,
+                train,
+                validation,
+                plan,
+                run=run,
+                starts_as_pca=starts_as_pca(network, objective),
+                progress=progress,
+                world=world,
+                on_epoch=on_epoch,
+                checkpoint=make_checkpoint(model, checkpoint, plan, x, seen, world),
+                resume=resume,
+            )
+        network.eval()
+        codes = TrainingCodes.of(model, train, validation)
+        # Set once, here: a fit that fails leaves the estimator as it was.
+        self.model_ = replace(
+            model, training_codes=codes, best_epoch=run.best_epoch, interrupted=run.interrupted
+        )
+        self._checkpoint = checkpoint
         if run.interrupted:
             warnings.warn(
                 f"training was interrupted after {run.epoch} of {plan.epochs} epochs; "
@@ -236,31 +367,31 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
             )
         return self
 
-    def transform(self, X: Any, *, k: int | None = None, indices: bool = False) -> np.ndarray[Any, Any]:
-        """Encode rows (n, ...) to codes, ndarray of shape (n, n_components), float32.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...)
-        k : int, optional
-            The first so many numbers of each code, (n, k); for an objective that orders them, as `nested`.
-        indices : bool, default=False
-            The integers that stand for each code, (n, ...) int64; for an objective with discrete codes.
-        """
-        check_is_fitted(self)
-        x, objective = check_rows(self, X), self._objective()
-        if indices:
-            with torch.inference_mode():
-                return np.concatenate(
-                    [t.cpu().numpy() for t in self._each(x, lambda t: objective.indices(self.network_, t))]
-                )
-        if k is not None and not (objective.ordered and 0 < k <= self.n_components):
-            raise ParameterError(
-                f"k={k!r}: codes can be cut only to between 1 and n_components numbers, and only where the "
-                "objective orders them, as objective='nested' does"
+    def _choose_seed(self, checkpoint: str | os.PathLike[str] | None, resume: bool, world: World) -> int:
+        """The seed of a run: an integer stands for itself, so that a drawn seed, once known, can be given."""
+        if checkpoint is not None and world.first:
+            recover(Path(checkpoint))
+        world.wait()
+        kept = checkpoint is not None and world.all_equal(Path(checkpoint).exists())
+        if kept and not resume:
+            raise InputError(
+                f"there is a checkpoint of a run that was stopped, {checkpoint}: go on with resume=True "
+                "(--resume), or delete it to train from the start"
             )
-        codes = self._each(x, lambda scaled: self._encode(scaled)[:, :k])
-        return collect(codes, len(x), (k or self.n_components,))
+        if isinstance(self.random_state, numbers.Integral):
+            return int(self.random_state)
+        if kept:
+            return int(read_folder(str(checkpoint)).config["seed"])
+        return world.from_first(int(check_random_state(self.random_state).randint(2**31 - 1)))
+
+    # -- codes and rows -------------------------------------------------------------------------------------
+
+    def _fitted(self, X: Any = None) -> FittedModel:
+        """The fitted model, for rows whose column names are those it was fitted on."""
+        check_is_fitted(self)
+        if X is not None:
+            check_feature_names(self, X)
+        return self.model_
 
     def inverse_transform(self, X: Any, *, indices: bool = False) -> Any:
         """Decode codes (n, n_components) to rows (n, ...), float32, in the units and the shape of x.
@@ -270,41 +401,97 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
         With `indices`, X is the integers that `transform(..., indices=True)` gave. Codes of an objective that
         orders them may be cut to their first columns.
         """
-        check_is_fitted(self)
-        objective = self._objective()
-        if indices:
-            chosen = torch.from_numpy(np.array(X, dtype=np.int64)).to(self._place())
-            X = objective.lookup(self.network_, chosen).detach().cpu().numpy()
-        z = check_array(X, dtype=np.float32, ensure_all_finite=False)
-        check_finite(z)
-        if objective.ordered and z.shape[1] < self.n_components:
-            z = np.pad(z, ((0, 0), (0, self.n_components - z.shape[1])))
-        if z.shape[1] != self.n_components:
-            raise DataError(
-                f"the codes have {z.shape[1]} columns, and this model's have {self.n_components}: "
-                "give codes that this model made"
-            )
-        decoded = (self.scaling_.inverse(self._decode(part)) for part in self._tensors(z))
-        return self._given_back(collect(decoded, len(z), self.sample_shape_))
+        model = self._fitted()
+        return self._in_own_columns(model.inverse_transform(model.codes_of(X) if indices else X))
 
     def reconstruct(self, X: Any) -> Any:
         """The reconstruction of each row: `inverse_transform(transform(X))`, in one pass."""
-        check_is_fitted(self)
-        x = check_rows(self, X)
-        decoded = self._each(x, lambda scaled: self._decode(self._encode(scaled)))
-        rows = collect((self.scaling_.inverse(t) for t in decoded), len(x), self.sample_shape_)
-        return self._given_back(rows, getattr(X, "index", None))
+        return self._in_own_columns(self._fitted(X).reconstruct(X), getattr(X, "index", None))
+
+    _as_numbers = False
+
+    def as_numbers(self) -> AutoEncoder:
+        """This model for code that takes arrays: of a mixed table it gives rows of numbers back, (n, d)."""
+        view = copy.copy(self)
+        view._as_numbers = True
+        return view
+
+    def _in_own_columns(self, rows: np.ndarray[Any, Any], index: Any = None) -> Any:
+        """Rows of numbers as they are or, of a mixed table, as its own columns."""
+        columns = self.model_.columns
+        return rows if columns is None or self._as_numbers else columns.inverse_transform(rows, index=index)
 
     def score_samples(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Minus the mean squared error of each row in scaled units, shape (n,): low is unusual."""
-        check_is_fitted(self)
-        x = check_rows(self, X)
-        errors = self._each(x, lambda scaled: -mean_squared_error(self._decode(self._encode(scaled)), scaled))
-        return collect(errors, len(x), ())
+        return self._fitted(X).score_samples(X)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Minus the mean squared error over rows and features, in scaled units."""
         return float(self.score_samples(X).mean(dtype=np.float64))
+
+    # -- what some objectives can do besides ----------------------------------------------------------------
+
+    def sample(self, n: int = 1, *, prior: str = "auto", random_state: int | None = None) -> Any:
+        """Generate new samples (n, ...), float32, in the units and the shape of x.
+
+        Of a mixed table they are a DataFrame of its own columns.
+
+        Parameters
+        ----------
+        n : int, default=1
+        prior : {"auto", "normal", "mixture"}, default="auto"
+            What codes are drawn from: the standard normal distribution, or a mixture of ten normal
+            distributions fitted to codes of rows trained on (Ghosh et al. 2020, section 4). `auto` takes
+            `normal` for objectives that make codes so: variational, wasserstein and adversarial.
+        random_state : int or None, default=None
+
+        Raises
+        ------
+        ParameterError
+        ModelError
+            If the model was saved without codes, and they are needed.
+        """
+        return self.inverse_transform(self._fitted().draw_codes(n, prior=prior, random_state=random_state))
+
+    def log_likelihood(self, X: Any, n_samples: int = 100) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """A lower bound of log p(x) of each row, shape (n,), in nats, for values in scaled units.
+
+        For `objective="variational"`: the importance-weighted bound of Burda et al. (2015, eq. 8), which
+        rises to log p(x) with `n_samples`; the same call gives the same numbers.
+
+        Raises
+        ------
+        ParameterError
+            If the objective is not a likelihood.
+        """
+        return self._fitted(X).log_likelihood(X, n_samples)
+
+    def latent_metrics(self, X: Any) -> dict[str, list[float]]:
+        """Metrics of the codes of rows that only the objective knows.
+
+        Returns
+        -------
+        dict
+            - ``kl_per_dimension``, of variational models: the mean over rows of the KL divergence of each
+              number's posterior from the prior, in nats.
+            - ``codebook_use``, of vector-quantized ones: the share of each codebook's entries, or of each
+              number's levels, that occurs.
+        """
+        return self._fitted(X).latent_metrics(X)
+
+    def error_curve(self, X: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The mean squared error of rows from the first 1, 2, …, n_components numbers of their codes.
+
+        For `objective="nested"`, whose one training gives every k; shape (n_components,), in scaled units.
+
+        Raises
+        ------
+        ParameterError
+            If the objective does not order the numbers of a code.
+        """
+        return self._fitted(X).error_curve(X)
+
+    # -- on disk --------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the fitted model to a folder: JSON and safetensors, whole or not at all.
@@ -316,14 +503,14 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
         InputError
             If `path` exists and `overwrite` is false, or the Hub cannot be reached or refuses.
         """
+        folder = to_folder(self._fitted())
         if is_address(path):
-            push(to_folder(self), path, overwrite=overwrite)
+            push(folder, path, overwrite=overwrite)
         else:
-            write_folder(path, to_folder(self), overwrite=overwrite)
-        checkpoint = getattr(self, "_checkpoint_path", None)
-        if checkpoint is not None and not self.interrupted_:
-            remove(Path(checkpoint))
-            self._checkpoint_path = None
+            write_folder(path, folder, overwrite=overwrite)
+        if self._checkpoint is not None and not self.model_.interrupted:
+            remove(Path(self._checkpoint))
+            self._checkpoint = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, network: Any = None, device: str = "auto") -> AutoEncoder:
@@ -342,11 +529,16 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
         ModelError
             If the folder is missing, damaged, or was written by a later version.
         """
-        try:
-            ae: AutoEncoder = from_folder(cls, read_folder(local(path)), network, device)
-        except (KeyError, TypeError, IndexError, AttributeError, RuntimeError, ParameterError) as error:
-            reason = (str(error).splitlines() or [""])[0]
-            raise ModelError(f"{path}: the parts of the model do not fit together ({reason})") from None
+        folder = read_folder(local(path))
+        with fitting_together(path):
+            ae: AutoEncoder = from_json(cls, folder.config["parameters"], network=network)
+            ae.device = device
+            check_parameters(ae)
+        target = choose_device(device)
+        with fitting_together(path):
+            model = from_folder(folder, ae.get_params(deep=False))
+        model.network.to(target)
+        ae.model_ = model
         return ae
 
     # -- what scikit-learn and pickle ask --------------------------------------------------------------------
@@ -354,17 +546,20 @@ class AutoEncoder(SpecialMethods, ClassNamePrefixFeaturesOutMixin, TransformerMi
     def __getstate__(self) -> dict[str, Any]:
         """Pickled on one machine, opened on another: the network travels on the CPU."""
         state: dict[str, Any] = dict(super().__getstate__())
-        if "network_" in state:
-            import copy
-
-            state["network_"] = copy.deepcopy(state["network_"]).cpu()
+        if "model_" in state:
+            model: FittedModel = state["model_"]
+            state["model_"] = replace(model, network=copy.deepcopy(model.network).cpu())
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if hasattr(self, "network_"):
+        if "model_" in state:
             with contextlib.suppress(ParameterError):
-                self.network_.to(choose_device(self.device))
+                self.model_.network.to(choose_device(self.device))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.n_components
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,102 +1,356 @@
-"""Rows through a fitted model, a bounded number at a time."""
+"""What a fit has learned, whole: network, objective, scaling, and what is remembered of the rows."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
 from torch import Tensor
 
-from codeword.base.errors import DataError
+from codeword.base.errors import DataError, ModelError, ParameterError
 from codeword.data.rows import Rows, blocks
-from codeword.data.scaling import check_finite
-from codeword.objectives import Objective, resolve_objective
+from codeword.data.scaling import Scaling, check_finite
+from codeword.model.inputs import matching_rows
+from codeword.networks import Network
+from codeword.networks.pca import PrincipalComponents
+from codeword.objectives import Nested, Objective, Variational
+from codeword.training.batches import Batches, ResidentBatches
+from codeword.training.loop import seeded
+from codeword.training.steps import mean_squared_error
 
 if TYPE_CHECKING:
-    from codeword.data.scaling import Scaling
-    from codeword.networks import Network
+    from codeword.data.columns import Columns
 
-__all__ = ["PRIORS", "Passes", "collect", "draw_codes"]
+__all__ = ["PRIORS", "Codec", "FittedModel", "TrainingCodes", "as_codec", "draw_codes"]
 
 PRIORS = ("auto", "normal", "mixture")
 
-COMPONENTS = 10
-"""Of a mixture on codes: as many as Ghosh et al. (2020, section 4) take."""
+MIXTURE_COMPONENTS = 10
+"""As many as Ghosh et al. (2020, section 4) take for a mixture on codes."""
+
+MOST_ROWS = 10_000
+MOST_VALUES = 1 << 20
+"""The most rows, and the most numbers of their codes (four megabytes), that a model folder keeps."""
+
+CODE_PARTS = ("codes", "errors", "held_codes", "held_errors")
+
+Floats = NDArray[np.float32]
 
 
-class Passes:
-    """The two directions of a fitted estimator, on flat tensors in scaled units."""
+@runtime_checkable
+class Codec(Protocol):
+    """Anything that makes codes of rows, and rows of codes: a model, PCA, a pipeline."""
 
-    if TYPE_CHECKING:
-        objective: Any
-        network_: Network
-        scaling_: Scaling
-        n_features_in_: int
+    def transform(self, X: Any, /) -> Any:
+        """Return the codes (n, k) of rows."""
 
-    def _objective(self) -> Objective:
-        columns = getattr(self, "columns_", None)
-        return resolve_objective(self.objective, None if columns is None else columns.layout)
+    def inverse_transform(self, X: Any, /) -> Any:
+        """Return the rows that codes (n, k) stand for."""
 
-    def _place(self) -> torch.device:
-        return next(self.network_.parameters()).device
+
+def as_codec(model: Any) -> Any:
+    """The `FittedModel` of an AutoEncoder, which works in numbers; anything else as it is."""
+    found = getattr(model, "model_", None)
+    return found if isinstance(found, FittedModel) else model
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCodes:
+    """Codes and errors of up to 10,000 rows that a model was trained on, and of rows held out from training.
+
+    New codes are drawn from them, and new rows are judged by them.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (m, k), float32
+    errors : ndarray of shape (m,), float32
+        Mean squared errors, in scaled units.
+    held_codes : ndarray of shape (h, k), float32
+        Codes of rows held out from training; h is 0 where none were.
+    held_errors : ndarray of shape (h,), float32
+    """
+
+    codes: Floats
+    errors: Floats
+    held_codes: Floats
+    held_errors: Floats
+
+    @classmethod
+    def of(cls, model: FittedModel, train: Batches, held_out: ResidentBatches | None) -> TrainingCodes:
+        """Pass rows, drawn by the model's seed, through the model: the same on every process."""
+        most = max(1, min(MOST_ROWS, MOST_VALUES // model.n_components))
+        size = max(1, min(1024, (1 << 23) // train.d))
+        parts: list[Floats] = []
+        for rows in (
+            (x for x, _ in train.alone().epoch(model.seed, size)),
+            held_out.in_order(size) if held_out is not None else iter(()),
+        ):
+            codes, errors = [np.zeros((0, model.n_components), np.float32)], [np.zeros(0, np.float32)]
+            for x in _first(rows, most):
+                z = model.encode(x)
+                codes.append(z.cpu().numpy())
+                errors.append(mean_squared_error(model.decode(z), x).cpu().numpy())
+            parts += [np.concatenate(codes), np.concatenate(errors)]
+        return cls(*parts)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The parts as the model folder keeps them."""
+        return {f"reference.{part}": torch.from_numpy(getattr(self, part)) for part in CODE_PARTS}
+
+    @classmethod
+    def take(cls, tensors: dict[str, Tensor], k: int) -> TrainingCodes | None:
+        """Take the parts out of a model folder's tensors; None where the folder has none.
+
+        Raises
+        ------
+        TypeError
+            If the parts do not fit each other, or codes of `k` numbers.
+        """
+        found = [tensors.pop(f"reference.{part}", None) for part in CODE_PARTS]
+        parts = [part.float().numpy() for part in found if part is not None]
+        if not parts:
+            return None
+        if len(parts) < len(CODE_PARTS) or any(
+            codes.ndim != 2 or codes.shape[1] != k or errors.shape != codes.shape[:1]
+            for codes, errors in (parts[:2], parts[2:])
+        ):
+            raise TypeError("reference has a shape that it cannot have")
+        return cls(*parts)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """What `AutoEncoder.fit` learned, in numbers: rows of a mixed table are what `columns` make of it.
+
+    Parameters
+    ----------
+    parameters : dict
+        The estimator's parameters when it was fitted.
+    network : Network
+        The trained torch modules, on flat rows in scaled units.
+    objective : Objective
+        What was minimised, with the losses of a mixed table's columns.
+    scaling : Scaling
+    baseline : PrincipalComponents
+        PCA with the same k, fitted on the same rows.
+    sample_shape : tuple of int
+        The shape of one sample of x.
+    dtype : str
+        The dtype of the rows fitted on.
+    n_samples : int
+        How many these were, those held out included.
+    seed : int
+        The seed that was given or drawn.
+    history : list of dict
+        One for each epoch: `epoch`, `train_loss`, `validation_loss`, `seconds`.
+    names : tuple of str or None
+        What the values of a row are called, where x had column names.
+    columns : Columns or None
+        What makes rows of numbers of a mixed table, and the table's own columns of these.
+    training_codes : TrainingCodes or None
+        None in a folder that was shared without them.
+    best_epoch : int
+        The epoch whose weights were kept; 0 for those before training. Known after `fit`.
+    interrupted : bool
+        Whether Ctrl-C ended the fit.
+    """
+
+    parameters: Mapping[str, Any]
+    network: Network
+    objective: Objective
+    scaling: Scaling
+    baseline: PrincipalComponents
+    sample_shape: tuple[int, ...]
+    dtype: str
+    n_samples: int
+    seed: int
+    history: list[dict[str, Any]]
+    names: tuple[str, ...] | None = None
+    columns: Columns | None = None
+    training_codes: TrainingCodes | None = None
+    best_epoch: int = 0
+    interrupted: bool = False
+
+    @property
+    def n_components(self) -> int:
+        """k, the numbers in a code."""
+        return int(self.parameters["n_components"])
+
+    @property
+    def n_features(self) -> int:
+        """d, the values in a sample."""
+        return int(np.prod(self.sample_shape, dtype=np.int64))
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether rows may hold NaN, to be reconstructed."""
+        return bool(self.objective.takes_missing)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    # -- tensors in scaled units ----------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def _encode(self, scaled: Tensor) -> Tensor:
-        return self._objective().encode(self.network_, scaled.to(self._place()))
+    def encode(self, scaled: Tensor) -> Tensor:
+        """Flat rows (n, d) in scaled units to codes (n, k)."""
+        return self.objective.encode(self.network, scaled.to(self.device))
 
     @torch.inference_mode()
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self._objective().decode(self.network_, codes.to(self._place()))
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes (n, k) to flat rows (n, d) in scaled units."""
+        return self.objective.decode(self.network, codes.to(self.device))
 
-    def _each(self, x: Rows, function: Callable[[Tensor], Any]) -> Iterator[Any]:
-        """`function` of rows, a bounded number at a time; every pass cuts its rows alike."""
-        for start, block in blocks(x, multiple=self._chunk):
-            check_finite(block, start, missing=self.scaling_.missing)
-            for first in range(0, len(block), self._chunk):
-                rows = block[first : first + self._chunk]
-                made = function(self.scaling_.forward(rows).to(self._place()))
+    @property
+    def chunk(self) -> int:
+        """How many rows go through the network at once."""
+        return max(1, min(4096, (1 << 23) // self.n_features))
+
+    def each(self, X: Any, function: Callable[[Tensor], Any]) -> Iterator[Any]:
+        """`function` of rows in scaled units, a bounded number at a time; every pass cuts its rows alike.
+
+        Raises
+        ------
+        DataError
+            If the rows do not fit the model; of values that are not finite, or of which no finite code comes,
+            once they are reached: the message has the number of the row.
+        """
+        yield from self._passed(matching_rows(self, X), function)
+
+    def _passed(self, x: Rows, function: Callable[[Tensor], Any]) -> Iterator[Any]:
+        size = self.chunk
+        for start, block in blocks(x, multiple=size):
+            check_finite(block, start, missing=self.scaling.missing)
+            for first in range(0, len(block), size):
+                rows = block[first : first + size]
+                made = function(self.scaling.forward(rows).to(self.device))
                 _check_made(made, rows, start + first)
                 yield made
 
-    def _tensors(self, z: np.ndarray[Any, Any]) -> Iterator[Tensor]:
-        yield from torch.split(torch.from_numpy(np.array(z)), self._chunk)
+    def _collect(self, X: Any, function: Callable[[Tensor], Any], shape: tuple[int, ...] = ()) -> Floats:
+        """`function` of all rows, in one array (n, *shape)."""
+        x = matching_rows(self, X)
+        return collect(self._passed(x, function), len(x), shape)
 
-    @property
-    def _chunk(self) -> int:
-        return max(1, min(4096, (1 << 23) // int(self.n_features_in_)))
+    # -- rows and codes in arrays ---------------------------------------------------------------------------
+
+    def transform(self, X: Any, *, k: int | None = None) -> Floats:
+        """Encode rows (n, ...) to codes (n, n_components), or to the first `k` numbers of each."""
+        if k is not None and not (self.objective.ordered and 0 < k <= self.n_components):
+            raise ParameterError(
+                f"k={k!r}: codes can be cut only to between 1 and n_components numbers, and only where the "
+                "objective orders them, as objective='nested' does"
+            )
+        return self._collect(X, lambda scaled: self.encode(scaled)[:, :k], (k or self.n_components,))
+
+    def inverse_transform(self, X: Any) -> Floats:
+        """Decode codes (n, n_components) to rows (n, ...), float32, in the units and the shape of x.
+
+        Codes of an objective that orders them may be cut to their first numbers.
+        """
+        z = check_array(X, dtype=np.float32, ensure_all_finite=False)
+        check_finite(z)
+        k = self.n_components
+        if self.objective.ordered and z.shape[1] < k:
+            z = np.pad(z, ((0, 0), (0, k - z.shape[1])))
+        if z.shape[1] != k:
+            raise DataError(
+                f"the codes have {z.shape[1]} columns, and this model's have {k}: give codes that this model "
+                "made"
+            )
+        parts = torch.split(torch.from_numpy(np.array(z)), self.chunk)
+        rows = (self.scaling.inverse(self.decode(part)) for part in parts)
+        return collect(rows, len(z), self.sample_shape)
+
+    def indices(self, X: Any) -> NDArray[np.int64]:
+        """The integers that stand for the code of each row, (n, ...), of an objective with discrete codes."""
+        with torch.inference_mode():
+            each = self.each(X, lambda scaled: self.objective.indices(self.network, scaled))
+            return np.concatenate([part.cpu().numpy() for part in each])
+
+    def codes_of(self, indices: ArrayLike) -> Floats:
+        """The codes (n, k) that the integers of `indices` stand for.
+
+        Raises
+        ------
+        DataError
+            If they are not such as `indices` gives.
+        """
+        chosen = np.asarray(indices)
+        if chosen.dtype.kind not in "iu":
+            raise DataError(
+                "indices must be whole numbers, as transform(..., indices=True) gives them. "
+                f"Got {chosen.dtype} instead."
+            )
+        whole = torch.from_numpy(chosen.astype(np.int64)).to(self.device)
+        found: Floats = self.objective.lookup(self.network, whole).detach().cpu().numpy()
+        return found
+
+    def reconstruct(self, X: Any) -> Floats:
+        """The reconstruction of each row, (n, ...): `inverse_transform(transform(X))`, in one pass."""
+        x = matching_rows(self, X)
+        decoded = self._passed(x, lambda scaled: self.decode(self.encode(scaled)))
+        return collect((self.scaling.inverse(part) for part in decoded), len(x), self.sample_shape)
+
+    def score_samples(self, X: Any) -> Floats:
+        """Minus the mean squared error of each row in scaled units, shape (n,): low is unusual."""
+        return self._collect(X, lambda x: -mean_squared_error(self.decode(self.encode(x)), x))
+
+    def log_likelihood(self, X: Any, n_samples: int) -> Floats:
+        """See `AutoEncoder.log_likelihood`."""
+        objective = self.objective
+        if not isinstance(objective, Variational):
+            asked = self.parameters["objective"]
+            raise ParameterError(f"log_likelihood is for objective='variational'. Got {asked!r} instead.")
+        with torch.inference_mode(), seeded(self.seed, self.device):
+            return self._collect(X, lambda x: objective.log_likelihood(self.network, x, n_samples))
+
+    def error_curve(self, X: Any) -> NDArray[np.float64]:
+        """See `AutoEncoder.error_curve`."""
+        objective = self.objective
+        if not isinstance(objective, Nested):
+            asked = self.parameters["objective"]
+            raise ParameterError(f"error_curve is for objective='nested'. Got {asked!r} instead.")
+        total, n = np.zeros(self.n_components), 0
+        with torch.inference_mode():
+            for size, sums in self.each(
+                X, lambda t: (len(t), objective.errors_by_length(self.network, t) * len(t))
+            ):
+                total += sums.cpu().numpy()
+                n += size
+        return total / n
+
+    def latent_metrics(self, X: Any) -> dict[str, list[float]]:
+        """See `AutoEncoder.latent_metrics`."""
+        with torch.inference_mode():
+            return self.objective.latent_metrics(self.network, self.each(X, lambda scaled: scaled))
+
+    def draw_codes(self, n: int, *, prior: str = "auto", random_state: int | None = None) -> Floats:
+        """New codes (n, k): see `AutoEncoder.sample`."""
+        if prior not in PRIORS:
+            raise ParameterError(f"prior must be one of {', '.join(PRIORS)}. Got {prior!r} instead.")
+        if not isinstance(n, (int, np.integer)) or n < 1:
+            raise ParameterError(f"n must be a positive whole number. Got {n!r} instead.")
+        known = None
+        if prior == "mixture" or (prior == "auto" and not self.objective.normal_prior):
+            if self.training_codes is None:
+                raise ModelError("the model has no codes of the rows it was trained on: train it again")
+            known = self.training_codes.codes
+        codes = torch.from_numpy(draw_codes(int(n), self.n_components, known, random_state))
+        with torch.inference_mode():
+            drawn: Floats = self.objective.project(self.network, codes.to(self.device)).cpu().numpy()
+        return drawn
 
 
-def _check_made(made: Any, rows: np.ndarray[Any, Any], start: int) -> None:
-    """Raise a DataError that names the row of which no numbers come; an error alone may be infinite."""
-    if not isinstance(made, Tensor) or not made.is_floating_point() or made.sum().isfinite():
-        return
-    bad = made.isnan() if made.ndim == 1 else ~made.isfinite().flatten(1).all(dim=1)
-    if bad.any():
-        row = int(bad.nonzero()[0])
-        largest = np.nanmax(np.abs(rows[row].astype(np.float64)))
-        raise DataError(
-            f"row {start + row} holds a value as large as {largest:.3g}, far beyond the rows trained on: no "
-            "finite code comes of it; correct it or drop the row"
-        )
-
-
-def collect(parts: Iterator[Any], n: int, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Tensors or arrays of n rows in all as one array (n, *shape), float32."""
-    out = np.empty((n, *shape), dtype=np.float32)
-    start = 0
-    for part in parts:
-        out[start : start + len(part)] = part.cpu().numpy() if isinstance(part, Tensor) else part
-        start += len(part)
-    return out
-
-
-def draw_codes(
-    n: int, k: int, known: ArrayLike | None, random_state: int | None = None
-) -> NDArray[np.float32]:
+def draw_codes(n: int, k: int, known: ArrayLike | None, random_state: int | None = None) -> Floats:
     """Draw codes from a distribution of them.
 
     Parameters
@@ -122,14 +376,46 @@ def draw_codes(
 
     rows = np.asarray(known, dtype=np.float64)
     # In units of each number's own spread: what keeps a covariance from being singular is the same for all.
-    centre, spread = rows.mean(axis=0), rows.std(axis=0)
+    center, spread = rows.mean(axis=0), rows.std(axis=0)
     spread[spread == 0] = 1.0
-    components = int(np.clip(len(rows) // (2 * (k + 1)), 1, COMPONENTS))
+    components = int(np.clip(len(rows) // (2 * (k + 1)), 1, MIXTURE_COMPONENTS))
     mixture = GaussianMixture(components, reg_covar=1e-4, random_state=int(rng.integers(1 << 31)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a mixture that has not settled is still one
-        mixture.fit(np.resize((rows - centre) / spread, (max(2, len(rows)), k)))  # one row is too few
+        mixture.fit(np.resize((rows - center) / spread, (max(2, len(rows)), k)))  # one row is too few
         drawn = mixture.sample(n)[0]
     rng.shuffle(drawn)  # the mixture gives them component by component
-    codes: NDArray[np.float32] = (drawn * spread + centre).astype(np.float32)
+    codes: Floats = (drawn * spread + center).astype(np.float32)
     return codes
+
+
+def collect(parts: Iterator[Any], n: int, shape: tuple[int, ...]) -> Floats:
+    """Tensors or arrays of n rows in all as one array (n, *shape), float32."""
+    out = np.empty((n, *shape), dtype=np.float32)
+    start = 0
+    for part in parts:
+        out[start : start + len(part)] = part.cpu().numpy() if isinstance(part, Tensor) else part
+        start += len(part)
+    return out
+
+
+def _first(batches: Iterator[Tensor], most: int) -> Iterator[Tensor]:
+    for x in batches:
+        yield x[:most]
+        most -= len(x)
+        if most <= 0:
+            return
+
+
+def _check_made(made: Any, rows: NDArray[Any], start: int) -> None:
+    """Raise a DataError that names the row of which no numbers come; an error alone may be infinite."""
+    if not isinstance(made, Tensor) or not made.is_floating_point() or made.sum().isfinite():
+        return
+    bad = made.isnan() if made.ndim == 1 else ~made.isfinite().flatten(1).all(dim=1)
+    if bad.any():
+        row = int(bad.nonzero()[0])
+        largest = np.nanmax(np.abs(rows[row].astype(np.float64)))
+        raise DataError(
+            f"row {start + row} holds a value as large as {largest:.3g}, far beyond the rows trained on: no "
+            "finite code comes of it; correct it or drop the row"
+        )

@@ -15,19 +15,45 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save
 from torch import Tensor
 
-from codeword.base.errors import ModelError
+from codeword.base.errors import ModelError, ParameterError, out_of_memory
 from codeword.base.files import MODEL_FILES, check_own, writing
 from codeword.base.text import shortened
+from codeword.data.columns import Columns
+from codeword.data.rows import Rows, read
+from codeword.data.scaling import Scaling, Statistics
+from codeword.model.card import model_card
+from codeword.model.fitted import FittedModel, TrainingCodes
+from codeword.model.parameters import to_json
+from codeword.model.plan import make_network, network_spec
+from codeword.networks import Spec
+from codeword.networks.pca import PrincipalComponents
+from codeword.objectives import Objective, resolve_objective
+from codeword.training.checkpoint import Checkpoint, digest
+from codeword.training.distributed import World
+from codeword.training.loop import Plan, seeded
 
-__all__ = ["FORMAT", "Folder", "read_folder", "write_folder"]
+__all__ = [
+    "FORMAT",
+    "Folder",
+    "fitting_together",
+    "from_folder",
+    "make_checkpoint",
+    "read_folder",
+    "to_folder",
+    "write_folder",
+]
 
 FORMAT = 1
 """Raised when an older codeword could no longer read what is written."""
@@ -35,6 +61,7 @@ FORMAT = 1
 CHECKPOINT_FILES = ("training.safetensors", "training.json")
 
 CONFIG: dict[str, type] = {"format": int, "parameters": dict, "data": dict, "scaling": str, "seed": int}
+BASELINE_PARTS = ("mean", "components", "deviations")
 COLUMNS = "columns.json"
 DATA: dict[str, type] = {"n": int, "sample_shape": list, "dtype": str, "names": object}
 """What config.json holds, and of what type."""
@@ -127,6 +154,164 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
             raise ModelError(f"{weights}: {name} holds values that are not finite; train or copy it again")
     columns = _read_json(path / COLUMNS) if mixed else None
     return Folder(config, tensors, _read_history(path / "history.jsonl"), columns=columns)
+
+
+# -- a fitted model to a folder and back --------------------------------------------------------------------
+
+
+def to_folder(model: FittedModel) -> Folder:
+    """A fitted model as a model folder."""
+    config = {
+        "parameters": to_json(model.parameters),
+        "data": {
+            "n": model.n_samples,
+            "sample_shape": list(model.sample_shape),
+            "dtype": model.dtype,
+            "names": None if model.names is None else list(model.names),
+        },
+        "scaling": model.scaling.kind,
+        "seed": model.seed,
+    }
+    if model.columns is not None:
+        config["columns"] = COLUMNS
+    tensors = {f"network.{name}": tensor for name, tensor in model.network.state_dict().items()}
+    tensors["scaling.offset"] = torch.from_numpy(model.scaling.offset)
+    tensors["scaling.scale"] = torch.from_numpy(model.scaling.scale)
+    for part in BASELINE_PARTS:
+        tensors[f"baseline.{part}"] = getattr(model.baseline, part)
+    if model.training_codes is not None:  # none yet in the checkpoints of a run
+        tensors |= model.training_codes.tensors()
+    columns = None if model.columns is None else model.columns.to_json()
+    return Folder(config, tensors, model.history, model_card(config, model.history, columns=columns), columns)
+
+
+def from_folder(folder: Folder, parameters: dict[str, Any]) -> FittedModel:
+    """The fitted model that a folder holds, on the CPU.
+
+    Parameters
+    ----------
+    folder : Folder
+        Its tensors are taken out.
+    parameters : dict
+        The estimator's, made of the folder's, with torch modules in place of those whose code is not there.
+    """
+    data, tensors = folder.config["data"], folder.tensors
+    shape, names = tuple(data["sample_shape"]), data["names"]
+    columns = None if folder.columns is None else Columns.from_json(folder.columns)
+    if columns is not None and list(columns.feature_names_) != names:
+        raise TypeError("columns.json makes other numbers of a row than config.json names")
+    objective = resolve_objective(parameters["objective"], None if columns is None else columns.layout)
+    offset, scale = (tensors.pop(f"scaling.{part}").numpy() for part in ("offset", "scale"))
+    scaling = Scaling(folder.config["scaling"], offset, scale, shape, objective.takes_missing)
+    parts = [tensors.pop(f"baseline.{part}") for part in BASELINE_PARTS]
+    _check_parts(shape, names, offset, scale, *parts)
+    k = parameters["n_components"]
+    codes = TrainingCodes.take(tensors, k)
+    weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
+    spec = network_spec(k, objective, scaling, shape)
+    if not isinstance(parameters["network"], tuple):
+        _check_weights(parameters, objective, spec, weights)
+    with seeded(0, torch.device("cpu")):
+        network = make_network(parameters["network"], objective, spec)
+    network.load_state_dict(weights)
+    return FittedModel(
+        parameters,
+        network.eval(),
+        objective,
+        scaling,
+        PrincipalComponents(scaling, *parts),
+        shape,
+        data["dtype"],
+        data["n"],
+        folder.config["seed"],
+        folder.history,
+        None if names is None else tuple(names),
+        columns,
+        codes,
+    )
+
+
+@contextmanager
+def fitting_together(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what goes wrong as parts are put together into a ModelError, unless memory has run out."""
+    try:
+        yield
+    except (KeyError, TypeError, IndexError, AttributeError, RuntimeError, ParameterError) as error:
+        if out_of_memory(error):
+            raise
+        raise ModelError(f"{path}: the parts of the model do not fit together ({shortened(error)})") from None
+
+
+def make_checkpoint(
+    model: FittedModel,
+    path: str | os.PathLike[str] | None,
+    plan: Plan,
+    x: Rows,
+    seen: Statistics,
+    world: World,
+) -> Checkpoint | None:
+    """The checkpoint of a run, where a path is given, with what has to be the same for it to go on."""
+    if path is None:
+        return None
+    not_compared = ("device", "verbose", "random_state")
+    settings = {k: v for k, v in to_json(model.parameters).items() if k not in not_compared}
+    settings |= {"seed": plan.seed, "processes": world.size, "rows": seen.n}
+    settings |= {
+        "sample shape": list(model.sample_shape),
+        "the data's digest": digest(seen.mean, seen.variance, read(x, 0, 64), read(x, len(x) - 64, len(x))),
+        "the modules' digest": digest(np.array(str(model.network))),
+    }
+
+    def write(folder: Path, extra: dict[str, bytes]) -> None:
+        write_folder(folder, to_folder(model), overwrite=True, extra=extra)
+
+    return Checkpoint(path, settings, write, world.first)
+
+
+def _check_weights(
+    parameters: dict[str, Any], objective: Objective, spec: Spec, weights: dict[str, Tensor]
+) -> None:
+    """Raise a TypeError where the parameters ask for other weights than there are, before they get room."""
+    most = sum(tensor.numel() for tensor in weights.values())
+    network = parameters["network"]
+    sizes = network.get_params(deep=False) if hasattr(network, "get_params") else {}
+    for name, value in {"n_components": spec.n_components, **sizes}.items():
+        if isinstance(value, int) and value > most:
+            raise TypeError(f"{name} is {value}, and there are {most} weights")
+    with torch.device("meta"):  # which gives shapes, and takes no memory
+        try:
+            made = make_network(network, objective, spec)
+        except RuntimeError:  # an objective that makes numbers of its own; they are few
+            made = make_network(network, objective, spec, bare=True)
+    for name, tensor in made.state_dict().items():
+        if name not in weights or weights[name].shape != tensor.shape:
+            raise TypeError(f"{name} has another shape than the parameters ask for")
+
+
+def _check_parts(
+    sample_shape: tuple[Any, ...],
+    names: Any,
+    offset: np.ndarray[Any, Any],
+    scale: np.ndarray[Any, Any],
+    mean: Tensor,
+    components: Tensor,
+    deviations: Tensor,
+) -> None:
+    """Raise a TypeError that names the first part of a loaded model that does not fit the others."""
+    d = math.prod(sample_shape)
+    named = isinstance(names, list) and len(names) == d and all(isinstance(name, str) for name in names)
+    sound = {
+        "sample_shape": bool(sample_shape) and all(type(size) is int and size > 0 for size in sample_shape),
+        "names": names is None or named,
+        "scaling.offset": offset.shape in ((1,), (d,)),
+        "scaling.scale": scale.shape == offset.shape and bool((scale > 0).all()),
+        "baseline.mean": mean.shape == (d,),
+        "baseline.components": components.shape == (len(deviations), d),
+        "baseline.deviations": deviations.ndim == 1,
+    }
+    for name, good in sound.items():
+        if not good:
+            raise TypeError(f"{name} has a shape or a value that it cannot have")
 
 
 def _check_keys(path: Path, found: dict[str, Any], expected: dict[str, type]) -> None:

@@ -226,7 +226,7 @@ def push(
     license : str, default=""
         An identifier of the Hub's for the card, such as ``mit`` or ``cc-by-4.0``.
     codes : bool, default=True
-        Send the codes and errors of rows that a model keeps; see `AutoEncoder.reference_`. Without them it
+        Send the codes and errors of rows that a model keeps, `training_codes_`. Without them it
         encodes, decodes and evaluates as before, but cannot draw samples without a prior of its own, and
         p-values need rows to be fitted on.
     private : bool, default=False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,14 @@ MODULES = {"modules": "given to load"}
 """Stands for a pair of torch modules, whose code is not saved."""
 
 
-def to_json(estimator: BaseEstimator) -> dict[str, Any]:
-    """The constructor's parameters of an estimator, nested ones named by their class."""
-    return {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
+def to_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What `get_params(deep=False)` gives of an estimator, with nested ones named by their class."""
+    return {name: _plain(value) for name, value in parameters.items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseEstimator):
-        return {"name": _name_of(type(value)), **to_json(value)}
+        return {"name": _name_of(type(value)), **to_json(value.get_params(deep=False))}
     if isinstance(value, (str, bool, int, float, type(None))):
         return value
     if isinstance(value, np.generic):

@@ -5,33 +5,34 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 
-from codeword.base.errors import InputError, ParameterError
-from codeword.base.files import recover
-from codeword.data.scaling import KINDS
-from codeword.model.folder import read_folder
+from codeword.base.errors import ParameterError
+from codeword.data.columns import Columns
+from codeword.data.scaling import KINDS, Scaling
 from codeword.networks import MLP, Network, Skip, Spec, build_network, resolve_architecture
 from codeword.networks.pca import PrincipalComponents
-from codeword.objectives import Reconstruction, resolve_objective
+from codeword.objectives import Objective, Reconstruction, resolve_objective
 from codeword.training.batches import Batches
 from codeword.training.distributed import World
 from codeword.training.loop import SCHEDULES, Plan
+
+if TYPE_CHECKING:
+    from codeword.model.autoencoder import AutoEncoder
 
 __all__ = [
     "PRESETS",
     "check_parameters",
     "choose_device",
-    "choose_seed",
-    "held_out",
+    "held_out_rows",
     "make_network",
     "make_plan",
-    "starts_solved",
+    "network_spec",
+    "scaling_kind",
+    "starts_as_pca",
 ]
 
 PRECISIONS = ("float32", "bfloat16")
@@ -51,7 +52,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Named sets of parameters: `AutoEncoder(**PRESETS["tutorial"])` is the tutorial, network and training."""
 
 
-def check_parameters(ae: Any) -> None:
+def check_parameters(ae: AutoEncoder) -> None:
     """Raise a ParameterError that names the first parameter of an AutoEncoder with a value it cannot have."""
 
     def must(name: str, good: bool, what: str) -> None:
@@ -71,7 +72,7 @@ def check_parameters(ae: Any) -> None:
     must("epochs", whole(ae.epochs) or ae.epochs == "auto", "a positive integer or 'auto'")
     must(
         "batch_size",
-        ae.batch_size == "auto" or (whole(ae.batch_size) and ae.batch_size < 1 << 31),
+        ae.batch_size == "auto" or (whole(ae.batch_size) and int(ae.batch_size) < 1 << 31),
         "a positive integer below 2**31 or 'auto'",
     )
     must(
@@ -101,26 +102,26 @@ def check_parameters(ae: Any) -> None:
     resolve_architecture(ae.network)
 
 
-def scaling_of(ae: Any) -> str:
+def scaling_kind(asked: str, columns: Columns | None) -> str:
     """The scaling asked for; of a mixed table none, as its columns are scaled each by its kind."""
-    if getattr(ae, "columns_", None) is None:
-        return str(ae.scaling)
-    if ae.scaling not in ("auto", "none"):
+    if columns is None:
+        return asked
+    if asked not in ("auto", "none"):
         raise ParameterError(
             "The 'scaling' parameter of AutoEncoder must be 'auto' or 'none' for a mixed table, whose "
-            f"columns are scaled each by its kind. Got {ae.scaling!r} instead."
+            f"columns are scaled each by its kind. Got {asked!r} instead."
         )
     return "none"
 
 
-def held_out(ae: Any, n: int) -> int:
+def held_out_rows(fraction: float | str, n: int) -> int:
     """How many of n rows to hold out; at least one is left to train on."""
-    if ae.validation_fraction == "auto":
+    if fraction == "auto":
         return min(n // 10, 5_000)
-    return min(int(n * float(ae.validation_fraction)), n - 1)
+    return min(int(n * float(fraction)), n - 1)
 
 
-def make_plan(ae: Any, train: Batches, seed: int, world: World) -> Plan:
+def make_plan(ae: AutoEncoder, train: Batches, seed: int, world: World) -> Plan:
     """The training's settings, with "auto" made into numbers."""
     n = train.n // world.size
     if not n:
@@ -139,45 +140,35 @@ def make_plan(ae: Any, train: Batches, seed: int, world: World) -> Plan:
     )
 
 
-def make_network(ae: Any, baseline: PrincipalComponents | None, *, bare: bool = False) -> Network:
-    """The network for the rows that were seen; with their PCA given, at the point where training begins.
+def network_spec(k: int, objective: Objective, scaling: Scaling, sample_shape: tuple[int, ...]) -> Spec:
+    """What a network has to fit, for codes of k numbers."""
+    return Spec(sample_shape, k, objective.width(k), scaling.bounded, objective.logits)
+
+
+def make_network(
+    network: Any,
+    objective: Objective,
+    spec: Spec,
+    baseline: PrincipalComponents | None = None,
+    *,
+    bare: bool = False,
+) -> Network:
+    """The network that the parameter `network` asks for; with PCA of the rows, where training begins.
 
     `bare` leaves out what the objective adds of its own.
     """
-    objective = ae._objective()
-    k = ae.n_components
-    spec = Spec(ae.sample_shape_, k, objective.width(k), ae.scaling_.bounded, objective.logits)
-    network = build_network(ae.network, spec, None if bare else objective.extra(spec))
-    architecture = resolve_architecture(ae.network)
+    made = build_network(network, spec, None if bare else objective.extra(spec))
+    architecture = resolve_architecture(network)
     if baseline is not None:
         if architecture is not None:
-            architecture.start(network, baseline)
-        objective.start(network, baseline)
-    return network
+            architecture.start(made, baseline)
+        objective.start(made, baseline)
+    return made
 
 
-def starts_solved(ae: Any) -> bool:
+def starts_as_pca(network: Network, objective: Objective) -> bool:
     """Whether the network starts as PCA, and PCA is a solution of what is minimised."""
-    objective = ae._objective()
-    return isinstance(objective, Reconstruction) and objective.plain and isinstance(ae.network_.encoder, Skip)
-
-
-def choose_seed(ae: Any, checkpoint: str | os.PathLike[str] | None, resume: bool, world: World) -> int:
-    """An integer stands for itself, so that a drawn seed, once known, can be given again."""
-    if checkpoint is not None and world.first:
-        recover(Path(checkpoint))
-    world.wait()
-    kept = checkpoint is not None and world.all_see(Path(checkpoint).exists())
-    if kept and not resume:
-        raise InputError(
-            f"there is a checkpoint of a run that was stopped, {checkpoint}: go on with resume=True "
-            "(--resume), or delete it to train from the start"
-        )
-    if isinstance(ae.random_state, numbers.Integral):
-        return int(ae.random_state)
-    if kept:
-        return int(read_folder(str(checkpoint)).config["seed"])
-    return world.from_first(int(check_random_state(ae.random_state).randint(2**31 - 1)))
+    return isinstance(objective, Reconstruction) and objective.plain and isinstance(network.encoder, Skip)
 
 
 def choose_device(name: Any) -> torch.device:

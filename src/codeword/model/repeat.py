@@ -19,7 +19,7 @@ def in_words(value: Any) -> str:
         known: dict[str, Any] = {**ARCHITECTURES, **OBJECTIVES}
         if value.get("name") not in known:
             return "two torch modules of your own"
-        usual = to_json(known[value["name"]]())
+        usual = to_json(known[value["name"]]().get_params(deep=False))
         changed = {k: v for k, v in value.items() if k != "name" and v != usual.get(k)}
         inside = ", ".join(f"{k}={tuple(v) if isinstance(v, list) else v!r}" for k, v in changed.items())
         return f"{value['name']}({inside})" if inside else str(value["name"])

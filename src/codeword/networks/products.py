@@ -22,7 +22,6 @@ def onednn_is_faster() -> bool:
     MKL keeps its AVX-512 kernels for Intel's processors; on AMD's, oneDNN's are about twice as fast.
     """
     cpuinfo = Path("/proc/cpuinfo")
-    cpuinfo = Path("/proc/cpuinfo")
     maker = cpuinfo.read_text()[:4000] if cpuinfo.exists() else platform.processor()
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
     # The operator that torch's own compiler calls; a version that lacks it keeps to MKL.

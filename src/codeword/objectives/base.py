@@ -108,11 +108,11 @@ class Objective(Configurable):
         """Indices that `indices` gave to codes (n, k)."""
         raise ParameterError(f"{type(self).__name__} has no indices: its codes are not discrete")
 
-    def admissible(self, network: Network, z: Tensor) -> Tensor:
+    def project(self, network: Network, z: Tensor) -> Tensor:
         """Any codes (n, k) to codes such as the encoder gives."""
         return z
 
-    def latent_figures(self, network: Network, rows: Iterator[Tensor]) -> dict[str, list[float]]:
+    def latent_metrics(self, network: Network, rows: Iterator[Tensor]) -> dict[str, list[float]]:
         """Figures of the codes of rows, (n, d) in scaled units at a time, that only the objective knows."""
         return {}
 

@@ -208,8 +208,8 @@ class Sparse(Reconstruction):
         """See `Objective.encode`."""
         return self._sparse(network.encoder(self.filled(x)))
 
-    def admissible(self, network: Network, z: Tensor) -> Tensor:
-        """See `Objective.admissible`: as few numbers at work, or in the range of the activation."""
+    def project(self, network: Network, z: Tensor) -> Tensor:
+        """See `Objective.project`: as few numbers at work, or in the range of the activation."""
         return z.clamp(0, 1) if self.penalty == "kl" else self._sparse(z)
 
     def _sparse(self, u: Tensor) -> Tensor:
@@ -239,11 +239,16 @@ class Sparse(Reconstruction):
         with torch.no_grad():
             idle.copy_(torch.where((z != 0).any(dim=0), 0.0, idle + len(x)))
             dead = idle > self.dead_after
-            left = x - self.decode(network, z)
+            decoded = self.decode(network, z)
         chosen = largest(u.masked_fill(~dead, -torch.inf), max(1, u.shape[1] // 2))
         chosen = torch.where(dead, chosen, 0.0)
-        explained = network.decoder(chosen) - network.decoder(torch.zeros_like(z))
-        return F.mse_loss(explained, left) * dead.any()
+        if (
+            self.logits or self.layout is not None
+        ):  # what is left is in units of x, the decoder's output is not
+            explained = self.decode(network, z.detach() + chosen) - decoded
+        else:
+            explained = network.decoder(chosen) - network.decoder(torch.zeros_like(z))
+        return F.mse_loss(explained, x - decoded) * dead.any()
 
 
 def largest(u: Tensor, count: int) -> Tensor:

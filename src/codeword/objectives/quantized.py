@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.errors import ParameterError
+from codeword.base.errors import DataError, ParameterError
 from codeword.networks import Network, Spec, code_size, real, whole, widths
 from codeword.objectives.base import Reconstruction, start_white
 
@@ -179,20 +179,36 @@ class VectorQuantized(Reconstruction):
     def lookup(self, network: Network, indices: Tensor) -> Tensor:
         """See `Objective.lookup`."""
         if self.method == "finite":
+            sizes = self._levels(indices).long()
+        else:
+            sizes = torch.tensor([len(book) for book in codebooks(network)], device=indices.device)
+        if indices.ndim != 2 or indices.shape[1] != len(sizes):
+            raise DataError(
+                f"indices must have the shape (n, {len(sizes)}), as transform(..., indices=True) gives them. "
+                f"Got {tuple(indices.shape)} instead."
+            )
+        bad = ((indices < 0) | (indices >= sizes)).nonzero()
+        if len(bad):
+            row, column = bad[0].tolist()
+            raise DataError(
+                f"row {row}, column {column}: there is no entry {int(indices[row, column])}; expected 0 to "
+                f"{int(sizes[column]) - 1}"
+            )
+        if self.method == "finite":
             half = self._half_width(indices)
             return (indices - half) / half
         taken = [book[i] for book, i in zip(codebooks(network), indices.unbind(dim=1), strict=True)]
         return torch.cat(taken, dim=1) if self.method == "ema" else torch.stack(taken).sum(dim=0)
 
-    def admissible(self, network: Network, z: Tensor) -> Tensor:
-        """See `Objective.admissible`: the entries, or the levels, that are nearest."""
+    def project(self, network: Network, z: Tensor) -> Tensor:
+        """See `Objective.project`: the entries, or the levels, that are nearest."""
         if self.method != "finite":
             return self.quantise(network, z)[0]
         half = self._half_width(z)
         return (z * half).round().clamp(-half, self._levels(z) - 1 - half) / half
 
-    def latent_figures(self, network: Network, rows: Iterator[Tensor]) -> dict[str, list[float]]:
-        """See `Objective.latent_figures`: the share of each book's entries, or number's levels, in use."""
+    def latent_metrics(self, network: Network, rows: Iterator[Tensor]) -> dict[str, list[float]]:
+        """See `Objective.latent_metrics`: the share of each book's entries, or number's levels, in use."""
         every = torch.cat([self.indices(network, x).cpu() for x in rows])
         if self.method == "finite":
             sizes = self._levels(every).tolist()

@@ -163,8 +163,8 @@ class Variational(Objective):
         """See `Objective.encode`: the posterior mean."""
         return self.posterior(network, x)[0]
 
-    def latent_figures(self, network: Network, rows: Iterator[Tensor]) -> dict[str, list[float]]:
-        """See `Objective.latent_figures`: nats of each number of the code, averaged over rows."""
+    def latent_metrics(self, network: Network, rows: Iterator[Tensor]) -> dict[str, list[float]]:
+        """See `Objective.latent_metrics`: nats of each number of the code, averaged over rows."""
         total, n = torch.zeros(1, dtype=torch.float64), 0
         for x in rows:
             total = total + divergence(*self.posterior(network, x)).double().sum(dim=0).cpu()

@@ -205,7 +205,7 @@ def gather(
     labels, classes, titles = _labels(data, on_map, [*drawn, *worst])
     pictures = pairs_of(ae, data, on_map[pictured])
     shown = model_display(ae, names=data.names, rows=pictures.x, kind=display)
-    known = ae.reference_.codes if ae.reference_ is not None else codes
+    known = ae.training_codes_.codes if ae.training_codes_ is not None else codes
     what = f"{source} ({part})" if part else source
     kinds = [] if shown.columns is None else of_kinds(shown.columns.kinds or {})
     return Content(
@@ -213,7 +213,7 @@ def gather(
         n=n,
         k=ae.n_components,
         facts=_facts(ae, shown, what, n),
-        command=command(to_json(ae), ae.seed_, source, [*options, *kinds]),
+        command=command(to_json(ae.model_.parameters), ae.seed_, source, [*options, *kinds]),
         history=list(ae.history_),
         metrics=found.metrics,
         display=shown,
@@ -281,7 +281,7 @@ def _samples(ae: AutoEncoder, seed: int, left_out: list[str]) -> NDArray[Any] | 
 
 
 def _facts(ae: AutoEncoder, display: Display, source: str, n: int) -> list[tuple[str, str]]:
-    given, columns = to_json(ae), display.columns
+    given, columns = to_json(ae.model_.parameters), display.columns
     shape, d = " × ".join(str(size) for size in ae.sample_shape_), math.prod(ae.sample_shape_)
     weights = sum(p.numel() for p in ae.network_.parameters())
     epochs = f"{len(ae.history_):,}"

@@ -90,12 +90,12 @@ def program_of(ae: AutoEncoder, codes: NDArray[Any]) -> Program:
     Unsupported
         If it is large, or has layers that are not known here.
     """
-    size = sum(p.numel() for p in ae.network_.decoder.parameters())
+    size = sum(p.numel() for p in ae.model_.network.decoder.parameters())
     if size > MOST_WEIGHTS:
         raise Unsupported(f"it has {size:,} weights, and a page runs up to {MOST_WEIGHTS:,}")
     store = _Store()
-    steps = _steps(ae.network_.decoder, store)
-    objective = ae._objective()
+    steps = _steps(ae.model_.network.decoder, store)
+    objective = ae.model_.objective
     if objective.layout is not None:
         parts = objective.layout
         steps.append(
@@ -105,7 +105,7 @@ def program_of(ae: AutoEncoder, codes: NDArray[Any]) -> Program:
         steps.append({"op": "sigmoid"})
     program = Program(steps, np.concatenate([np.zeros(0, np.float32), *store.parts]))
     tried = np.asarray(codes, dtype=np.float32)[:64]
-    expected = ae._decode(torch.from_numpy(tried.copy())).float().cpu().numpy()
+    expected = ae.model_.decode(torch.from_numpy(tried.copy())).float().cpu().numpy()
     try:
         same = program.agrees(tried, expected)
     except ValueError:  # of shapes that do not fit each other

@@ -73,7 +73,7 @@ class Explorer:
         }
         self.html = page.render(0, content.left_out)
         # Of the detector only p-values are used: the level of its alarms does not matter.
-        self.held = 0 if ae.reference_ is None else len(ae.reference_.held_codes)
+        self.held = 0 if ae.training_codes_ is None else len(ae.training_codes_.held_codes)
         self.detector = OutlierDetector.from_model(ae, max_false_alarms=0.5) if self.held else None
         self.clusters = lru_cache(maxsize=8)(self._clusters)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from copy import copy
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.data import Data
+from codeword.model.fitted import as_codec
 
 __all__ = [
     "CHUNK_BYTES",
@@ -92,7 +92,7 @@ def as_numbers(model: Any, x: Any) -> tuple[Any, Any]:
     if columns is None:
         return model, x
     table = hasattr(x, "iloc") or hasattr(x, "schema")
-    return model.as_numbers(), columns.transform(x) if table else x
+    return as_codec(model), columns.transform(x) if table else x
 
 
 def nameless(model: Any, x: Any) -> Any:
@@ -106,14 +106,12 @@ def nameless(model: Any, x: Any) -> Any:
     if not isinstance(x, Data) or x.names is None or not hasattr(model, "feature_names_in_"):
         return model
     model.transform(x[:1])  # which compares them
-    model = copy(model)
-    del model.feature_names_in_
-    return model
+    return as_codec(model)
 
 
 def scale_of(model: object) -> Scale:
     """Return what brings rows, ndarray or tensor, to flat float64 in the units errors are taken in."""
-    scaling = getattr(model, "scaling_", None)
+    scaling = getattr(model, "scaling", None) or getattr(model, "scaling_", None)
     if scaling is None:
         return flat
 

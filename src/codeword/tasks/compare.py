@@ -317,7 +317,7 @@ def _settings(
 ) -> dict[str, Any]:
     """What has to be the same for a comparison to go on, or may only grow."""
     first = next(iter(objectives.values()))
-    others = to_json(_estimator(1, first, 0, parameters))
+    others = to_json(_estimator(1, first, 0, parameters).get_params(deep=False))
     found: dict[str, Any] = {"k": lengths, "objectives": list(objectives), "seeds": seeds}
     found |= {name: value for name, value in others.items() if name not in NOT_COMPARED}
     for name, rows in (("training", train), ("held-out", held_out)):

@@ -6,7 +6,7 @@ import math
 import numbers
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,13 @@ from codeword.data.rows import Rows, blocks
 from codeword.data.scaling import check_finite
 from codeword.model.autoencoder import AutoEncoder
 from codeword.model.fitted import collect
-from codeword.model.inputs import check_rows, mixed_columns, mixed_table
+from codeword.model.inputs import (
+    check_feature_names,
+    matching_rows,
+    mixed_columns,
+    mixed_table,
+    training_data,
+)
 from codeword.tasks.conformal import needed, p_values, reachable, threshold, too_few
 from codeword.tasks.scores import Scorer
 
@@ -184,24 +190,26 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             model.random_state = seed
         table = mixed_table(X)
         if table is None:
-            X = check_rows(model, X, reset=True)
+            X = training_data(X)
         n = len(X)
         held = _calibration_size(n, self.calibration_fraction, self.max_false_alarms)
         self.calibration_indices_ = np.sort(random.permutation(n)[:held]).astype(np.int64)
         if table is not None:  # what makes numbers of it must not know the rows to calibrate on
             known = mixed_columns(table.take(np.delete(np.arange(n), self.calibration_indices_)))
-            X = check_rows(model, known.transform(table), reset=True)
-        x: Rows = X
+            X = training_data(known.transform(table))
         if self.model is None:
-            model.n_components = min(MOST_COMPONENTS, -(-model.n_features_in_ // 2))
-        train, calibration = _parted(x, self.calibration_indices_, model)
+            d = math.prod(X.sample_shape)
+            model.n_components = min(MOST_COMPONENTS, -(-d // 2))
+        train, calibration = _parted(
+            X, self.calibration_indices_, missing=model.takes_missing or X.columns is not None
+        )
         self._adopt(model.fit(train))
         self._calibrate(self._scorer.scores(calibration.x))
         if self.contamination == "auto":
             if not reachable(self.max_false_alarms, held):
                 warnings.warn(too_few(self.max_false_alarms, held), stacklevel=2)
         else:
-            self.offset_ = _cut(self._scorer.scores(x), float(self.contamination))
+            self.offset_ = _cut(self._scorer.scores(X), float(self.contamination))
         return self
 
     @classmethod
@@ -263,7 +271,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def score_samples(self, X: Any) -> Values:
         """How usual each row is, shape (n,), float64: above -1 where usual, as a rule, and low where not."""
         check_is_fitted(self)
-        return self._scorer.scores(check_rows(self, X))
+        return self._scorer.scores(self._rows(X))
 
     def decision_function(self, X: Any) -> Values:
         """`score_samples` minus `offset_`, shape (n,), float64: below 0 for outliers."""
@@ -290,7 +298,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         mixed table there is one for each of its own columns, (n, number of them): see `columns_.names`.
         """
         check_is_fitted(self)
-        x, scorer = check_rows(self, X), self._scorer
+        x, scorer = self._rows(X), self._scorer
         each = (scorer.shares(scaled, x_hat) for scaled, x_hat, _, _ in scorer.rows(x))
         flat = collect(each, len(x), (scorer.parts,))
         return flat if hasattr(self, "columns_") else flat.reshape(len(x), *self.sample_shape_)
@@ -310,7 +318,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         if not _whole(top) or top < 0:
             raise ParameterError(f"top must be a whole number, zero or more. Got {top!r} instead.")
-        return self._scan(check_rows(self, X), min(top, self.features))
+        return self._scan(self._rows(X), min(top, self.features))
 
     @property
     def features(self) -> int:
@@ -324,11 +332,15 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             p = p_values(self.calibration_scores_, scores)
             yield Findings(errors, rarity, scores, p, features.cpu().numpy(), most.cpu().numpy())
 
+    def _rows(self, X: Any) -> Rows:
+        check_feature_names(self, X)
+        return matching_rows(self.model_.model_, X)
+
     # -- fitting --------------------------------------------------------------------------------------------
 
     def _adopt(self, model: AutoEncoder) -> None:
         """Score by a fitted model."""
-        self._scorer = Scorer(model, self.n_neighbors)
+        self._scorer = Scorer(model.model_, self.n_neighbors)
         self.model_ = model
         self.sample_shape_, self.n_features_in_ = model.sample_shape_, model.n_features_in_
         if hasattr(model, "feature_names_in_"):
@@ -361,24 +373,18 @@ def _calibration_size(n: int, fraction: float, level: float) -> int:
     return min(max(1, wanted, min(least, n // 2)), n - 1)
 
 
-def _parted(x: Rows, chosen: NDArray[np.int64], model: AutoEncoder) -> tuple[Data, Data]:
+def _parted(data: Data, chosen: NDArray[np.int64], *, missing: bool) -> tuple[Data, Data]:
     """The other rows and the chosen ones, each in memory and under the columns' names."""
-    missing = model.takes_missing
-    mask = np.zeros(len(x), dtype=bool)
+    mask = np.zeros(len(data), dtype=bool)
     mask[chosen] = True
     parts: tuple[list[Any], list[Any]] = [], []
-    for start, block in blocks(x):
+    for start, block in blocks(data.x):
         # Here, where the number of a row in the whole is known.
         check_finite(block, start, missing=missing)
         here = mask[start : start + len(block)]
         parts[0].append(block[~here])
         parts[1].append(block[here])
-    names = getattr(model, "feature_names_in_", None)
-    names = None if names is None else tuple(str(name) for name in names)
-    columns = getattr(model, "columns_", None)
-    train, calibration = (
-        Data(np.concatenate(p), names=names, missing=missing, columns=columns) for p in parts
-    )
+    train, calibration = (replace(data, x=np.concatenate(p), y=None, missing=missing) for p in parts)
     return train, calibration
 
 

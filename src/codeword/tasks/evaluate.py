@@ -100,7 +100,7 @@ def evaluate(
         - ``latent``: ``unused_dimensions``, the columns of codes with less than 0.01 nats of KL where the
           model tells that, or with less than a millionth of the largest variance; ``max_correlation``, the
           largest |r| of two columns in use, these being ``most_correlated``; ``mean_correlation``, its
-          mean over all pairs; and what `model.latent_figures` has to say, such as ``kl_per_dimension`` and
+          mean over all pairs; and what `model.latent_metrics` has to say, such as ``kl_per_dimension`` and
           ``codebook_use``.
         - ``labelled_rows``: those that enter the figures below, drawn if there are more than 10,000;
           ``unlabelled``: rows of x without a label; ``reference_rows``: at most 60,000, or fewer of more than
@@ -219,7 +219,7 @@ class _Drawn:
 
 
 def _latent(model: Any, drawn: _Drawn, own: Judged) -> dict[str, Any]:
-    asked = getattr(model, "latent_figures", None)
+    asked = getattr(model, "latent_metrics", None)
     more = dict(asked(drawn.x)) if callable(asked) else {}
     unused = unused_dimensions(own.codes, more.get("kl_per_dimension"))
     codes = drawn.views[""]

@@ -16,8 +16,7 @@ from codeword.tasks.rarity import Rarity, decoder_map, usual
 from codeword.training.steps import mean_squared_error
 
 if TYPE_CHECKING:
-    from codeword.model.autoencoder import AutoEncoder
-    from codeword.model.reference import Reference
+    from codeword.model.fitted import FittedModel
 
 __all__ = ["Scorer", "shares"]
 
@@ -34,8 +33,7 @@ class Scorer:
 
     Parameters
     ----------
-    model : AutoEncoder
-        Fitted.
+    model : FittedModel
     n_neighbors : int
         See `OutlierDetector`.
 
@@ -45,26 +43,27 @@ class Scorer:
         If the model has no codes of the rows it was trained on.
     """
 
-    def __init__(self, model: AutoEncoder, n_neighbors: int) -> None:
-        known: Reference | None = getattr(model, "reference_", None)
+    def __init__(self, model: FittedModel, n_neighbors: int) -> None:
+        known = model.training_codes
         if known is None:
             raise ModelError(
                 "this model was saved without codes of the rows it was trained on, and nothing tells which "
                 "codes are rare: train it again"
             )
         self.model, self.known = model, known
-        pairs = ((z.numpy(), model._decode(z).cpu().numpy()) for z in model._tensors(known.codes))
+        parts = torch.split(torch.from_numpy(known.codes.copy()), model.chunk)
+        pairs = ((z.numpy(), model.decode(z).cpu().numpy()) for z in parts)
         self.rarity = Rarity(known.codes, decoder_map(pairs, model.n_components), n_neighbors)
         self.usual_error = usual(known.errors)
 
     def rows(self, x: Rows) -> Iterator[tuple[Tensor, Tensor, Values, Values]]:
         """Rows and reconstructions (m, d), in scaled units, errors (m,) and rarity (m,), block by block."""
-        yield from self.model._each(x, self._look)
+        yield from self.model.each(x, self._look)
 
     @torch.inference_mode()
     def _look(self, scaled: Tensor) -> tuple[Tensor, Tensor, Values, Values]:
-        codes = self.model._encode(scaled)
-        x_hat = self.model._decode(codes)
+        codes = self.model.encode(scaled)
+        x_hat = self.model.decode(codes)
         errors = mean_squared_error(x_hat, scaled).double().cpu().numpy()
         return scaled, x_hat, errors, self.rarity(codes.cpu().numpy())
 
@@ -86,13 +85,13 @@ class Scorer:
     @property
     def parts(self) -> int:
         """How many shares a row has: one for each value or, of a mixed table, for each of its own columns."""
-        columns = getattr(self.model, "columns_", None)
-        return self.model.n_features_in_ if columns is None else len(columns.names)
+        columns = self.model.columns
+        return self.model.n_features if columns is None else len(columns.names)
 
     def shares(self, scaled: Tensor, x_hat: Tensor) -> Tensor:
         """The share of each value, or of a mixed table's own columns, in its row's error: (m, parts)."""
         each = shares(scaled, x_hat)
-        columns = getattr(self.model, "columns_", None)
+        columns = self.model.columns
         if columns is None:
             return each
         owners = torch.tensor(columns.layout.owners, device=each.device)

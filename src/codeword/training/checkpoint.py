@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from codeword.base.errors import CodewordError, InputError, ModelError, TrainingError
+from codeword.base.errors import CodewordError, InputError, ModelError, TrainingError, out_of_memory
 from codeword.base.files import Lock, check_free, recover, remove
 from codeword.base.text import shortened
 
@@ -165,6 +165,8 @@ class Checkpoint:
             RuntimeError,
             SafetensorError,
         ) as error:
+            if out_of_memory(error):
+                raise
             raise ModelError(
                 f"the checkpoint {self.path} is damaged ({shortened(error)}): delete it and train from the "
                 "start"

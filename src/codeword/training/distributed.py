@@ -56,7 +56,7 @@ class World:
         if self.size > 1:
             dist.all_reduce(values)
 
-    def share(self, network: nn.Module) -> None:
+    def broadcast(self, network: nn.Module) -> None:
         """Give every process rank 0's weights and buffers."""
         if self.size > 1:
             for tensor in (*network.parameters(), *network.buffers()):
@@ -84,7 +84,7 @@ class World:
         dist.broadcast(tensor, 0)
         return type(value)(tensor.item())
 
-    def all_see(self, flag: bool) -> bool:
+    def all_equal(self, flag: bool) -> bool:
         """Whether `flag` is true, on every process alike.
 
         Raises

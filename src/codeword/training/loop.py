@@ -77,7 +77,7 @@ def fit(
     plan: Plan,
     *,
     run: Run,
-    starts_solved: bool,
+    starts_as_pca: bool,
     progress: Progress,
     world: World,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
@@ -89,13 +89,13 @@ def fit(
     A row holds `epoch`, `train_loss` (the mean over the epoch's rows while they were trained on),
     `validation_loss` (None without held-out rows) and `seconds`; and each named loss, where the objective has
     several. With held-out rows the weights of the best epoch are kept; or, where the network starts as a
-    solution (`starts_solved`, as PCA), the start's, unless what was learnt is clearly better. Ctrl-C ends the
+    solution (`starts_as_pca`, as PCA), the start's, unless what was learnt is clearly better. Ctrl-C ends the
     loop with `run.interrupted` set.
 
     Raises
     ------
     TrainingError
-        If a loss is not finite; the network then has the weights of the last epoch in which all were.
+        If a loss or a weight is not finite.
     """
     network.train()
     optimiser = FlatAdam(network, plan.learning_rate, world)
@@ -106,12 +106,11 @@ def fit(
         threads = Threads.for_step(
             step, plan.batch_size, train.d, small=optimiser.weights.numel() * plan.batch_size < SMALL_STEP
         )
-        if validation is not None and starts_solved:
+        if validation is not None and starts_as_pca:
             run.start, run.start_errors = _copy(network), _errors(network, objective, validation)
         if checkpoint is not None and resume:
             _restore(checkpoint, run, network, optimiser, step)
             progress.rows(run.epoch * train.n)
-        good = _copy(network)
         while run.epoch < plan.epochs and not _out_of_patience(run, plan):
             started = time.perf_counter()
             losses = _epoch(step, threads, optimiser, train, plan, run, progress, network, checkpoint)
@@ -121,9 +120,7 @@ def fit(
             # Losses are taken before each update: only the weights tell what the last one did.
             finite = all(math.isfinite(value) for value in (*losses.values(), loss or 0.0))
             if not (finite and bool(optimiser.weights.isfinite().all())):
-                network.load_state_dict(good)
                 raise _diverged(row, plan)
-            good = _copy(network)
             row |= objective.figures(network)
             run.history.append(row)
             run.epoch, run.batch = run.epoch + 1, 0
@@ -340,7 +337,7 @@ def _row(epoch: int, losses: dict[str, float], seconds: float) -> dict[str, Any]
 def _diverged(row: dict[str, Any], plan: Plan) -> TrainingError:
     return TrainingError(
         f"the loss or the weights were not finite in epoch {row['epoch']}: training diverged; try a learning "
-        f"rate below {plan.learning_rate:g}, or scaling='standard'. The weights of the epoch before are kept"
+        f"rate below {plan.learning_rate:g}, or scaling='standard'"
     )
 
 
