@@ -1,5 +1,6 @@
 import functools
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -273,7 +274,7 @@ def test_what_cannot_calibrate_is_refused():
         OutlierDetector.from_model("m.ae")
     with pytest.raises(ParameterError, match="Got None"):
         OutlierDetector.from_model(None)
-    model.training_codes_ = None
+    model.model_ = replace(model.model_, training_codes=None)
     with pytest.raises(ModelError, match="train it again"):
         OutlierDetector.from_model(model, x)
 

@@ -112,7 +112,7 @@ def _check_trained(output: Path, ae: AutoEncoder, data: Data) -> None:
     from codeword.model.parameters import to_json
 
     config = read_folder(output).config
-    asked, made = to_json(ae.model_.parameters), config["parameters"]
+    asked, made = to_json(ae.get_params(deep=False)), config["parameters"]
     differ = [name for name in asked if name not in ("device", "verbose") and asked[name] != made.get(name)]
     rows = (len(data), list(data.sample_shape))
     if differ or rows != (config["data"]["n"], config["data"]["sample_shape"]):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.data import Data
-from codeword.model.fitted import as_codec
+from codeword.model.fitted import FittedModel, as_codec
 
 __all__ = [
     "CHUNK_BYTES",
@@ -111,7 +111,8 @@ def nameless(model: Any, x: Any) -> Any:
 
 def scale_of(model: object) -> Scale:
     """Return what brings rows, ndarray or tensor, to flat float64 in the units errors are taken in."""
-    scaling = getattr(model, "scaling", None) or getattr(model, "scaling_", None)
+    codec = as_codec(model)
+    scaling = codec.scaling if isinstance(codec, FittedModel) else getattr(model, "scaling_", None)
     if scaling is None:
         return flat
 
