@@ -58,6 +58,10 @@ class Pairs:
     x_hat: NDArray[Any]
     off: Floats
 
+    def first(self, count: int) -> Pairs:
+        """The first of them."""
+        return Pairs(self.rows[:count], self.x[:count], self.x_hat[:count], self.off[:count])
+
 
 @dataclass(frozen=True, eq=False)
 class Map:

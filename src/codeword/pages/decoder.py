@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from codeword.networks import Clip, Skip, Transposed
 from codeword.networks.base import ChannelsLast, Reshape
@@ -17,18 +19,23 @@ from codeword.networks.base import ChannelsLast, Reshape
 if TYPE_CHECKING:
     from codeword.model.autoencoder import AutoEncoder
 
-__all__ = ["MOST_WEIGHTS", "PRECISIONS", "Program", "Unsupported", "program_of"]
+__all__ = ["KINDS", "MOST_WEIGHTS", "Program", "Unsupported", "encoded", "program_of"]
 
 MOST_WEIGHTS = 2_000_000
 """A page that runs more takes longer than a frame, and many megabytes."""
 
-PRECISIONS: dict[str, type[np.floating[Any]]] = {"float32": np.float32, "float16": np.float16}
+KINDS = {"float32": "f4", "float16": "f2"}
 
 TOLERANCE = 0.5 / 255
 """Of what the page decodes, against Python: half a gray level, of values of the usual size."""
 
 Array = NDArray[np.float32]
 Step = dict[str, Any]
+
+
+def encoded(values: NDArray[Any], kind: str) -> str:
+    """Numbers as little-endian bytes of that type, in base64."""
+    return base64.b64encode(np.asarray(values).astype(np.dtype(kind).newbyteorder("<")).tobytes()).decode()
 
 
 class Unsupported(Exception):
@@ -51,18 +58,14 @@ class Program:
 
     def run(self, codes: NDArray[Any], precision: str = "float32") -> Array:
         """Decode codes (n, k) to rows (n, d), float32, in scaled units, as the page does."""
-        weights = self.weights.astype(PRECISIONS[precision]).astype(np.float32)
-        with np.errstate(over="ignore"):  # a sigmoid's exponential may be infinite
-            return _run(self.steps, np.asarray(codes, dtype=np.float32), weights)
+        weights = self.weights.astype(KINDS[precision]).astype(np.float32)
+        x = torch.from_numpy(np.array(codes, dtype=np.float32))
+        return np.asarray(_run(self.steps, x, torch.from_numpy(weights)))
 
     def packed(self, precision: str = "float32") -> dict[str, Any]:
         """What the page is given: fit for JSON, the weights little-endian in base64."""
-        data = self.weights.astype(np.dtype(PRECISIONS[precision]).newbyteorder("<"))
-        return {
-            "steps": self.steps,
-            "precision": precision,
-            "weights": base64.b64encode(data.tobytes()).decode(),
-        }
+        weights = encoded(self.weights, KINDS[precision])
+        return {"steps": self.steps, "precision": precision, "weights": weights}
 
     def agrees(self, codes: NDArray[Any], expected: NDArray[Any], precision: str = "float32") -> bool:
         """Whether these codes (n, k) decode to what is expected (n, d), within half a gray level."""
@@ -103,7 +106,7 @@ def program_of(ae: AutoEncoder, codes: NDArray[Any]) -> Program:
         )
     elif objective.logits:
         steps.append({"op": "sigmoid"})
-    program = Program(steps, np.concatenate([np.zeros(0, np.float32), *store.parts]))
+    program = Program(steps, np.concatenate(store.parts))
     tried = np.asarray(codes, dtype=np.float32)[:64]
     expected = ae.model_.decode(torch.from_numpy(tried.copy())).float().cpu().numpy()
     try:
@@ -122,17 +125,13 @@ class _Store:
     """Tensors one after the other; a pair of numbers says where each lies."""
 
     def __init__(self) -> None:
-        self.parts: list[Array] = []
-        self.length = 0
+        self.parts = [np.zeros(0, np.float32)]
 
-    def put(self, tensor: torch.Tensor | None) -> list[int] | None:
+    def put(self, tensor: Tensor | None) -> list[int] | None:
         if tensor is None:
             return None
-        values = tensor.detach().float().cpu().numpy().ravel()
-        place = [self.length, len(values)]
-        self.parts.append(values)
-        self.length += len(values)
-        return place
+        self.parts.append(tensor.detach().float().cpu().numpy().ravel())
+        return [sum(map(len, self.parts[:-1])), len(self.parts[-1])]
 
 
 _PLAIN: dict[type[nn.Module], str] = {
@@ -175,7 +174,7 @@ def _steps(module: nn.Module, store: _Store) -> list[Step]:
     raise Unsupported(f"it has layers that are not dense ({kind.__name__})")
 
 
-def _linear(weight: torch.Tensor, bias: torch.Tensor | None, store: _Store) -> Step:
+def _linear(weight: Tensor, bias: Tensor | None, store: _Store) -> Step:
     rows, columns = weight.shape
     return {
         "op": "linear",
@@ -199,62 +198,38 @@ def _batch_norm(module: nn.BatchNorm1d, store: _Store) -> Step:
     return {"op": "affine", "scale": store.put(scale), "shift": store.put(shift)}
 
 
-# -- the steps in numpy: what decoder.js does, line by line --------------------------------------------------
+# -- the steps in torch: what decoder.js does, line by line --------------------------------------------------
 
-
-def _erf(x: Array) -> Array:
-    """Abramowitz & Stegun (1964), 7.1.26: exact to 1.5e-7."""
-    t = 1 / (1 + 0.3275911 * np.abs(x))
-    series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    value: Array = np.sign(x) * (1 - series * np.exp(-x * x))
-    return value
-
-
-_FUNCTIONS: dict[str, Any] = {
-    "relu": lambda x: np.maximum(x, 0),
-    "silu": lambda x: x / (1 + np.exp(-x)),
-    "gelu": lambda x: 0.5 * x * (1 + _erf(x / np.sqrt(2))),
-    "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
-    "tanh": np.tanh,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "clip": lambda x: np.clip(x, 0, 1),
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "clip": lambda x: x.clamp(0, 1),
 }
 
 
-def _layout(step: Step, x: Array) -> Array:
-    """Numbers as they are, flags and categories as probabilities: see `codeword.objectives.mixed`."""
-    y = x.copy()
-    start = step["numbers"] + step["flags"]
-    y[:, step["numbers"] : start] = _FUNCTIONS["sigmoid"](x[:, step["numbers"] : start])
-    for size in step["groups"]:
-        part = x[:, start : start + size]
-        shares = np.exp(part - part.max(axis=1, keepdims=True))
-        y[:, start : start + size] = shares / shares.sum(axis=1, keepdims=True)
-        start += size
-    return y
-
-
-def _run(steps: list[Step], x: Array, weights: Array) -> Array:
-    def at(place: list[int] | None, otherwise: float) -> Any:
-        return otherwise if place is None else weights[place[0] : place[0] + place[1]]
+def _run(steps: list[Step], x: Tensor, weights: Tensor) -> Tensor:
+    def at(place: list[int] | None) -> Any:
+        return None if place is None else weights[place[0] : place[0] + place[1]]
 
     for step in steps:
         op = step["op"]
         if op == "linear":
-            weight = at(step["weight"], 0).reshape(step["rows"], step["columns"])
-            x = x @ weight.T + at(step["bias"], 0)
+            x = F.linear(x, at(step["weight"]).view(step["rows"], -1), at(step["bias"]))
         elif op == "affine":
-            x = x * at(step["scale"], 1) + at(step["shift"], 0)
+            x = x * at(step["scale"]) + at(step["shift"])
         elif op == "layer_norm":
-            centerd = x - x.mean(axis=1, keepdims=True)
-            spread = np.sqrt((centerd**2).mean(axis=1, keepdims=True) + step["epsilon"])
-            x = centerd / spread * at(step["weight"], 1) + at(step["bias"], 0)
+            x = F.layer_norm(x, x.shape[1:], at(step["weight"]), at(step["bias"]), step["epsilon"])
         elif op == "skip":
             x = _run(step["linear"], x, weights) + step["gate"] * _run(step["deep"], x, weights)
         elif op == "leaky_relu":
-            x = np.where(x < 0, step["slope"] * x, x)
-        elif op == "layout":
-            x = _layout(step, x)
+            x = F.leaky_relu(x, step["slope"])
+        elif op == "layout":  # numbers as they are, flags and categories as probabilities
+            numbers, flags, *groups = torch.split(x, [step["numbers"], step["flags"], *step["groups"]], dim=1)
+            x = torch.cat([numbers, flags.sigmoid(), *(group.softmax(dim=1) for group in groups)], dim=1)
         else:
             x = _FUNCTIONS[op](x)
-    return x.astype(np.float32)
+    return x

@@ -66,12 +66,9 @@ class Explorer:
         self.display = content.display
         self.dtype = str(np.asarray(data.x[:1]).dtype)
         self.frame = self._frame()
-        page = Page(content, ae.scaling_, live=True)
-        page.about = {
-            "ink": "light" if self.frame is None or self.frame.dark else "dark",
-            "framed": self.frame is not None,
-        }
-        self.html = page.render(0, content.left_out)
+        dark = self.frame is None or self.frame.dark
+        live = {"ink": "light" if dark else "dark", "framed": self.frame is not None}
+        self.html = Page(content, ae.scaling_, live).render(left_out=content.left_out)
         # Of the detector only p-values are used: the level of its alarms does not matter.
         self.held = 0 if ae.training_codes_ is None else len(ae.training_codes_.held_codes)
         self.detector = OutlierDetector.from_model(ae, max_false_alarms=0.5) if self.held else None

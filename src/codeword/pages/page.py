@@ -5,19 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jinja2 import Environment, Template
+from jinja2 import Environment
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from codeword.data.display import Display
 from codeword.pages.content import MOST_TRAVERSED, Content, Pairs
-from codeword.pages.decoder import Program
+from codeword.pages.decoder import KINDS, Program, encoded
 from codeword.pages.words import SLIDERS, limits, ramp, words_of
 from codeword.plots.sprites import sprite_sheet
 from codeword.plots.style import class_colors
@@ -27,17 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_CLUSTERS", "POLICY", "Page", "packed"]
 
-SCRIPTS = (
-    "decoder.js",
-    "cells.js",
-    "pictures.js",
-    "charts.js",
-    "plot.js",
-    "map.js",
-    "between.js",
-    "page.js",
-)
-LIVE = ("live.js", "own.js")
+SCRIPTS = ["decoder.js", "cells.js", "pictures.js", "charts.js", "plot.js", "map.js", "between.js", "page.js"]
+LIVE_SCRIPTS = ["live.js", "own.js"]
 FIRST, SECOND, UNKNOWN = "#4477AA", "#CC3311", "#9aa0a6"
 MOST_BARS = 64
 
@@ -60,126 +51,115 @@ POLICY = (
 
 
 class Page:
-    """A page in the making: parts that do not change, and those that are tried.
+    """A page in the making: what does not change, however many pictures there are and whatever decodes.
 
     Parameters
     ----------
     content : Content
     scaling : Scaling
         The model's.
-    live : bool, default=False
-        Whether somebody answers the page; else it has to do with what it holds.
+    live : dict, optional
+        What a page that is answered needs to know; without it a page has to do with what it holds.
     """
 
-    def __init__(self, content: Content, scaling: Scaling, *, live: bool = False) -> None:
-        self.content, self.scaling, self.live = content, scaling, live
-        self.about: dict[str, Any] | None = None
-        self.decoder: Program | None = None
-        self.reason, self.precision = "", "float32"
-        self.curves = list(_curves(content.history))
-        self.pictured: dict[int, dict[str, Any]] = {0: {}}
-        self.spacing = _spacing(content.map.plane)
-        display = content.display
-        self.albums = {
-            "shown": _album(content, content.shown),
-            "worst": _album(content, content.worst),
-        }
+    def __init__(self, content: Content, scaling: Scaling, live: dict[str, Any] | None = None) -> None:
+        self.content, there, display = content, content.map, content.display
+        codes, m = there.codes, len(there.rows)
+        albums = {"shown": content.shown, "worst": content.worst}
+        self.albums = {name: _album(content, pairs) for name, pairs in albums.items()}
         if display.kind != "table":
             steps = content.traversal.rows[:MOST_TRAVERSED]
             self.albums["traversal"] = packed(display, steps.reshape(-1, *display.shape))
             if content.samples is not None:
                 self.albums["samples"] = packed(display, content.samples)
-
-    def size(self, pictures: int) -> int:
-        """Bytes of the file with so many pictures, and nothing said of those that are missing."""
-        return len(self.render(pictures, self.content.left_out).encode())
-
-    def render(self, pictures: int, left_out: list[str]) -> str:
-        """The file as text."""
-        words = words_of(self.content)
-        ours = SCRIPTS + LIVE if self.live else SCRIPTS
-        return _template().render(
-            **words,
-            css=_raw(_read("page.css")),
-            curves=self.curves,
-            live=self.live,
-            policy=_raw(f"{POLICY}; connect-src 'self'" if self.live else POLICY),
-            framed=self.live and bool(self.about and self.about["framed"]),
-            most_clusters=min(MOST_CLUSTERS, len(self.content.map.rows)),
-            decoder=self.live or self.decoder is not None,
-            no_decoder=self.reason,
-            left_out=left_out,
-            content=_json(self._data(pictures)),
-            scripts=[_raw(_read(name)) for name in ours],
-        )
-
-    def _data(self, pictures: int) -> dict[str, Any]:
-        content, there = self.content, self.content.map
-        if pictures not in self.pictured:
-            album = _album(content, _first(content.pictures, pictures))
-            self.pictured[pictures] = {"pictures": album}
-        m = len(there.rows)
-        known = there.codes
-        start = known[np.square(known - known.mean(axis=0)).sum(axis=1).argmin()]
-        return {
-            "view": content.display.described(),
-            "scale": {
-                "offset": encoded(self.scaling.offset, "f4"),
-                "scale": encoded(self.scaling.scale, "f4"),
-            },
-            "albums": self.albums | self.pictured[pictures],
-            "points": {
-                "n": m,
-                "k": content.k,
-                "rows": None if np.array_equal(there.rows, np.arange(m)) else encoded(there.rows, "i4"),
-                "codes": encoded(known, "f2" if self.precision == "float16" else "f4"),
-                "precision": self.precision,
-                "pictured": encoded(there.pictured[:pictures], "i4"),
-                "classes": list(there.classes),
-                "spacing": self.spacing,
-                "x": encoded(there.plane[:, 0], "f4"),
-                "y": encoded(there.plane[:, 1], "f4"),
-                "error": encoded(there.errors, "f4"),
-                "pca": encoded(there.pca, "f4"),
-                "label": None if there.labels is None else encoded(there.labels, "f4"),
-            },
-            "colors": _colors(content, self.live),
-            "charts": {"history": self.curves, "dimensions": _dimensions(content)},
+        self.pictures: dict[int, dict[str, Any]] = {}
+        curves = list(_curves(content.history))
+        self.points = {
+            "n": m,
+            "k": content.k,
+            "rows": None if np.array_equal(there.rows, np.arange(m)) else encoded(there.rows, "i4"),
+            "classes": list(there.classes),
+            "spacing": _spacing(there.plane),
+            "x": encoded(there.plane[:, 0], "f4"),
+            "y": encoded(there.plane[:, 1], "f4"),
+            "error": encoded(there.errors, "f4"),
+            "pca": encoded(there.pca, "f4"),
+            "label": None if there.labels is None else encoded(there.labels, "f4"),
+        }
+        self.data = {
+            "view": display.described(),
+            "scale": {name: encoded(getattr(scaling, name), "f4") for name in ("offset", "scale")},
+            "colors": _colors(content, live is not None),
+            "charts": {"history": curves, "dimensions": _dimensions(content)},
             "sliders": {
-                "start": start.tolist(),
-                "low": known.min(axis=0).tolist(),
-                "high": (known.max(axis=0) + 1e-6).tolist(),
+                "start": codes[np.square(codes - codes.mean(axis=0)).sum(axis=1).argmin()].tolist(),
+                "low": codes.min(axis=0).tolist(),
+                "high": (codes.max(axis=0) + 1e-6).tolist(),
                 "order": content.traversal.dimensions[:SLIDERS].tolist(),
             },
-            "decoder": None if self.decoder is None else self.decoder.packed(self.precision),
-            "live": self.about,
+            "live": live,
+        }
+        self.words = words_of(content) | {
+            "css": _own("page.css"),
+            "scripts": [_own(name) for name in (SCRIPTS if live is None else SCRIPTS + LIVE_SCRIPTS)],
+            "curves": curves,
+            "live": live is not None,
+            "policy": Markup(POLICY if live is None else f"{POLICY}; connect-src 'self'"),
+            "framed": live is not None and live["framed"],
+            "most_clusters": min(MOST_CLUSTERS, m),
         }
 
+    def render(
+        self,
+        pictures: int = 0,
+        decoder: Program | None = None,
+        *,
+        reason: str = "",
+        precision: str = "float32",
+        left_out: Sequence[str] = (),
+    ) -> str:
+        """The file as text.
 
-def _spacing(plane: Any) -> float:
-    """How far apart points of a map lie: what nineteen in twenty have a neighbor within."""
-    from sklearn.neighbors import NearestNeighbors
+        Parameters
+        ----------
+        pictures : int, default=0
+            How many points of the map have one in the file.
+        decoder : Program, optional
+            That runs in the page; without it `reason` says why there is none.
+        precision : {"float32", "float16"}, default="float32"
+            Of the decoder's weights and of codes.
+        left_out : sequence of str
+            What a reader might expect and does not find.
+        """
+        content, there = self.content, self.content.map
+        if pictures not in self.pictures:
+            self.pictures[pictures] = _album(content, content.pictures.first(pictures)) if pictures else {}
+        albums = self.albums | ({"pictures": self.pictures[pictures]} if pictures else {})
+        points = self.points | {
+            "codes": encoded(there.codes, KINDS[precision]),
+            "precision": precision,
+            "pictured": encoded(there.pictured[:pictures], "i4"),
+        }
+        program = None if decoder is None else decoder.packed(precision)
+        data = self.data | {"albums": albums, "points": points, "decoder": program}
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        page = Environment(autoescape=True, trim_blocks=True).from_string(_own("page.html"))
+        return page.render(
+            **self.words,
+            decoder=self.words["live"] or decoder is not None,
+            no_decoder=reason,
+            left_out=left_out,
+            content=Markup(text.replace("<", "\\u003c")),  # which no text in it can end
+        )
 
-    if len(plane) < 2:
-        return 1.0
-    distances = NearestNeighbors(n_neighbors=2).fit(plane).kneighbors(plane)[0][:, 1]
-    return float(np.percentile(distances, 95)) or 1.0
 
-
-def _first(pairs: Pairs, count: int) -> Pairs:
-    return Pairs(pairs.rows[:count], pairs.x[:count], pairs.x_hat[:count], pairs.off[:count])
-
-
-def _album(content: Content, pairs: Pairs) -> dict[str, Any]:
-    return packed(content.display, pairs.x, pairs.x_hat, pairs.off)
+@cache
+def _own(name: str) -> Markup:
+    """A script, a style or the template of the page's own."""
+    return Markup(files("codeword.pages").joinpath("web", name).read_text("utf-8"))
 
 
 # -- samples ------------------------------------------------------------------------------------------------
-
-
-def encoded(values: NDArray[Any], kind: str) -> str:
-    """Numbers as little-endian bytes of that type, in base64."""
-    return base64.b64encode(np.asarray(values).astype(np.dtype(kind).newbyteorder("<")).tobytes()).decode()
 
 
 def packed(
@@ -228,6 +208,10 @@ def _listed(cells: list[list[Any]], *, numbers: bool) -> dict[str, Any]:
     chosen = [places.setdefault(key, len(places)) for key in keys]
     shown = [float(f"{cell:.6g}") if kind is float else cell for kind, cell in places]
     return {"words": shown, "cells": encoded(np.array(chosen), "i4")}
+
+
+def _album(content: Content, pairs: Pairs) -> dict[str, Any]:
+    return packed(content.display, pairs.x, pairs.x_hat, pairs.off)
 
 
 def _shorter(curves: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -286,27 +270,11 @@ def _dimensions(content: Content) -> dict[str, Any]:
     }
 
 
-# -- the file -----------------------------------------------------------------------------------------------
+def _spacing(plane: NDArray[Any]) -> float:
+    """How far apart points of a map lie: what nineteen in twenty have a neighbor within."""
+    from sklearn.neighbors import NearestNeighbors
 
-
-def _template() -> Template:
-    return Environment(autoescape=True, trim_blocks=True).from_string(_read("page.html"))
-
-
-@cache
-def _read(name: str) -> str:
-    return files("codeword.pages").joinpath("web", name).read_text("utf-8")
-
-
-def _json(value: Any) -> Markup:
-    return _safe(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
-
-
-def _safe(text: str) -> Markup:
-    """JSON that no text in it can end: a smaller-than sign is written by its number."""
-    return Markup(text.replace("<", "\\u003c"))
-
-
-def _raw(text: str) -> Markup:
-    """Our own scripts and styles."""
-    return Markup(text)
+    if len(plane) < 2:
+        return 1.0
+    distances = NearestNeighbors(n_neighbors=2).fit(plane).kneighbors(plane)[0][:, 1]
+    return float(np.percentile(distances, 95)) or 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,35 +79,32 @@ def make_report(ae: AutoEncoder, content: Content, *, most_bytes: int = MOST_BYT
     -------
     Report
     """
-    left_out = list(content.left_out)
     try:
         program, reason = program_of(ae, content.map.codes), ""
     except Unsupported as error:
         program, reason = None, str(error)
     page = Page(content, ae.scaling_)
-    every = len(content.pictures.rows)
+    every, there = len(content.pictures.rows), len(content.map.rows)
     plans = _plans(program, content)
     for decoder, precision in plans:
         if decoder is not program:
             reason = f"with it this file would be larger than {most_bytes / 1e6:g} MB"
-        page.decoder, page.reason, page.precision = decoder, reason, precision
-        kept, size = every, page.size(every)
+        how: dict[str, Any] = {"decoder": decoder, "reason": reason, "precision": precision}
+        kept, size = every, len(page.render(every, **how).encode())
         if size > most_bytes:
-            bare = page.size(0)
+            bare = len(page.render(0, **how).encode())
             kept = max(0, int(0.97 * (most_bytes - bare) / (size - bare) * every))
         # A page with few pictures is worth more than one that cannot decode, but not one without any.
-        enough = kept == every if precision == "float32" else kept >= min(every, 100)
-        if enough or (decoder, precision) == plans[-1]:
+        if kept == every if precision == "float32" else kept >= min(every, 100):
             break
     while True:
-        there = len(content.map.rows)
-        missing = f"Pictures: {kept:,} of the {there:,} samples on the map have one."
-        named = left_out if kept == there else [*left_out, missing]
-        html = page.render(kept, named)
+        left_out = list(content.left_out)
+        if kept < there:
+            left_out.append(f"Pictures: {kept:,} of the {there:,} samples on the map have one.")
+        html = page.render(kept, **how, left_out=left_out)
         if kept == 0 or len(html.encode()) <= most_bytes:
-            break
+            return Report(html, there, kept, None if decoder is None else precision, left_out)
         kept = kept * 9 // 10
-    return Report(html, there, kept, None if decoder is None else precision, named)
 
 
 def _plans(program: Program | None, content: Content) -> list[tuple[Program | None, str]]:
