@@ -17,7 +17,6 @@ from codeword import AutoEncoder, load, map_codes, neighbors
 from codeword.cli.main import run
 from codeword.cli.options import chosen
 from codeword.export import look, write_parquet
-from codeword.plots.sprites import Sheet
 
 
 @pytest.fixture(autouse=True)
@@ -167,31 +166,6 @@ def test_the_fewest_samples(n, do, saved_model, digits):
     frame = pd.read_parquet("f.parquet")
     assert [cell["ids"].tolist() for cell in frame["neighbors"]] == [[1], [0]][:n] if n == 2 else [[]]
     assert np.isfinite(frame[["x", "y", "error"]].to_numpy()).all()
-
-
-def test_thumbnails_are_made_smaller_before_they_are_left_out():
-    assert Sheet.size_for(60_000, 28, 28) == 28
-    assert Sheet.size_for(100_000, 28, 28) == 25
-    assert Sheet.size_for(1024**2, 28, 28) == 8
-    assert Sheet.size_for(1024**2 + 1, 28, 28) is None
-    assert Sheet.size_for(4, 512, 300) == 64
-    assert Sheet.size_for(1024**2, 5, 6) == 6  # smaller than the least, and they fit
-
-
-def test_images_that_are_not_square_keep_their_shape():
-    images = np.random.default_rng(0).integers(1, 256, (5, 100, 50, 3), dtype=np.uint8)
-    sheet = Sheet(5, images[0], 10)
-    sheet.put(0, images[:2])
-    sheet.put(2, images[2:])
-    with Image.open(io.BytesIO(sheet.png())) as picture:
-        assert picture.mode == "RGBA"
-        cells = np.asarray(picture).reshape(3, 10, 3, 10, 4).swapaxes(1, 2).reshape(9, 10, 10, 4)
-    for i, image in enumerate(images):
-        means = image.reshape(10, 10, 5, 10, 3).mean(axis=(1, 3))
-        assert cells[i, :, 2:7, :3] == pytest.approx(means, abs=1)
-        assert (cells[i, :, 2:7, 3] == 255).all()
-    assert (cells[:, :, [0, 1, 7, 8, 9], 3] == 0).all()
-    assert (cells[5:] == 0).all()
 
 
 # -- files and mistakes -------------------------------------------------------------------------------------

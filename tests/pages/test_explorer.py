@@ -92,7 +92,7 @@ def test_a_picture_of_a_sample_is_that_sample(explorer, test_digits):
 
 def test_noise_is_unusual(explorer):
     noise = np.random.default_rng(0).integers(0, 256, (8, 8))
-    assert explorer.look_at(png(noise))["p_value"] <= 1 / (len(explorer.ae.training_codes_.held_errors) + 1)
+    assert explorer.look_at(png(noise))["p_value"] <= 1 / (len(explorer.model.training_codes.held_errors) + 1)
 
 
 def test_clusters_are_numbered_by_size(explorer):
@@ -464,8 +464,7 @@ def test_a_row_of_a_mixed_table_is_typed_in_its_own_words():
     )
     ae = AutoEncoder(2, network=MLP(hidden=(8,)), epochs=3, random_state=0, device="cpu").fit(frame)
     data = ae.columns_.transform(frame)
-    plain = ae.as_numbers()
-    explorer = Explorer(plain, data, gather(plain, data, source="animals.csv", method="pca"))
+    explorer = Explorer(ae, data, gather(ae, data, source="animals.csv", method="pca"))
     assert "&#34;kind&#34;,&#34;weight&#34;,&#34;tame&#34;" in explorer.html  # a row to begin with
     row = f'weight,tame,kind\n{frame.weight[4]:.17g},{str(frame.tame[4]).lower()},"{frame.kind[4]}"\n'
     found = explorer.look_at(row.encode())

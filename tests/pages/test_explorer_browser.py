@@ -121,7 +121,7 @@ def test_a_sample_by_its_number_on_the_map_and_off_it(opened, explorer):
         opened.page.fill("#find", str(row))
         opened.page.press("#find", "Enter")
         said = answered(opened, "#chosen", f"no. {row}")
-        assert f"error {-explorer.ae.score_samples(explorer.data.x[row : row + 1])[0]:.4g}" in said
+        assert f"error {-explorer.model.score_samples(explorer.data.x[row : row + 1])[0]:.4g}" in said
     assert "p-value" in said  # of the one that is off
 
 

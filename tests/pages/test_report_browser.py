@@ -143,7 +143,7 @@ def test_the_decoder_in_the_page_is_that_of_python(digits_open, precision):
     ):
         ae = AutoEncoder(3, network=network, epochs=2, random_state=0, device="cpu").fit(x)
         codes = 2 * ae.transform(x[:8])
-        program = program_of(ae, codes)
+        program = program_of(ae.model_, codes)
         rows = digits_open.run(
             """([packed, codes]) => {
                 const decoder = new codeword.Decoder(packed);
@@ -360,7 +360,7 @@ def odd_table(n=120):
 def test_a_mixed_table_is_shown_in_its_own_columns(browser, tmp_path):
     table = odd_table()
     network = MLP(hidden=(16,))
-    ae = AutoEncoder(3, network=network, epochs=60, random_state=0, device="cpu").fit(table).as_numbers()
+    ae = AutoEncoder(3, network=network, epochs=60, random_state=0, device="cpu").fit(table)
     content = gather(ae, ae.columns_.transform(table), source="animals", method="pca")
     made = make_report(ae, content)
     assert made.decoder
@@ -374,7 +374,7 @@ def test_a_mixed_table_is_shown_in_its_own_columns(browser, tmp_path):
         })""",
         codes.tolist(),
     )
-    expected = cells_of(ae.columns_, ae.inverse_transform(codes))
+    expected = cells_of(ae.columns_, ae.model_.inverse_transform(codes))
 
     def same(one, other):
         if type(other) is float:

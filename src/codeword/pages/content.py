@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from codeword.tasks.map import map_codes
 
 if TYPE_CHECKING:
     from codeword.model.autoencoder import AutoEncoder
+    from codeword.model.fitted import FittedModel
 
 __all__ = ["MOST_POINTS", "MOST_TRAVERSED", "Content", "Map", "Pairs", "gather", "pairs_of"]
 
@@ -193,6 +193,7 @@ def gather(
         If the rows do not fit the model, or the map cannot be made.
     """
     left_out: list[str] = []
+    model = ae.model_
     rng = np.random.default_rng(seed)
     n = len(data)
     if (wanted := min(points or n, n)) > most_points:
@@ -207,38 +208,38 @@ def gather(
     drawn = np.sort(rng.choice(n, min(n, SHOWN), replace=False))
     worst = np.argsort(-errors, kind="stable")[:WORST]
     labels, classes, titles = _labels(data, on_map, [*drawn, *worst])
-    pictures = pairs_of(ae, data, on_map[pictured])
+    pictures = pairs_of(model, data, on_map[pictured])
     shown = model_display(ae, names=data.names, rows=pictures.x, kind=display)
-    known = ae.training_codes_.codes if ae.training_codes_ is not None else codes
+    known = codes if model.training_codes is None else model.training_codes.codes
     what = f"{source} ({part})" if part else source
     kinds = [] if shown.columns is None else of_kinds(shown.columns.kinds or {})
     return Content(
         source=what,
         n=n,
-        k=ae.n_components,
-        facts=_facts(ae, shown, what, n),
-        command=command(to_json(ae.model_.parameters), ae.seed_, source, [*options, *kinds]),
-        history=list(ae.history_),
+        k=model.n_components,
+        facts=_facts(model, shown, what, n),
+        command=command(to_json(model.parameters), model.seed, source, [*options, *kinds]),
+        history=list(model.history),
         metrics=found.metrics,
         display=shown,
         map=Map(on_map, plane, codes, errors[on_map], pca[on_map], labels, classes, pictured),
         pictures=pictures,
-        shown=pairs_of(ae, data, drawn),
-        worst=pairs_of(ae, data, worst),
+        shown=pairs_of(model, data, drawn),
+        worst=pairs_of(model, data, worst),
         errors=errors,
         titles=titles,
-        spread=ae.scaling_.scale,
+        spread=model.scaling.scale,
         traversal=traverse(ae, known, steps=STEPS),
-        samples=_samples(ae, seed, left_out),
+        samples=_samples(model, seed, left_out),
         left_out=left_out,
     )
 
 
-def pairs_of(ae: AutoEncoder, data: Data, rows: NDArray[np.int64]) -> Pairs:
+def pairs_of(model: FittedModel, data: Data, rows: NDArray[np.int64]) -> Pairs:
     """Some rows, by number, and what the model makes of them."""
-    x = np.asarray(data.x[rows]).reshape(len(rows), *ae.sample_shape_)
-    x_hat = ae.reconstruct(Data(x, names=data.names, missing=data.missing))
-    return Pairs(rows, x, x_hat, (ae.scaling_.forward(x) - ae.scaling_.forward(x_hat)).numpy())
+    x = np.asarray(data.x[rows]).reshape(len(rows), *model.sample_shape)
+    x_hat = model.reconstruct(Data(x, names=data.names, missing=data.missing))
+    return Pairs(rows, x, x_hat, (model.scaling.forward(x) - model.scaling.forward(x_hat)).numpy())
 
 
 def _evaluated(
@@ -275,26 +276,25 @@ def _labels(
     return (known.index[rows], tuple(known.names), titles) if known.are_classes else (None, (), titles)
 
 
-def _samples(ae: AutoEncoder, seed: int, left_out: list[str]) -> NDArray[Any] | None:
+def _samples(model: FittedModel, seed: int, left_out: list[str]) -> NDArray[Any] | None:
     try:
-        drawn: NDArray[Any] = ae.sample(SAMPLES, random_state=seed)
+        return model.inverse_transform(model.draw_codes(SAMPLES, prior="auto", random_state=seed))
     except ModelError as error:
         left_out.append(f"There are no samples from the prior: {error}.")
         return None
-    return drawn
 
 
-def _facts(ae: AutoEncoder, display: Display, source: str, n: int) -> list[tuple[str, str]]:
-    given, columns = to_json(ae.model_.parameters), display.columns
-    shape, d = " × ".join(str(size) for size in ae.sample_shape_), math.prod(ae.sample_shape_)
-    weights = sum(p.numel() for p in ae.network_.parameters())
-    epochs = f"{len(ae.history_):,}"
-    if ae.history_ and ae.history_[-1].get("seconds") is not None:
-        epochs += f" in {sum(row['seconds'] for row in ae.history_):.1f} s"
-    trained, scaling = f"{ae.n_samples_:,} samples of {shape} numbers ({ae.dtype_})", ae.scaling_.kind
+def _facts(model: FittedModel, display: Display, source: str, n: int) -> list[tuple[str, str]]:
+    given, columns = to_json(model.parameters), display.columns
+    shape, d = " × ".join(str(size) for size in model.sample_shape), model.n_features
+    weights = sum(p.numel() for p in model.network.parameters())
+    epochs = f"{len(model.history):,}"
+    if model.history and model.history[-1].get("seconds") is not None:
+        epochs += f" in {sum(row['seconds'] for row in model.history):.1f} s"
+    trained, scaling = f"{model.n_samples:,} samples of {shape} numbers ({model.dtype})", model.scaling.kind
     taken = []
     if columns is not None:
-        trained = f"{ae.n_samples_:,} rows of {len(columns.names):,} columns, as {shape} numbers"
+        trained = f"{model.n_samples:,} rows of {len(columns.names):,} columns, as {shape} numbers"
         scaling = "each column by its kind"
         first, *others = columns.summary().splitlines()
         taken.append(("Columns", first.removeprefix("columns taken as ")))
@@ -304,11 +304,11 @@ def _facts(ae: AutoEncoder, display: Display, source: str, n: int) -> list[tuple
         ("Trained on", trained),
         *taken,
         ("Shown on", f"{source}, {n:,} samples"),
-        ("Code", f"{ae.n_components:,} number{'' if ae.n_components == 1 else 's'} for {d:,}"),
+        ("Code", f"{model.n_components:,} number{'' if model.n_components == 1 else 's'} for {d:,}"),
         ("Network", f"{in_words(given['network'])}, {weights:,} weights"),
         ("Objective", in_words(given["objective"])),
         ("Scaling", scaling),
         ("Epochs", epochs),
-        ("Seed", str(ae.seed_)),
+        ("Seed", str(model.seed)),
         ("Made with", f"codeword {__version__}"),
     ]

@@ -17,7 +17,7 @@ from codeword.networks import Clip, Skip, Transposed
 from codeword.networks.base import ChannelsLast, Reshape
 
 if TYPE_CHECKING:
-    from codeword.model.autoencoder import AutoEncoder
+    from codeword.model.fitted import FittedModel
 
 __all__ = ["KINDS", "MOST_WEIGHTS", "Program", "Unsupported", "encoded", "program_of"]
 
@@ -74,13 +74,12 @@ class Program:
         return bool((off <= TOLERANCE * np.maximum(1, np.abs(expected))).all())
 
 
-def program_of(ae: AutoEncoder, codes: NDArray[Any]) -> Program:
+def program_of(model: FittedModel, codes: NDArray[Any]) -> Program:
     """Take a model's decoder apart, and make sure that the parts do what the whole does.
 
     Parameters
     ----------
-    ae : AutoEncoder
-        Fitted.
+    model : FittedModel
     codes : array-like of shape (m, k)
         Codes of real rows, on which the two are compared.
 
@@ -93,12 +92,12 @@ def program_of(ae: AutoEncoder, codes: NDArray[Any]) -> Program:
     Unsupported
         If it is large, or has layers that are not known here.
     """
-    size = sum(p.numel() for p in ae.model_.network.decoder.parameters())
+    size = sum(p.numel() for p in model.network.decoder.parameters())
     if size > MOST_WEIGHTS:
         raise Unsupported(f"it has {size:,} weights, and a page runs up to {MOST_WEIGHTS:,}")
     store = _Store()
-    steps = _steps(ae.model_.network.decoder, store)
-    objective = ae.model_.objective
+    steps = _steps(model.network.decoder, store)
+    objective = model.objective
     if objective.layout is not None:
         parts = objective.layout
         steps.append(
@@ -108,7 +107,7 @@ def program_of(ae: AutoEncoder, codes: NDArray[Any]) -> Program:
         steps.append({"op": "sigmoid"})
     program = Program(steps, np.concatenate(store.parts))
     tried = np.asarray(codes, dtype=np.float32)[:64]
-    expected = ae.model_.decode(torch.from_numpy(tried.copy())).float().cpu().numpy()
+    expected = model.decode(torch.from_numpy(tried.copy())).float().cpu().numpy()
     try:
         same = program.agrees(tried, expected)
     except ValueError:  # of shapes that do not fit each other

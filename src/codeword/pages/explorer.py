@@ -62,15 +62,16 @@ class Explorer:
     """
 
     def __init__(self, ae: AutoEncoder, data: Data, content: Content) -> None:
-        self.ae, self.data, self.content = ae, data, content
+        self.model, self.data, self.content = ae.model_, data, content
         self.display = content.display
         self.dtype = str(np.asarray(data.x[:1]).dtype)
         self.frame = self._frame()
         dark = self.frame is None or self.frame.dark
         live = {"ink": "light" if dark else "dark", "framed": self.frame is not None}
-        self.html = Page(content, ae.scaling_, live).render(left_out=content.left_out)
+        self.html = Page(content, self.model.scaling, live).render(left_out=content.left_out)
         # Of the detector only p-values are used: the level of its alarms does not matter.
-        self.held = 0 if ae.training_codes_ is None else len(ae.training_codes_.held_codes)
+        kept = self.model.training_codes
+        self.held = 0 if kept is None else len(kept.held_codes)
         self.detector = OutlierDetector.from_model(ae, max_false_alarms=0.5) if self.held else None
         self.clusters = lru_cache(maxsize=8)(self._clusters)
 
@@ -95,7 +96,7 @@ class Explorer:
             raise DataError(f"codes: expected between 1 and {MOST_CODES} lists of {k} numbers")
         if not np.isfinite(given).all():
             raise DataError("codes: expected finite numbers")
-        rows: NDArray[np.float32] = self.ae.scaling_.forward(self.ae.inverse_transform(given)).numpy()
+        rows: NDArray[np.float32] = self.model.scaling.forward(self.model.inverse_transform(given)).numpy()
         return rows
 
     def samples(self, rows: Any) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class Explorer:
         numbers = isinstance(rows, list) and all(type(row) is int and 0 <= row < n for row in rows)
         if not numbers or not 0 < len(rows) <= MOST_SAMPLES:
             raise DataError(f"rows: expected between 1 and {MOST_SAMPLES} whole numbers from 0 to {n - 1}")
-        return self._album(pairs_of(self.ae, self.data, np.asarray(rows)))
+        return self._album(pairs_of(self.model, self.data, np.asarray(rows)))
 
     def look(self, row: Any) -> dict[str, Any]:
         """All there is to say of one row of the source, which need not be on the map."""
@@ -122,7 +123,7 @@ class Explorer:
             upload,
             self.display,
             dtype=self.dtype,
-            missing=self.ae.takes_missing,
+            missing=self.model.takes_missing,
             invert=invert,
             frame=self.frame if framed else None,
         )
@@ -201,14 +202,14 @@ class Explorer:
         """All there is to say of the only row of `sample`."""
         there = self.content.map
         with np.errstate(over="ignore"):
-            code = self.ae.transform(sample)
-            error = float(-self.ae.score_samples(sample)[0])
+            code = self.model.transform(sample)
+            error = float(-self.model.score_samples(sample)[0])
         if not (np.abs(code) < LARGEST).all() or not np.isfinite(error):
             raise DataError(TOO_LARGE)
         count = min(NEIGHBORS + 1, len(there.rows))
         near, distances = neighbors(there.codes, code, count)
         found: dict[str, Any] = {
-            "album": self._album(pairs_of(self.ae, sample, np.zeros(1, np.int64))),
+            "album": self._album(pairs_of(self.model, sample, np.zeros(1, np.int64))),
             "code": code[0].tolist(),
             "error": error,
             "p_value": None,

@@ -80,10 +80,10 @@ def make_report(ae: AutoEncoder, content: Content, *, most_bytes: int = MOST_BYT
     Report
     """
     try:
-        program, reason = program_of(ae, content.map.codes), ""
+        program, reason = program_of(ae.model_, content.map.codes), ""
     except Unsupported as error:
         program, reason = None, str(error)
-    page = Page(content, ae.scaling_)
+    page = Page(content, ae.model_.scaling)
     every, there = len(content.pictures.rows), len(content.map.rows)
     plans = _plans(program, content)
     for decoder, precision in plans:
