@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -33,8 +33,12 @@ def encode(
         typer.Option(help="ray: encode Parquet files on a cluster, into Parquet parts.", show_default=False),
     ] = None,
     keep: Annotated[
-        str | None,
-        typer.Option(help="With --engine: columns to pass through, with commas.", show_default=False),
+        list[str] | None,
+        typer.Option(
+            help="With --engine: a column to pass through; may be given again.",
+            metavar="COLUMN",
+            show_default=False,
+        ),
     ] = None,
     workers: Annotated[
         int | None,
@@ -54,7 +58,7 @@ def encode(
     if engine is None:
         _refuse(
             "is for a cluster: add --engine ray",
-            {"--keep": keep is not None, "--workers": workers is not None, "--gpus": gpus > 0},
+            {"--keep": bool(keep), "--workers": workers is not None, "--gpus": gpus > 0},
         )
         _encode(job, Path(output or "codes.npy"))
         return
@@ -64,8 +68,25 @@ def encode(
         "does not go with --engine ray",
         {"--split": job.split != "train", "--size": job.size is not None, "--device": job.device != "auto"},
     )
-    columns = [] if keep is None else [name.strip() for name in keep.split(",")]
-    _encode_on_ray(job, output or "codes", keep=columns, workers=workers, gpus_per_worker=gpus)
+    from codeword.export.ray import encode_parts, without_secret
+
+    output = output or "codes"
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # where Ray tells of dead workers
+            facts = encode_parts(
+                job.folder,
+                job.source,
+                output,
+                keep=keep or [],
+                label_column=job.label_column,
+                workers=workers,
+                gpus_per_worker=gpus,
+                overwrite=job.overwrite,
+                verbose=not job.quiet,
+            )
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the same command goes on from the rows that are there") from None
+    job.say({"output": without_secret(output), **facts}, f"wrote {without_secret(output)}")
 
 
 def _refuse(why: str, given: dict[str, bool]) -> None:
@@ -83,17 +104,3 @@ def _encode(job: Job, output: Path) -> None:
         job.model.transform, job.data, output, (k,), names, overwrite=job.overwrite, verbose=not job.quiet
     )
     job.say({"output": str(output), "n": len(job.data), "k": k}, f"wrote {output}")
-
-
-def _encode_on_ray(job: Job, output: str, **how: Any) -> None:
-    from codeword.export.fleet import encode_parts
-    from codeword.export.fleet.places import public
-
-    leave_out = [] if job.label_column is None else [job.label_column]
-    how |= {"leave_out": leave_out, "overwrite": job.overwrite, "verbose": not job.quiet}
-    try:
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # where Ray tells of dead workers
-            facts = encode_parts(job.folder, job.source, output, **how)
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted; the same command goes on from the parts that are there") from None
-    job.say({"output": public(output), **facts}, f"wrote {public(output)}")
