@@ -3,7 +3,7 @@
     python benchmarks/encode_on_ray.py --rows 200000
 
 The rows are MNIST's digits, drawn with replacement, 784 bytes each; the model is the default one with 16
-numbers. A worker's figures are microseconds of CPU a row on one thread, which other work on the machine does
+numbers. A worker's times are microseconds of CPU a row on one thread, which other work on the machine does
 not touch much; those of Ray are by the clock, with two workers, and hold its start.
 """
 
