@@ -679,34 +679,8 @@ def test_commands_picture_own_columns(here, do, ae):
     do("neighbors", "p.ae", "people.csv", "--query", 3, "-n", 2, "-o", "n.svg", "-q")
     do("sample", "p.ae", "-n", 3, "-o", "s.svg", "-q")
     do("map", "p.ae", "people.csv", "--method", "pca", "--label-column", "new", "-o", "m.svg", "-q")
-    from codeword.cli.rows import load_rows
-    from codeword.cli.tabular import pairs_figure
-
-    data = load_rows(ae, "people.csv", "train", None, None)
-    figure = pairs_figure(ae, data[[3, 4]], ["3", "4"])
-    texts = [text.get_text() for text in figure.axes[0].texts]
-    assert {*OWN, str(here["count"][3]), here["since"][3] + " 00:00"} <= set(texts)
     do("traverse", "p.ae", "-o", "t.csv", "-q")
     assert pd.read_csv("t.csv").shape == (21, 6)
-
-
-def test_a_picture_marks_what_is_off_and_says_what_it_leaves_out(ae, frame):
-    from codeword.cli.tabular import pairs_figure
-    from codeword.plots.cells import cells_figure
-    from codeword.plots.style import RECONSTRUCTION
-
-    odd = frame[frame["colour"] == "red"].iloc[:1].assign(size=15.0)
-    figure = pairs_figure(ae, ae.columns_.transform(odd), ["first"])
-    off = [text.get_text() for text in figure.axes[0].texts if text.get_color() == RECONSTRUCTION]
-    assert f"{ae.reconstruct(odd)['size'].iloc[0]:.4g}" in off
-    plain = pairs_figure(ae, ae.columns_.transform(frame[frame["colour"] == "red"].iloc[:1]), ["first"])
-    assert not any(text.get_color() == RECONSTRUCTION for text in plain.axes[0].texts)
-    names = [f"column {i}" for i in range(19)]
-    texts = [text.get_text() for text in cells_figure([names], names).axes[0].texts]
-    assert "and 3 more columns" in texts
-    assert "column 16" not in texts
-    with pytest.raises(DataError, match="at least one row"):
-        cells_figure([], names)
 
 
 def test_half_precision_is_as_good(frame):

@@ -14,7 +14,6 @@ from test_columns import OWN, TINY, people
 
 from codeword import MLP, AutoEncoder, Columns
 from codeword.base.errors import DataError
-from codeword.cli import tabular
 from codeword.data.display import cells_of
 from codeword.pages.uploads import table_of
 
@@ -145,18 +144,6 @@ def test_what_pandas_calls_a_category_is_one():
     assert back["span"].tolist() == frame["span"].astype(str).tolist()
     assert Columns().fit(frame[["grade", "x"]]).columns_[0].kind == "category"
     assert AutoEncoder(1, epochs=1, device="cpu").fit(frame[["grade", "x"]]).columns_.names == ("grade", "x")
-
-
-def test_what_differs_is_in_colour_and_what_is_alike_is_not(ae, frame, monkeypatch):
-    seen = {}
-    monkeypatch.setattr(tabular, "cells_figure", lambda texts, names, **how: seen.update(how, texts=texts))
-    tabular.pairs_figure(ae, ae.columns_.transform(frame[:60]), [str(i) for i in range(60)])
-    place = ae.columns_.names.index("colour")
-    pairs = [
-        (one[place], two[place]) for one, two in zip(seen["texts"][::2], seen["texts"][1::2], strict=True)
-    ]
-    assert seen["off"][1::2, place].tolist() == [one != two for one, two in pairs]
-    assert not seen["off"][::2].any()
 
 
 def test_a_mixed_table_is_exported_in_its_own_columns(here, do):

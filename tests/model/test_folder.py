@@ -266,6 +266,7 @@ def first(held, part="network."):
         lambda held: held.update({first(held): held[first(held)][:1]}),
         lambda held: held.update({"scaling.offset": torch.zeros(3)}),
         lambda held: held.update({"scaling.scale": torch.zeros(64, 2)}),
+        lambda held: held.update({"scaling.limits": torch.zeros(3)}),
         lambda held: held.update({"baseline.components": torch.zeros(5, 3)}),
         lambda held: held.update({"baseline.mean": torch.zeros(3)}),
     ],

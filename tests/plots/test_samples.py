@@ -1,12 +1,16 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
-from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.collections import LineCollection
 from PIL import Image
 
+from codeword import Columns
 from codeword.base.errors import DataError, ParameterError
-from codeword.plots import sample_figure, save
+from codeword.data.display import display_of
+from codeword.plots import reconstruction_figure, sample_figure, save
+from codeword.plots.style import RECONSTRUCTION
 
 
 @pytest.fixture
@@ -187,11 +191,11 @@ def test_pixels_that_are_missing_are_left_out(tmp_path):
 # --- words
 
 
-@pytest.mark.parametrize("kind", ["images", "curves", "table"])
+@pytest.mark.parametrize("kind", ["images", "curves"])
 @pytest.mark.parametrize("long", ["none", "titles", "row_titles", "column_titles"])
 def test_words_have_room(kind, long, tmp_path):
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(24, *{"images": (4, 24), "curves": (60,), "table": (4,)}[kind])) * 1e4
+    x = rng.normal(size=(24, *{"images": (4, 24), "curves": (60,)}[kind])) * 1e4
     titles = {
         "titles": [f"{1000 * i}\n{i / 7:.4f}" for i in range(24)],
         "row_titles": [f"z{i}\n0.0123\n  0.0045" for i in range(3)],
@@ -330,56 +334,181 @@ def test_values_far_from_zero_are_told_apart():
 # --- tables
 
 
-def dots(figure):
-    [points] = collections(figure, PathCollection)
-    return np.asarray(points.get_offsets())
+def lines_of(figure):
+    """The texts of a table's picture, line by line, each from left to right."""
+    rows = {}
+    for text in figure.axes[0].texts:
+        rows.setdefault(round(text.get_position()[1], 3), []).append(
+            (text.get_position()[0], text.get_text())
+        )
+    return [[text for _, text in sorted(row)] for _, row in sorted(rows.items())]
 
 
-def test_a_table_has_one_axis_and_names_at_the_left():
-    x = np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 5.0], [4.0, 1.0, 0.0], [3.0, 3.0, 3.0]])
-    names = ["age", "height", "a name that is far too long for a small panel"]
-    figure = sample_figure(x, names=names, columns=2)
-    places = dots(figure).reshape(4, 3, 2)
-    first = np.polyfit(x[0], places[0, :, 0], 1)
-    np.testing.assert_allclose(np.polyval(first, x[2]), places[2, :, 0])
-    second = np.polyfit(x[1], places[1, :, 0], 1)
-    assert second[0] == pytest.approx(first[0])
-    texts = words(figure)
-    labels = [text for text in texts if text.get_text() in ("age", "height")]
-    assert len(labels) == 4
-    assert sum(text.get_text() == "a name that is far too…" for text in texts) == 2
-    height = figure.get_size_inches()[1] * 200
-    for text, row, column in zip(labels, (0, 0, 2, 2), (0, 1, 0, 1), strict=True):
-        _, bottom, right, top = texts[text]
-        assert right < places[row, :, 0].min()
-        assert height - (bottom + top) / 2 == pytest.approx(places[row, column, 1], abs=3)
+def off(figure):
+    return [text.get_text() for text in figure.axes[0].texts if text.get_color() == RECONSTRUCTION]
 
 
-@pytest.mark.parametrize("scale", [1e5, -1e5])
-def test_columns_of_unlike_sizes_can_both_be_read(scale, tmp_path):
-    x = np.array([[1.0, 4.0 * scale], [9.0, 3.0 * scale]])
-    figure = sample_figure(x, columns=1)
-    (small, large), (other, _) = dots(figure).reshape(2, 2, 2)[:, :, 0]
-    assert other - small > 0.05 * abs(large - small)
+@pytest.fixture
+def people():
+    """A mixed table and its columns."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "color": rng.choice(["red", "blue"], 60),
+            "size": 10 + 3 * rng.normal(size=60),
+            "new": rng.random(60) < 0.5,
+            "since": pd.date_range("2020-01-01", periods=60).strftime("%Y-%m-%d"),
+        }
+    )
+    frame.loc[5, "size"] = np.nan
+    return frame, Columns().fit(frame)
+
+
+def test_rows_of_a_table_stand_under_the_names_of_its_columns(tmp_path):
+    x = np.array([[1.0, 0.12345, 123456.7], [2.0, np.nan, -0.5]])
+    figure = sample_figure(x, names=["age", "height", "costs $"])
     picture(figure, tmp_path)
     require_room(figure)
+    assert lines_of(figure) == [
+        ["age", "height", r"costs \$"],
+        ["", "1", "0.1235", "123457"],
+        ["", "2", "–", "-0.5"],
+    ]
+    assert lines_of(sample_figure(x))[0] == ["x0", "x1", "x2"]
 
 
-@pytest.mark.parametrize("scale", [1e-7, 1.0, 12345.678])
-@pytest.mark.parametrize("n", [1, 30])
-def test_the_numbers_under_a_table_have_room(scale, n, tmp_path):
-    figure = sample_figure(np.random.default_rng(0).normal(size=(n, 5)) * scale)
+def test_what_is_said_of_a_row_of_the_grid_stands_before_the_rows_of_the_table():
+    figure = sample_figure(
+        np.zeros((4, 2)), columns=2, row_titles=["3 → 5\nnear", "4 → 7"], column_titles=["from", "to"]
+    )
+    assert [row[0] for row in lines_of(figure)[1:]] == ["3 → 5, near, from", "to", "4 → 7, from", "to"]
+    tops = sorted({text.get_position()[1] for text in figure.axes[0].texts})
+    first, between, second = np.diff(tops[1:])
+    assert between > first == pytest.approx(second)
+
+
+def test_a_wide_table_says_what_it_leaves_out():
+    names = [f"column {i}" for i in range(19)]
+    texts = [text for row in lines_of(sample_figure(np.zeros((2, 19)), names=names)) for text in row]
+    assert "and 3 more columns" in texts
+    assert "column 15" in texts
+    assert "column 16" not in texts
+
+
+def test_rows_of_a_table_stand_above_their_reconstructions_with_what_is_off_in_color():
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    errors = np.array([[0.2, -0.8], [0.0, np.nan]])
+    figure = reconstruction_figure(
+        x, x + errors, titles=["row 0\nerror 1", "b"], names=["a", "b"], errors=errors
+    )
+    assert lines_of(figure)[1:3] == [["row 0, error 1", "1", "2"], ["reconstruction", "1.2", "1.2"]]
+    assert off(figure) == ["1.2"]
+    assert lines_of(figure)[-1] == ["in color: more than 0.7 scaled units away"]
+    plain = reconstruction_figure(x, x, names=["a", "b"], errors=np.zeros((2, 2)))
+    assert off(plain) == []
+    assert lines_of(plain)[-1][0] == "reconstruction"
+
+
+def test_a_mixed_table_has_its_own_cells(people, tmp_path):
+    frame, columns = people
+    rows = columns.transform(frame).x[:8]
+    display = display_of(rows.shape[1:], columns=columns)
+    figure = sample_figure(rows, display=display)
     picture(figure, tmp_path)
     require_room(figure)
+    found = lines_of(figure)
+    assert found[0] == list(frame.columns)
+    assert found[1][1] == frame["color"][0]
+    assert found[1][3:] == [str(frame["new"][0]).lower(), frame["since"][0]]
+    assert found[6][2] == "–"
 
 
-def test_what_a_table_misses_has_no_dot(tmp_path):
-    x = np.array([[1.0, np.nan, 3.0], [2.0, np.nan, np.inf]])
-    figure = sample_figure(x)
-    assert np.isnan(
-        np.ma.filled(np.ma.asarray(collections(figure, PathCollection)[0].get_offsets()), np.nan)
-    ).any()
+def test_cells_of_a_mixed_table_that_differ_are_in_color(people):
+    frame, columns = people
+    x = columns.transform(frame).x[:2]
+    other = columns.transform(frame.assign(color="red", new=True, size=frame["size"].fillna(9) + 30)).x[:2]
+    display = display_of(x.shape[1:], columns=columns)
+    figure = reconstruction_figure(x, other, display=display, errors=other - x)
+    wanted = []
+    for i in range(2):
+        wanted += ["red"] * (frame["color"][i] != "red") + [f"{frame['size'][i] + 30:.4g}"]
+        wanted += ["true"] * (not frame["new"][i])
+    assert off(figure) == wanted
+    assert lines_of(figure)[-1][0].startswith("in color: another category, or more than 0.7 standard dev")
+    missing = columns.transform(frame).x[5:6]
+    figure = reconstruction_figure(missing, x[:1], display=display, errors=np.nan_to_num(x[:1] - missing))
+    assert f"{frame['size'][0]:.4g}" in off(figure)
+
+
+# --- reconstructions
+
+
+def pairs_of(figure, tmp_path):
+    """The images of a picture of pairs, without the words at their left."""
+    left = int(figure.axes[0].images[0].get_extent()[0])
+    return cells(picture(figure, tmp_path)[:, left - 4 :])
+
+
+def test_images_stand_above_their_reconstructions(images, tmp_path):
+    titles = [f"{i}\nerror $0.01" for i in range(5)]
+    figure = reconstruction_figure(images[:5], images[:5] // 2, titles=titles)
     picture(figure, tmp_path)
+    require_room(figure)
+    assert shown(figure).count("original") == shown(figure).count("reconstruction") == 1
+    found = pairs_of(reconstruction_figure(images[:5], images[:5] // 2), tmp_path)
+    assert [len(row) for row in found] == [5, 5]
+    side = len(found[0][0]) // 12
+    for i in range(5):
+        for row, rows in zip(found, (images, images // 2), strict=True):
+            np.testing.assert_array_equal(row[i][::side, ::side, 0], rows[i])
+
+
+def test_pairs_have_the_black_and_white_of_the_originals(tmp_path):
+    x = np.array([[-1.0, 1.0], [0.0, 0.0]])[:, :, None].repeat(8, axis=1).reshape(2, 4, 4)
+    figure = reconstruction_figure(x, 3 * x)
+    pixels = figure.axes[0].images[0].get_array()
+    assert pixels[2, 2, 0] == 0
+    assert pixels[len(pixels) - 3, 2, 0] == 255  # cut
+    assert pixels[2, -3, 0] in (127, 128)
+
+
+@pytest.mark.parametrize(("n", "columns"), [(1, 1), (10, 10), (12, 6), (21, 7)])
+def test_many_pairs_are_wrapped(n, columns, tmp_path):
+    x = np.random.default_rng(0).integers(0, 250, size=(n, 8, 8), dtype=np.uint8)
+    found = pairs_of(reconstruction_figure(x, x), tmp_path)
+    assert [len(row) for row in found][:2] == [columns] * 2
+    assert len(found) == 2 * -(-n // columns)
+
+
+def test_a_curve_lies_under_its_reconstruction(curves, tmp_path):
+    figure = reconstruction_figure(curves, curves * 0.5, titles=["a"] * 6)
+    picture(figure, tmp_path)
+    require_room(figure)
+    *_, first, second = (np.array(c.get_segments()) for c in collections(figure, LineCollection))
+    np.testing.assert_allclose(np.ptp(second[:, :, 1], axis=1), 0.5 * np.ptp(first[:, :, 1], axis=1))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["original", "reconstruction"]
+    several = reconstruction_figure(np.zeros((2, 30, 3)), np.ones((2, 30, 3)))
+    assert len(collections(several, LineCollection)) == 1 + 2 * 3
+
+
+def test_reconstructions_that_do_not_fit_are_refused(images):
+    with pytest.raises(DataError, match=r"Got 5 and 4 instead"):
+        reconstruction_figure(images[:5], images[:4])
+    with pytest.raises(DataError, match=r"x_hat .* \(12, 12\)"):
+        reconstruction_figure(images, images[:, :10])
+    with pytest.raises(DataError, match="at least one sample"):
+        reconstruction_figure(images[:0], images[:0])
+    with pytest.raises(ParameterError, match=r"titles must hold one for each of 64 samples\. Got 1"):
+        reconstruction_figure(images, images, titles=["a"])
+    with pytest.raises(ParameterError, match=r"names must hold one for each of 4 columns\. Got 2"):
+        reconstruction_figure(np.ones((2, 4)), np.ones((2, 4)), names=["a", "b"])
+
+
+def test_the_person_can_say_what_samples_are():
+    assert collections(sample_figure(np.zeros((2, 8, 8)), display="curve"), LineCollection)
+    assert lines_of(sample_figure(np.zeros((2, 30)), display="table"))[0][:2] == ["x0", "x1"]
+    with pytest.raises(ParameterError, match="display must be one of"):
+        sample_figure(np.zeros((2, 30)), display="picture")
 
 
 # --- errors and files

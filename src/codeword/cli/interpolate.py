@@ -47,7 +47,6 @@ def interpolate(
         job,
         job.output,
         between,
-        [[str(a), *shares, str(b)] for a, b in zip(first, last, strict=True)],
         columns=steps + 2,
         row_titles=[f"{a} → {b}" for a, b in zip(first, last, strict=True)],
         column_titles=["from", *shares, "to"],

@@ -56,15 +56,15 @@ def neighbors(
             len(rows), number, *job.model.sample_shape_
         )
         titles = [
-            [str(q), *(f"{i}\n{d:.3g}" for i, d in zip(ids, far, strict=True))]
+            title
             for q, ids, far in zip(rows, found, distances, strict=True)
+            for title in (str(q), *(f"{i}\n{d:.3g}" for i, d in zip(ids, far, strict=True)))
         ]
         write_samples(
             job,
             output,
             np.concatenate([rows_of(job.model, asked, rows)[:, None], near], axis=1),
-            titles,
-            titles=[title for group in titles for title in group],
+            titles=titles,
             columns=number + 1,
             mark_columns=1,
         )

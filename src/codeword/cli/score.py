@@ -14,7 +14,6 @@ from codeword.cli.app import Job, command
 from codeword.cli.options import PICTURES, Output
 
 if TYPE_CHECKING:
-    from codeword.model.autoencoder import AutoEncoder
     from codeword.tasks.detect import Findings, OutlierDetector
 
 __all__: list[str] = []
@@ -74,7 +73,7 @@ def score(
         save_reconstructions(job.model, job.data, rows, picture, overwrite=job.overwrite, titles=titles)
     facts = seen.facts(detector)
     by = f"held out from {job.folder}" if calibrate is None else f"of {calibrate}"
-    lines = [*_summary(seen, facts, by, _names(job.model)), f"wrote {job.output}"]
+    lines = [*_summary(seen, facts, by, job.model.model_.display().feature_name), f"wrote {job.output}"]
     if picture is not None:
         lines.append(f"wrote {picture}")
     job.say({"output": str(job.output), **facts}, "\n".join(lines))
@@ -136,22 +135,6 @@ def _summary(seen: _Seen, facts: dict[str, Any], by: str, names: Callable[[int],
     return [*lines, ""]
 
 
-def _names(ae: AutoEncoder) -> Callable[[int], str]:
-    """What a value of a flat row is called: its column, or its place in an image or a signal."""
-    import numpy as np
-
-    own = getattr(ae, "columns_", None)
-    if own is not None:
-        return lambda feature: str(own.names[feature])
-    known = getattr(ae, "feature_names_in_", None)
-    if known is not None:
-        return lambda feature: str(known[feature])
-    shape = ae.sample_shape_
-    if len(shape) == 1:
-        return lambda feature: f"x{feature}"
-    return lambda feature: ",".join(str(i) for i in np.unravel_index(feature, shape))
-
-
 def _write(job: Job, detector: OutlierDetector, top: int) -> _Seen:
     """Write the table, a block of rows at a time."""
     from codeword.base.files import writing
@@ -188,7 +171,7 @@ def _table(path: Path, detector: OutlierDetector, top: int) -> Iterator[Callable
     for i in range(1, top + 1):
         columns |= {f"top{i}": pa.string(), f"top{i}_share": pa.float32()}
     schema = pa.schema(list(columns.items()))
-    names = _names(detector.model_)
+    names = detector.model_.model_.display().feature_name
     make = pq.ParquetWriter if path.suffix.lower() == ".parquet" else pa_csv.CSVWriter
     with make(str(path), schema) as writer:
 

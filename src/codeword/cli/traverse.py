@@ -63,7 +63,6 @@ def traverse(
         job,
         job.output,
         found.rows[:shown],
-        [[title, *[""] * (steps - 1)] for title in titles],
         columns=steps,
         row_titles=titles,
     )

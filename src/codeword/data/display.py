@@ -36,6 +36,10 @@ CURVE_FROM = 20
 """Rows without names are curves from this many values on, and rows of a table below it."""
 
 
+FAR = 0.7
+"""Scaled units: beyond this error a number of a table is shown as off."""
+
+
 @dataclass(frozen=True, eq=False)
 class Display:
     """How samples of one kind are shown, by every picture, page and export.
@@ -98,6 +102,25 @@ class Display:
         """
         errors = np.nan_to_num(np.asarray(errors, dtype=np.float64)).reshape(len(errors), -1)
         return errors if self.columns is None else _by_column(self.columns, errors)
+
+    def differs(self, x: NDArray[Any], x_hat: NDArray[Any], errors: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which cells of reconstructions are far off, for each name: (n, number of these).
+
+        Numbers and dates are, where their error is more than 0.7 scaled units, other cells where they
+        differ, and all of them where one of the two is missing.
+        """
+        off: NDArray[np.bool_] = np.abs(self.by_name(errors)) > FAR
+        if self.columns is None:
+            return off
+        cells, again = (list(zip(*self.cells(rows), strict=True)) for rows in (x, x_hat))
+        for place, column in enumerate(self.columns.columns_):
+            pairs = list(zip(cells[place], again[place], strict=True))
+            if column.kind in ("number", "date"):
+                off[:, place] &= [None not in pair for pair in pairs]
+                off[:, place] |= [(one is None) != (other is None) for one, other in pairs]
+            else:
+                off[:, place] = [one != other for one, other in pairs]
+        return off
 
     def feature_name(self, place: int) -> str:
         """What the error at a place of the flat row is called; of a mixed table at a place among `names`."""

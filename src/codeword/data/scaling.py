@@ -249,7 +249,7 @@ class Scaling:
                 kind = "pixels"
             else:
                 kind = "unit" if seen.low >= 0 and seen.high <= 1 else "standard"
-        limits = seen.low, seen.high
+        limits = (seen.low, seen.high) if np.isfinite([seen.low, seen.high]).all() else None
         if kind in ("pixels", "unit"):
             top = 255.0 if kind == "pixels" else 1.0
             if seen.low < 0 or seen.high > top:

@@ -14,7 +14,6 @@ from codeword.data import Data
 from codeword.data.display import Display
 from codeword.data.rows import block_length, read
 from codeword.data.scaling import check_finite
-from codeword.model.display import model_display
 
 if TYPE_CHECKING:
     from codeword.model.autoencoder import AutoEncoder
@@ -95,7 +94,7 @@ def look(
     part = data if len(chosen) == len(data) else data[chosen]
     n = len(chosen)
     some = np.asarray(part.x[: min(n, SOME)])
-    shown = model_display(model, names=data.names, rows=some, kind=display)
+    shown = model.model_.display(names=data.names, rows=some, kind=display)
     codes = np.empty((n, model.n_components), np.float32)
     errors = np.empty(n, np.float32)
     with Progress(n, "codes", verbose=verbose) as progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -14,6 +14,7 @@ from sklearn.utils import check_array
 from torch import Tensor
 
 from codeword.base.errors import DataError, ModelError, ParameterError
+from codeword.data.display import Display, display_of
 from codeword.data.rows import Rows, blocks
 from codeword.data.scaling import Scaling, check_finite
 from codeword.model.inputs import matching_rows
@@ -196,6 +197,29 @@ class FittedModel:
     def device(self) -> torch.device:
         """Where the network is."""
         return next(self.network.parameters()).device
+
+    def display(
+        self,
+        *,
+        names: Sequence[str] | None = None,
+        rows: NDArray[Any] | None = None,
+        kind: str | None = None,
+    ) -> Display:
+        """How the model's samples are shown: see `display_of`.
+
+        `names` are those of the columns that rows come with, for a model that was fitted on rows without.
+        `rows` are some samples, for a model that knows no limits of values.
+        """
+        return display_of(
+            self.sample_shape,
+            scaling=self.scaling.kind,
+            dtype=self.dtype,
+            limits=self.scaling.limits,
+            rows=rows,
+            names=self.names or names,
+            columns=self.columns,
+            kind=kind,
+        )
 
     # -- tensors in scaled units ----------------------------------------------------------------------------
 

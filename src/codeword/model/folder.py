@@ -177,6 +177,8 @@ def to_folder(model: FittedModel) -> Folder:
     tensors = {f"network.{name}": tensor for name, tensor in model.network.state_dict().items()}
     tensors["scaling.offset"] = torch.from_numpy(model.scaling.offset)
     tensors["scaling.scale"] = torch.from_numpy(model.scaling.scale)
+    if model.scaling.limits is not None:
+        tensors["scaling.limits"] = torch.tensor(model.scaling.limits, dtype=torch.float64)
     for part in BASELINE_PARTS:
         tensors[f"baseline.{part}"] = getattr(model.baseline, part)
     if model.training_codes is not None:  # none yet in the checkpoints of a run
@@ -202,7 +204,13 @@ def from_folder(folder: Folder, parameters: dict[str, Any]) -> FittedModel:
         raise TypeError("columns.json makes other numbers of a row than config.json names")
     objective = resolve_objective(parameters["objective"], None if columns is None else columns.layout)
     offset, scale = (tensors.pop(f"scaling.{part}").numpy() for part in ("offset", "scale"))
-    scaling = Scaling(folder.config["scaling"], offset, scale, shape, objective.takes_missing)
+    limits = None
+    if "scaling.limits" in tensors:  # there are none in folders of earlier versions
+        found = tensors.pop("scaling.limits")
+        if found.shape != (2,):
+            raise TypeError("scaling.limits has a shape that it cannot have")
+        limits = float(found[0]), float(found[1])
+    scaling = Scaling(folder.config["scaling"], offset, scale, shape, objective.takes_missing, limits)
     parts = [tensors.pop(f"baseline.{part}") for part in BASELINE_PARTS]
     _check_parts(shape, names, offset, scale, *parts)
     k = parameters["n_components"]

@@ -14,7 +14,6 @@ from codeword.base.errors import DataError, ModelError
 from codeword.data import Data
 from codeword.data.display import Display
 from codeword.data.labels import classes_of
-from codeword.model.display import model_display
 from codeword.model.parameters import to_json
 from codeword.model.repeat import command, in_words, of_kinds
 from codeword.tasks.evaluate import Evaluation, evaluate_rows
@@ -209,7 +208,7 @@ def gather(
     worst = np.argsort(-errors, kind="stable")[:WORST]
     labels, classes, titles = _labels(data, on_map, [*drawn, *worst])
     pictures = pairs_of(model, data, on_map[pictured])
-    shown = model_display(ae, names=data.names, rows=pictures.x, kind=display)
+    shown = model.display(names=data.names, rows=pictures.x, kind=display)
     known = codes if model.training_codes is None else model.training_codes.codes
     what = f"{source} ({part})" if part else source
     kinds = [] if shown.columns is None else of_kinds(shown.columns.kinds or {})

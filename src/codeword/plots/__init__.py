@@ -4,11 +4,9 @@ Every figure is a `matplotlib.figure.Figure` with an Agg canvas of its own. pypl
 window opens and no state is shared with the caller's own plots.
 """
 
-from codeword.plots.curves import comparison_figure
-from codeword.plots.history import history_figure
+from codeword.plots.curves import comparison_figure, history_figure
 from codeword.plots.maps import map_figure
-from codeword.plots.reconstructions import reconstruction_figure
-from codeword.plots.samples import sample_figure
+from codeword.plots.samples import reconstruction_figure, sample_figure
 from codeword.plots.style import NO_LABEL, PALETTE, save
 
 __all__ = [

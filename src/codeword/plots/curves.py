@@ -1,4 +1,4 @@
-"""How many numbers a code needs: held-out error against k, objective by objective."""
+"""Curves of numbers: losses epoch by epoch, and how many numbers a code needs."""
 
 from __future__ import annotations
 
@@ -12,30 +12,108 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword.base.errors import ParameterError
-from codeword.plots.grid import boxes_allowed
-from codeword.plots.style import PALETTE, mixed, new_figure, short, styled
+from codeword.plots.style import (
+    PALETTE,
+    RECONSTRUCTION,
+    blend,
+    boxes_allowed,
+    new_figure,
+    require_count,
+    short,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["comparison_figure"]
+__all__ = ["comparison_figure", "history_figure"]
 
 PCA = "pca"
-PCA_COLOUR = "0.5"
+PCA_COLOR = "0.5"
 MARKERS = "osD^"
-"""The first ten objectives have the first, and so on: with a colour that is told apart."""
+"""The first ten objectives have the first, and so on: with a color that is told apart."""
 NAME_SIZE = 6.5
-LINE_HEIGHT = 1.35 * NAME_SIZE
-"""In points."""
+MOST_NUMBERED = 8
+"""Lengths of a code that are all written on the axis; of more, the powers of two are."""
+
+
+# -- losses -----------------------------------------------------------------------------------------------
+
+
+def history_figure(
+    train_loss: Sequence[float], validation_loss: Sequence[float | None] | None = None
+) -> Figure:
+    """Draw learning curves by epoch.
+
+    Parameters
+    ----------
+    train_loss : sequence of n_epochs float
+        The first is that of epoch 1.
+    validation_loss : sequence of n_epochs float or None, default=None
+        An epoch's may be None or NaN; its lowest is marked.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The loss axis is logarithmic where the curves span more than a factor of ten.
+
+    Raises
+    ------
+    ParameterError
+        If there is no epoch, or the two differ in length.
+    """
+    train = np.asarray(train_loss, dtype=np.float64)
+    if train.ndim != 1 or len(train) == 0:
+        raise ParameterError(
+            f"train_loss must hold one number an epoch. Got the shape {train.shape} instead."
+        )
+    require_count(validation_loss, len(train), "validation_loss", "epochs")
+    validation = np.full(len(train), np.nan)
+    if validation_loss is not None:
+        validation[:] = [math.nan if v is None else v for v in validation_loss]
+    with styled():
+        figure = new_figure(4.2, 2.6)
+        _draw_history(figure.add_subplot(), train, validation)
+        return figure
+
+
+def _draw_history(axes: Axes, train: NDArray[np.float64], validation: NDArray[np.float64]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = np.arange(1, len(train) + 1)
+    marker = "o" if len(train) <= 30 else ""
+    axes.plot(epochs, train, color="#4477AA", marker=marker, markersize=2.5, label="training")
+    if np.isfinite(validation).any():
+        axes.plot(epochs, validation, color=RECONSTRUCTION, marker=marker, markersize=2.5, label="validation")
+        best = int(np.nanargmin(validation))
+        axes.plot(
+            epochs[best],
+            validation[best],
+            "o",
+            markersize=7,
+            markerfacecolor="none",
+            markeredgecolor=RECONSTRUCTION,
+            label=f"lowest: {validation[best]:.4g}, epoch {epochs[best]}",
+        )
+        axes.legend(loc="upper right")
+    axes.set(xlabel="epoch", ylabel="loss")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    losses = np.concatenate([train, validation])
+    losses = losses[np.isfinite(losses)]
+    if len(losses) and losses.min() > 0 and losses.max() > 10 * losses.min():
+        axes.set_yscale("log")
+
+
+# -- error against k --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Runs:
-    """What an objective came to at each k: `values` has an entry a k, with one figure a seed."""
+    """What an objective came to at each k: `values` has an entry a k, with one number a seed."""
 
     name: str
-    colour: Any
+    color: str
     marker: str
     dashed: bool
     values: dict[int, list[float]]
@@ -57,8 +135,8 @@ def comparison_figure(rows: Sequence[Mapping[str, Any]], *, recommended: int | N
     ----------
     rows : sequence of dict
         One a run: `objective` (str, or "pca"), `k` (int, the numbers in a code), `seed` (int or None), `mse`
-        (float, in any units) and maybe `knn_accuracy` (float or None). A figure that is None or not finite
-        is left out.
+        (float, in any units) and maybe `knn_accuracy` (float or None). A value that is None or not finite is
+        left out.
     recommended : int or None, default=None
         The k to mark, one of the rows'.
 
@@ -86,9 +164,9 @@ def comparison_figure(rows: Sequence[Mapping[str, Any]], *, recommended: int | N
     measures = [("mean squared error, held out", errors)]
     accuracies = _runs(rows, "knn_accuracy")
     if accuracies:
-        measures.append(("accuracy of nearest neighbours", accuracies))
+        measures.append(("accuracy of nearest neighbors", accuracies))
     with styled(), boxes_allowed():
-        return _ranking(measures, ks[0]) if len(ks) == 1 else _lines(measures, ks, recommended)
+        return _ranking(measures, ks[0]) if len(ks) == 1 else _curves(measures, ks, recommended)
 
 
 def _check(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -111,9 +189,7 @@ def _check(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _runs(rows: Sequence[Mapping[str, Any]], key: str) -> list[Runs]:
-    """Group a figure by objective and k; an objective has the same colour, whichever the figure."""
-    from matplotlib.colors import to_rgb
-
+    """Group a measure by objective and k; an objective has the same color, whichever the measure."""
     names = list(dict.fromkeys(str(row["objective"]) for row in rows if row["objective"] != PCA))
     runs = []
     for place, (name, shown) in enumerate(zip([*names, PCA], [*_cut(names), "PCA"], strict=True)):
@@ -122,11 +198,11 @@ def _runs(rows: Sequence[Mapping[str, Any]], key: str) -> list[Runs]:
             value = row.get(key)
             if str(row["objective"]) == name and value is not None and math.isfinite(value):
                 values.setdefault(int(row["k"]), []).append(float(value))
-        cycle, colour = divmod(place, len(PALETTE))
-        shade = mixed(to_rgb(PALETTE[colour]), 0.0, 0.35 * (cycle % 2))
+        cycle, color = divmod(place, len(PALETTE))
         if values and name == PCA:
-            runs.append(Runs(shown, to_rgb(PCA_COLOUR), "o", True, values))
+            runs.append(Runs(shown, PCA_COLOR, "o", True, values))
         elif values:
+            shade = blend(PALETTE[color], 0.0, 0.35 * (cycle % 2))
             runs.append(Runs(shown, shade, MARKERS[cycle % len(MARKERS)], False, values))
     return runs
 
@@ -156,116 +232,41 @@ def _scale_values(axes: Axes, which: Literal["x", "y"], runs: Sequence[Runs]) ->
     axis.set_minor_locator(NullLocator())
 
 
-# -- lines ------------------------------------------------------------------------------------------------
-
-
-def _lines(measures: Sequence[tuple[str, list[Runs]]], ks: Sequence[int], recommended: int | None) -> Figure:
+def _curves(measures: Sequence[tuple[str, list[Runs]]], ks: Sequence[int], recommended: int | None) -> Figure:
     figure = new_figure(2.5 * len(measures) + 0.4, 2.4)
-    panels = [figure.add_subplot(1, len(measures), i + 1) for i in range(len(measures))]
-    for axes, (what, runs) in zip(panels, measures, strict=True):
+    numbered = ks if len(ks) <= MOST_NUMBERED else [k for k in ks if k & (k - 1) == 0]
+    for i, (what, runs) in enumerate(measures):
+        axes = figure.add_subplot(1, len(measures), i + 1)
         for run in runs:
             _draw_line(axes, run)
         axes.set(xlabel="k, numbers in a code", ylabel=what)
         axes.set_xscale("log", base=2)
+        axes.set_xticks(ks, [str(k) if k in numbered else "" for k in ks])
+        axes.minorticks_off()
         _scale_values(axes, "y", runs)
         if recommended is not None:
             axes.axvline(recommended, color="0.7", linewidth=0.6, zorder=0)
-            axes.annotate(
-                f"k = {recommended}",
-                (recommended, 1.0),
-                xycoords=axes.get_xaxis_transform(),
-                xytext=(0, 2),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                fontsize=7,
-            )
-    figure.draw_without_rendering()
-    _name_lines(figure, panels, measures, ks[-1])
-    figure.draw_without_rendering()
-    for axes in panels:
-        _tick_lengths(axes, ks, recommended)
+            place, above = (recommended, 1.0), axes.get_xaxis_transform()
+            how: dict[str, Any] = {"xycoords": above, "xytext": (0, 2), "textcoords": "offset points"}
+            axes.annotate(f"k = {recommended}", place, ha="center", va="bottom", fontsize=7, **how)
+    _legend_below(figure, measures[0][1])
     return figure
 
 
 def _draw_line(axes: Axes, run: Runs) -> None:
     k, mean, low, high = run.spread()
-    style = "--" if run.dashed else "-"
-    axes.plot(k, mean, style, color=run.colour, marker=run.marker, markersize=2.8)
+    axes.plot(k, mean, "--" if run.dashed else "-", color=run.color, marker=run.marker, markersize=2.8)
     if len(k) == 1:
-        axes.vlines(k, low, high, color=run.colour, alpha=0.4, linewidth=2)
+        axes.vlines(k, low, high, color=run.color, alpha=0.4, linewidth=2)
     elif (high > low).any():
-        axes.fill_between(k, low, high, color=run.colour, alpha=0.16, linewidth=0, zorder=1)
+        axes.fill_between(k, low, high, color=run.color, alpha=0.16, linewidth=0, zorder=1)
 
 
-def _name_lines(
-    figure: Figure, panels: Sequence[Axes], measures: Sequence[tuple[str, list[Runs]]], last: int
-) -> None:
-    """Write names at the ends of the lines, or in a legend where not all end there or there is no room."""
-    room = panels[0].get_window_extent().height * 72 / figure.dpi
-    every = {run.name for _, runs in measures for run in runs}
-    moves: list[tuple[float, Axes, list[Runs], NDArray[np.float64]]] = []
-    for axes, (_, runs) in zip(panels, measures, strict=True):
-        if len(runs) == len(every) and all(last in run.values for run in runs):
-            low, high = axes.get_window_extent().intervaly
-            ends = axes.transData.transform([run.spread()[:2, -1] for run in runs])[:, 1]
-            heights = (ends - low) / (high - low) * room
-            up = _apart(heights, room) - heights
-            moves.append((float(np.abs(up).sum()), axes, runs, up))
-    if moves and len(every) * LINE_HEIGHT <= room:
-        # In the panel whose lines end furthest from each other.
-        _, axes, runs, up = min(moves, key=lambda move: move[0])
-        _name_ends(axes, runs, up)
-        figure.set_figwidth(figure.get_figwidth() + 0.045 * max(map(len, every)))
-    else:
-        _legend_below(figure, panels[0], measures[0][1])
-
-
-def _name_ends(axes: Axes, runs: Sequence[Runs], up: NDArray[np.float64]) -> None:
-    for run, points in zip(runs, up, strict=True):
-        k, mean = (float(v) for v in run.spread()[:2, -1])
-        axes.annotate(
-            run.name,
-            (k, mean),
-            xytext=(16, points),
-            textcoords="offset points",
-            va="center",
-            fontsize=NAME_SIZE,
-            color=mixed(run.colour, 0.0, 0.4),
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": run.colour,
-                "linewidth": 0.5,
-                "shrinkA": 0,
-                "shrinkB": 3,
-                "relpos": (0, 0.5),
-            },
-        )
-
-
-def _apart(heights: NDArray[np.float64], room: float) -> NDArray[np.float64]:
-    """Move heights as little as keeps them a line apart and inside the room, by least squares."""
-    order = np.argsort(heights, kind="stable")
-    steps = LINE_HEIGHT * np.arange(len(heights))
-    # Less the steps, heights that do not fall are all that is asked: neighbours that do fall are pooled.
-    pools: list[tuple[float, int]] = []
-    for height in heights[order] - steps:
-        pools.append((float(height), 1))
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (a, n), (b, m) = pools[-2:]
-            pools[-2:] = [((a * n + b * m) / (n + m), n + m)]
-    placed = np.repeat([height for height, _ in pools], [n for _, n in pools])
-    apart = np.empty_like(heights)
-    apart[order] = np.clip(placed, LINE_HEIGHT / 2, room - steps[-1] - LINE_HEIGHT / 2) + steps
-    return apart
-
-
-def _legend_below(figure: Figure, axes: Axes, runs: Sequence[Runs]) -> None:
+def _legend_below(figure: Figure, runs: Sequence[Runs]) -> None:
     longest = max(len(run.name) for run in runs)
     columns = max(1, min(int(figure.get_figwidth() * 72 / (3.9 * longest + 34)), 4, len(runs)))
     legend = figure.legend(
-        axes.lines[: len(runs)],
+        figure.axes[0].lines[: len(runs)],
         [str(i) for i in range(len(runs))],
         loc="outside lower center",
         ncols=columns,
@@ -280,23 +281,8 @@ def _legend_below(figure: Figure, axes: Axes, runs: Sequence[Runs]) -> None:
     figure.set_figheight(figure.get_figheight() + 0.13 * math.ceil(len(runs) / columns) + 0.1)
 
 
-def _tick_lengths(axes: Axes, ks: Sequence[int], recommended: int | None) -> None:
-    """Put a tick at every k, with its number where there is room: first the one recommended and the ends."""
-    room = axes.get_window_extent().width / axes.figure.dpi * 72
-    low, high = np.log2(axes.get_xlim())
-    kept: dict[int, tuple[float, float]] = {}
-    for k in dict.fromkeys([recommended or ks[0], ks[0], ks[-1], *ks]):
-        middle, half = (math.log2(k) - low) / (high - low) * room, 2.2 * len(str(k)) + 1.5
-        if all(middle + half <= a or b <= middle - half for a, b in kept.values()):
-            kept[k] = middle - half, middle + half
-    axes.set_xticks(ks, [str(k) if k in kept else "" for k in ks])
-    axes.minorticks_off()
-
-
-# -- one k ------------------------------------------------------------------------------------------------
-
-
 def _ranking(measures: Sequence[tuple[str, list[Runs]]], k: int) -> Figure:
+    """Draw the objectives below one another, the one of the least error first."""
     errors = sorted(measures[0][1], key=lambda run: float(np.mean(run.values[k])))
     names = list(dict.fromkeys([run.name for run in (*errors, *(r for _, some in measures for r in some))]))
     heights = {name: len(names) - 1 - i for i, name in enumerate(names)}
@@ -306,8 +292,8 @@ def _ranking(measures: Sequence[tuple[str, list[Runs]]], k: int) -> Figure:
         for run in runs:
             _, mean, low, high = run.spread()
             height = heights[run.name]
-            axes.hlines(height, low, high, color=run.colour, alpha=0.4, linewidth=3)
-            axes.plot(mean, [height], run.marker, color=run.colour, markersize=4)
+            axes.hlines(height, low, high, color=run.color, alpha=0.4, linewidth=3)
+            axes.plot(mean, [height], run.marker, color=run.color, markersize=4)
         axes.set(xlabel=what, ylim=(-0.6, len(names) - 0.4))
         axes.set_title(f"k = {k}", loc="left", fontsize=7, pad=3)
         _scale_values(axes, "x", runs)

@@ -1,4 +1,4 @@
-"""Maps of codes: points in the plane, coloured by class or by quantity."""
+"""Maps of codes: points in the plane, colored by class or by quantity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.data.labels import Labels, classes_of
-from codeword.plots.style import NO_LABEL, PALETTE, mixed, new_figure, plain, short, styled
+from codeword.plots.style import NO_LABEL, PALETTE, class_colors, new_figure, plain, short, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ MOST_TEXTS = 100
 
 
 def map_figure(points: ArrayLike, labels: Any = None, *, title: str | None = None) -> Figure:
-    """Scatter a map of codes, coloured by label.
+    """Scatter a map of codes, colored by label.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def map_figure(points: ArrayLike, labels: Any = None, *, title: str | None = Non
     labels : array-like of shape (n_samples,) or None, default=None
         Classes of any kind, or a quantity: see `codeword.data.labels.classes_of`. A quantity gets a color
         bar. Up to 30 classes get a legend, more have their names written at the median
-        of their points, the 100 largest of them. Missing labels (None, NaN, an empty string) are light grey.
+        of their points, the 100 largest of them. Missing labels (None, NaN, an empty string) are light gray.
     title : str or None, default=None
 
     Returns
@@ -81,13 +81,13 @@ def _map_axes(points: NDArray[np.float64], title: str | None) -> tuple[Figure, A
     half = (high - low) / 2
     # A map without extent, or one flat as a line, still gets axes one can see.
     half = np.maximum(half, 0.3 * half.max() if half.max() > 0 else 1.0) * (1.05 if len(points) > 10 else 1.3)
-    centre = (low + high) / 2
+    center = (low + high) / 2
     width, height = 3.4 * half / half.max()
     figure = new_figure(max(width, 1.6) + 0.1, max(height, 1.0) + (0.3 if title else 0.1), "compressed")
     axes = figure.add_subplot()
     axes.set(
-        xlim=(centre[0] - half[0], centre[0] + half[0]),
-        ylim=(centre[1] - half[1], centre[1] + half[1]),
+        xlim=(center[0] - half[0], center[0] + half[0]),
+        ylim=(center[1] - half[1], center[1] + half[1]),
         xticks=[],
         yticks=[],
         aspect="equal",
@@ -99,17 +99,17 @@ def _map_axes(points: NDArray[np.float64], title: str | None) -> tuple[Figure, A
     return figure, axes
 
 
-def _scatter(axes: Axes, points: NDArray[np.float64], colours: Any, **options: Any) -> Any:
+def _scatter(axes: Axes, points: NDArray[np.float64], colors: Any, **options: Any) -> Any:
     n = len(points)
     # Drawn class by class, the last would hide the others.
     order = np.random.default_rng(0).permutation(n)
-    if not isinstance(colours, str):
-        colours = np.asarray(colours)[order]
+    if not isinstance(colors, str):
+        colors = np.asarray(colors)[order]
     return axes.scatter(
         points[order, 0],
         points[order, 1],
         s=float(np.clip(280 / math.sqrt(n), 0.7, 30)),
-        c=colours,
+        c=colors,
         alpha=0.85 if n > 200 else 1.0,
         linewidths=0,
         # As vectors, many points make a file that no viewer opens in reasonable time.
@@ -134,34 +134,25 @@ def _scatter_quantity(figure: Figure, axes: Axes, points: NDArray[np.float64], v
 
 def _scatter_classes(figure: Figure, axes: Axes, points: NDArray[np.float64], labels: Labels) -> None:
     names, index = labels.names, labels.index
-    colours = _class_colours(len(names))
+    colors = class_colors(len(names))
     known = index >= 0
     if not known.all():
         _scatter(axes, points[~known], NO_LABEL)
     if known.any():
-        _scatter(axes, points[known], np.asarray(colours)[index[known]])
+        _scatter(axes, points[known], np.asarray(colors)[index[known]])
     if 0 < len(names) <= LARGEST_LEGEND:
         if not known.all():
-            names, colours = [*names, "no label"], [*colours, NO_LABEL]
-        _class_legend(figure, names, colours)
+            names, colors = [*names, "no label"], [*colors, NO_LABEL]
+        _class_legend(figure, names, colors)
     else:
         _class_texts(axes, points, names, index)
 
 
-def _class_colours(count: int) -> list[Any]:
-    """Return a colour a class: ten, then the same ten lighter, then darker, then all over again."""
-    from matplotlib.colors import to_rgb
-
-    base = [to_rgb(c) for c in PALETTE]
-    colours = base + [mixed(c, 1.0, 0.5) for c in base] + [mixed(c, 0.0, 0.45) for c in base]
-    return [colours[i % len(colours)] for i in range(count)]
-
-
-def _class_legend(figure: Figure, names: Sequence[str], colours: Sequence[Any]) -> None:
+def _class_legend(figure: Figure, names: Sequence[str], colors: Sequence[Any]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=c, marker="o", linestyle="", markersize=4.5, markeredgewidth=0) for c in colours
+        Line2D([], [], color=c, marker="o", linestyle="", markersize=4.5, markeredgewidth=0) for c in colors
     ]
     longest = max(min(len(n), 24) for n in names)
     beside = longest <= 12 and len(names) <= 15

@@ -1,31 +1,67 @@
-"""Grids of samples: drawn from a model, between others, along a code's dimensions, nearest to a query."""
+"""Samples in one picture: new ones, between others, nearest to a query, over their reconstructions.
+
+Images and curves stand in a grid, and rows of a table below each other. Lengths in a grid are dots, of which
+a saved picture has 200 an inch. One pair of axes covers the page: an axes for each of hundreds of samples
+would take seconds.
+"""
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from codeword.data.display import CURVE_FROM, as_curves, as_images, in_shape
-from codeword.plots.grid import TITLE_SIZE, Arrangement, Grid, lay_out, text_size
-from codeword.plots.style import PALETTE, column_names, new_figure, require_count, styled, value_axis
+from codeword.base.errors import DataError, ParameterError
+from codeword.data.display import Display, display_of, in_shape
+from codeword.plots.style import (
+    DOTS_PER_INCH,
+    ORIGINAL,
+    PALETTE,
+    RECONSTRUCTION,
+    blend,
+    boxes_allowed,
+    new_figure,
+    plain,
+    require_count,
+    short,
+    styled,
+)
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["sample_figure"]
+__all__ = ["reconstruction_figure", "sample_figure"]
 
-SAMPLE = "#4477AA"
-MARKED = "0.35"
-GROUND = "0.965"
-MARGIN = 0.06
-"""Of the range of values, over and under the curves of a cell."""
-TICK: dict[str, Any] = {"fontsize": TITLE_SIZE - 1, "color": "0.45"}
+SAMPLE, MARKED, GROUND = "#4477AA", "0.35", "0.965"
+TEXT_SIZE = 6.5
+"""In points."""
+TICK: dict[str, Any] = {"fontsize": TEXT_SIZE - 1, "color": "0.45"}
+LONGEST = 24
+"""Characters of a line of a title."""
+MARGIN, PAD = 10, 8
+MARK_GAP = 26
+"""Dots between columns that are marked and the rest; the rule stands in the middle of them."""
 WIDEST = 1300
 """Dots that the cells of a row share, where their number leaves a choice."""
+MOST_ACROSS = {"image": 10, "curve": 4}
+"""Pairs of sample and reconstruction in a row."""
+HEADROOM = 0.06
+"""Room over and under the curves of a cell, as a share of the range of values."""
+
+MOST_COLUMNS, CELL_LENGTH = 16, 16
+"""Columns of a table, and characters of a cell."""
+CHARACTER, LINE, SIDE, GROUP_GAP = 0.062, 0.19, 0.12, 0.1
+"""Inches in the picture of a table: a character, a line, the page's margin, the room before a new group."""
+NOTES = {
+    True: "in color: another category, or more than 0.7 standard deviations away",
+    False: "in color: more than 0.7 scaled units away",
+}
 
 
 def sample_figure(
@@ -39,12 +75,13 @@ def sample_figure(
     names: Sequence[str] | None = None,
     mark_columns: int = 0,
     mark_last: int = 0,
+    display: Display | str | None = None,
 ) -> Figure:
     """Show samples in a grid, row by row.
 
-    Images stand close together, each of their pixels on whole pixels of a saved picture where they are small.
-    Curves, of 20 values or more or of several channels, share one range of values. Rows of a table are dots
-    beside the columns' names, on one axis of values.
+    Images stand close together, and those that are small have each of their pixels on whole pixels of a saved
+    picture. Curves share one range of values. Rows of a table stand below each other, each with its titles,
+    those of a row of the grid together.
 
     Parameters
     ----------
@@ -59,17 +96,18 @@ def sample_figure(
     columns : int or None, default=None
         Samples a row. With None the grid is about square.
     sample_shape : sequence of int or None, default=None
-        The shape of one sample, where the rows of `x` are flat: read as `reconstruction_figure` does.
+        The shape of one sample, where the rows of `x` are flat.
     names : sequence of str or None, default=None
         The names of a table's columns.
     mark_columns, mark_last : int, default=0
         So many columns, the first and the last, are set apart by a rule: a query, or the ends of a path.
+    display : Display or {"image", "curve", "table"}, optional
+        How samples are shown, or what they are: see `codeword.data.display.display_of`, whose rule holds
+        where this is not given.
 
     Returns
     -------
     matplotlib.figure.Figure
-        All images have the same range of values: [0, 255] for uint8 and for other values that fill it, [0, 1]
-        for floats within it, else from the least value to the largest.
 
     Raises
     ------
@@ -77,23 +115,12 @@ def sample_figure(
         If there is no sample, or the sizes of `x` and `sample_shape` do not agree.
     ParameterError
         If there are not as many titles as samples, rows or columns, or names as a table has columns, or if
-        `columns`, `mark_columns` or `mark_last` is no such number.
+        `columns`, `mark_columns`, `mark_last` or `display` is nothing that fits.
     """
-    x = np.asarray(x)
-    shape = tuple(sample_shape) if sample_shape is not None else x.shape[1:]
-    x = in_shape(x, shape, "x")
-    images = as_images(x, shape)
-    size = math.prod(shape)
-    is_table = images is None and size < CURVE_FROM and (len(shape) != 2 or min(shape) < 2)
-    if is_table:
-        require_count(names, size, "names", "columns")
-    if images is not None:
-        aspect = images.shape[2] / images.shape[1]
-    else:
-        aspect = 6 / size if is_table else 1.6
-    words = Arrangement.of(
+    x, shown = _shaped(x, sample_shape, names, display)
+    words = _Words.of(
         len(x),
-        aspect,
+        _aspect(shown),
         titles=titles,
         row_titles=row_titles,
         column_titles=column_titles,
@@ -102,74 +129,339 @@ def sample_figure(
         mark_last=mark_last,
     )
     with styled():
-        if images is not None:
-            return _image_grid(images, words)
-        if is_table:
-            return _table_grid(x.reshape(len(x), size).astype(np.float64), words, column_names(names, size))
-        return _curve_grid(as_curves(x, shape), words)
+        if shown.kind == "table":
+            group = 0 if columns is None else columns
+            return _table(shown, shown.cells(x), words.by_sample(len(x)), group)
+        return _GRIDS[shown.kind](shown, [x], words)
 
 
-def _range(values: NDArray[Any]) -> tuple[float, float]:
-    known = values[np.isfinite(values)]
-    if known.size == 0:
-        return 0.0, 1.0
-    low, high = float(known.min()), float(known.max())
-    return low, high if high > low else low + 1.0
+def reconstruction_figure(
+    x: ArrayLike,
+    x_hat: ArrayLike,
+    *,
+    titles: Sequence[str] | None = None,
+    sample_shape: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+    display: Display | str | None = None,
+    errors: ArrayLike | None = None,
+) -> Figure:
+    """Show samples and what is left of them after coding.
+
+    Images and rows of a table stand above their reconstructions; curves lie under theirs.
+
+    Parameters
+    ----------
+    x : array-like of shape (n_samples, ...)
+        The samples to show, all of them, in any units.
+    x_hat : array-like, as `x`
+        Their reconstructions, in the same units.
+    titles : sequence of n_samples str or None, default=None
+        A line or two over each sample: its number, its error.
+    sample_shape, names, display
+        As in `sample_figure`.
+    errors : array-like of shape (n_samples, d), optional
+        x_hat - x in scaled units: the cells of a table that are far off are shown in color.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        All images have the same black and white, those of `x`. What a reconstruction has beyond is cut.
+
+    Raises
+    ------
+    DataError
+        If there is no sample, or the sizes of `x`, `x_hat` and `sample_shape` do not agree.
+    ParameterError
+        If there are not as many titles as samples, or names as columns, or `display` does not fit.
+    """
+    x, shown = _shaped(x, sample_shape, names, display)
+    x_hat = in_shape(np.asarray(x_hat), shown.shape, "x_hat")
+    n = len(x)
+    if n != len(x_hat):
+        raise DataError(f"x and x_hat must have as many samples each. Got {n} and {len(x_hat)} instead.")
+    require_count(titles, n, "titles", "samples")
+    with styled():
+        if shown.kind == "table":
+            off = None
+            if errors is not None:
+                off = np.zeros((2 * n, len(shown.names)), dtype=bool)
+                off[1::2] = shown.differs(x, x_hat, np.asarray(errors))
+            pairs = zip(shown.cells(x), shown.cells(x_hat), strict=True)
+            said = [text for title in titles or [""] * n for text in (_one_line(title), "reconstruction")]
+            return _table(shown, [row for pair in pairs for row in pair], said, 2, off)
+        rows = math.ceil(n / MOST_ACROSS[shown.kind])
+        words = _Words(math.ceil(n / rows), rows, _lines(titles))
+        return _GRIDS[shown.kind](shown, [x, x_hat], words)
+
+
+def _shaped(
+    x: ArrayLike,
+    sample_shape: Sequence[int] | None,
+    names: Sequence[str] | None,
+    display: Display | str | None,
+) -> tuple[NDArray[Any], Display]:
+    """Rows in the shape of a sample, and how they are shown."""
+    x = np.asarray(x)
+    if isinstance(display, Display):
+        return in_shape(x, display.shape, "x"), display
+    shape = tuple(sample_shape) if sample_shape is not None else x.shape[1:]
+    x = in_shape(x, shape, "x")
+    return x, display_of(shape, rows=x, names=names, kind=display)
+
+
+def _aspect(display: Display) -> float:
+    if display.kind != "image":
+        return 1.6
+    height, width = display.images(np.zeros((1, *display.shape))).shape[1:3]
+    return float(width / height)
+
+
+# -- words ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Words:
+    """How samples are placed in a grid and what is written around them.
+
+    `titles` has one text a sample, `row_titles` one a row and `column_titles` one a column; each may be
+    empty. The first `mark_columns` and the last `mark_last` columns are set apart.
+    """
+
+    columns: int
+    rows: int
+    titles: Sequence[str] = ()
+    row_titles: Sequence[str] = ()
+    column_titles: Sequence[str] = ()
+    mark_columns: int = 0
+    mark_last: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        n: int,
+        aspect: float,
+        *,
+        titles: Sequence[str] | None,
+        row_titles: Sequence[str] | None,
+        column_titles: Sequence[str] | None,
+        columns: int | None,
+        mark_columns: int,
+        mark_last: int,
+    ) -> _Words:
+        """Check what the caller asks for, and choose the number of columns where it is None."""
+        for name, given in (("row_titles", row_titles), ("column_titles", column_titles)):
+            if given is not None and columns is None:
+                raise ParameterError(
+                    f"The 'columns' parameter of sample_figure must be a number where there are {name}. "
+                    "Got None instead."
+                )
+        across = _near_square(n, aspect) if columns is None else _count(columns, "columns", 1, None)
+        require_count(column_titles, across, "column_titles", "columns")
+        if column_titles is None:
+            across = min(across, n)
+        rows = math.ceil(n / across)
+        require_count(titles, n, "titles", "samples")
+        require_count(row_titles, rows, "row_titles", "rows")
+        first = _count(mark_columns, "mark_columns", 0, across)
+        last = _count(mark_last, "mark_last", 0, across - first)
+        return cls(across, rows, _lines(titles), _lines(row_titles), _lines(column_titles), first, last)
+
+    def colors(self, n: int) -> list[str]:
+        """A color for each of n samples: another for those in marked columns."""
+        inner = range(self.mark_columns, self.columns - self.mark_last)
+        return [SAMPLE if i % self.columns in inner else MARKED for i in range(n)]
+
+    def by_sample(self, n: int) -> list[str]:
+        """All that is written about each sample, on one line."""
+        said = []
+        for i in range(n):
+            row, column = divmod(i, self.columns)
+            parts = [
+                *(self.row_titles[row : row + 1] if column == 0 else ()),
+                *self.column_titles[column : column + 1],
+                *self.titles[i : i + 1],
+            ]
+            said.append(", ".join(_one_line(part) for part in parts if part))
+        return said
+
+
+def _one_line(text: str) -> str:
+    return ", ".join(" ".join(line.split()) for line in str(text).splitlines())
+
+
+def _near_square(n: int, aspect: float) -> int:
+    """Return how many columns make `n` cells, `aspect` times as wide as high, about a square."""
+    square = math.sqrt(n / aspect)
+
+    def badness(columns: int) -> float:
+        # Pages are wider than high.
+        narrow = 0.15 if columns < square else 0.0
+        return -n % columns / n + 0.6 * abs(math.log(columns / square)) + narrow
+
+    return min(range(1, n + 1), key=badness)
+
+
+def _count(value: Any, name: str, least: int, most: int | None) -> int:
+    whole = hasattr(value, "__index__") and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        limits = f"from {least} to {most}" if most is not None else f"of {least} or more"
+        raise ParameterError(
+            f"The '{name}' parameter of sample_figure must be a whole number {limits}. Got {value!r} instead."
+        )
+    return int(value)
+
+
+def _lines(texts: Sequence[str] | None) -> list[str]:
+    """Return texts as they are shown, each of its lines cut by itself, with the spaces it has."""
+    cut = (
+        [plain(line) if len(line) <= LONGEST else short(line, LONGEST) for line in str(text).splitlines()]
+        for text in texts or ()
+    )
+    return ["\n".join(line.rstrip() for line in lines) for lines in cut]
+
+
+def _text_size(texts: Sequence[str]) -> tuple[int, int]:
+    """Return the width and the height in dots that the largest of some texts take; (0, 0) of none."""
+    from matplotlib.text import Text
+
+    figure = new_figure(1, 1, "none")
+    figure.set_dpi(DOTS_PER_INCH)
+    with boxes_allowed():
+        boxes = [
+            Text(0, 0, text, fontsize=TEXT_SIZE, figure=figure).get_window_extent()
+            for text in dict.fromkeys(texts)
+            if text
+        ]
+    # The hundredth more is for formats that do not fit letters to the dots.
+    return (
+        math.ceil(1.01 * max((box.width for box in boxes), default=0)),
+        math.ceil(max((box.height for box in boxes), default=0)),
+    )
+
+
+# -- the page of a grid -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A page with its words, and the places of cells on it.
+
+    `page` has axes all over `figure` whose units are dots, counted from the upper left corner. `corners` has
+    left and top of the cell of each sample, (n, 2).
+    """
+
+    figure: Figure
+    page: Axes
+    corners: NDArray[np.int64]
+    width: int
+    height: int
+
+
+def _lay_out(
+    n: int,
+    words: _Words,
+    width: int,
+    height: int,
+    *,
+    gap: int,
+    beside: int = 0,
+    below: int = 0,
+    above: int = 0,
+) -> _Grid:
+    """Make the page of a grid of cells and write the words on it.
+
+    There is room `beside` the first column, `below` the last row and `above` the words, all in dots.
+    """
+    title_width, title_height = _text_size(words.titles)
+    head_width, head_height = _text_size(words.column_titles)
+    row_width, row_height = _text_size(words.row_titles)
+    breaks = sorted({words.mark_columns, words.columns - words.mark_last} - {0, words.columns})
+    over = title_height + PAD // 2 if title_height else 0
+    slot = max(width, title_width + PAD, head_width + PAD)
+    first = MARGIN + (row_width + PAD if row_width else 0) + beside
+    lefts = [
+        first + c * (slot + gap) + MARK_GAP * sum(b <= c for b in breaks) + (slot - width) // 2
+        for c in range(words.columns)
+    ]
+    line = max(over + height + (gap if not over else max(gap, 12)), row_height + PAD)
+    top = MARGIN + above + (head_height + PAD // 2 if head_height else 0) + over
+    # A word may be higher than the cell it stands beside.
+    top += max(0, (row_height - height) // 2)
+    tops = [top + r * line for r in range(words.rows)]
+    right = lefts[-1] + width + (slot - width + 1) // 2 + MARGIN
+    bottom = tops[-1] + height + max(below, (row_height - height + 1) // 2, 0) + MARGIN
+    figure, page = _page(right / DOTS_PER_INCH, bottom / DOTS_PER_INCH, right, bottom)
+    write: dict[str, Any] = {"fontsize": TEXT_SIZE, "va": "bottom", "ha": "center"}
+    corners = np.array([(lefts[i % words.columns], tops[i // words.columns]) for i in range(n)])
+    for (left, start), text in zip(corners, words.titles, strict=False):
+        page.text(left + width / 2, start - PAD // 2, text, color="0.35", **write)
+    for left, text in zip(lefts, words.column_titles, strict=False):
+        page.text(left + width / 2, tops[0] - over - PAD // 2, text, **write)
+    for start, text in zip(tops, words.row_titles, strict=False):
+        page.text(first - beside - PAD, start + height / 2, text, ha="right", va="center", fontsize=TEXT_SIZE)
+    for c in breaks:
+        middle = (lefts[c - 1] + width + lefts[c]) / 2
+        page.plot([middle] * 2, [tops[0] - over, tops[-1] + height], color="0.75", linewidth=0.6)
+    return _Grid(figure, page, corners, width, height)
+
+
+def _page(width: float, height: float, right: float, bottom: float) -> tuple[Figure, Axes]:
+    """Make a figure of a size in inches, with axes all over it from the upper left corner."""
+    figure = new_figure(width, height, "none")
+    page = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    page.set(xlim=(0, right), ylim=(bottom, 0), autoscale_on=False)
+    page.set_axis_off()
+    return figure, page
 
 
 # -- images -----------------------------------------------------------------------------------------------
 
 
-def _image_grid(images: NDArray[Any], words: Arrangement) -> Figure:
-    low, high = _shades(images)
-    height, width, fineness = _cell_of(images.shape[1], images.shape[2], words.columns)
-    size = fineness * width, fineness * height
-    shown = [_resized(_colours_of(image, low, high), size) for image in images]
-    grid = lay_out(words, width, height, gap=min(max(round(0.04 * min(width, height)), 3), 8))
-    left, top = grid.lefts[0], grid.tops[0]
-    right, bottom = grid.lefts[-1] + width, grid.tops[-1] + height
-    grid.page.imshow(
-        _mosaic(shown, grid, fineness),
-        extent=(left, right, bottom, top),
-        aspect="auto",
-        interpolation="auto",
-    )
+def _image_grid(display: Display, parts: Sequence[NDArray[Any]], words: _Words) -> Figure:
+    """Draw images, those of each further part below the first, in one image with white between them."""
+    images = [_on_white(display, rows) for rows in parts]
+    n, *size = images[0].shape[:3]
+    height, width = _image_size(size[0], size[1], words.columns)
+    gap = min(max(round(0.04 * min(width, height)), 3), 8)
+    names = ["original", "reconstruction"] if len(parts) > 1 else []
+    beside = _text_size(names)[0] + PAD if names else 0
+    deep = len(parts) * (height + gap) - gap
+    grid = _lay_out(n, words, width, deep, gap=gap if not names else 16, beside=beside)
+    left, top = grid.corners.min(axis=0)
+    right, bottom = grid.corners.max(axis=0) + np.array([width, deep])
+    mosaic = np.full((bottom - top, right - left, 3), 255, np.uint8)
+    for part, rows in enumerate(images):
+        for (x, y), image in zip(grid.corners - (left, top), rows, strict=True):
+            start = y + part * (height + gap)
+            mosaic[start : start + height, x : x + width] = _resized(image, (width, height))
+    extent = (left, right, bottom, top)
+    grid.page.imshow(mosaic, extent=extent, aspect="auto", interpolation="nearest")
+    for start in np.unique(grid.corners[:, 1]):
+        for part, name in enumerate(names):
+            middle = start + part * (height + gap) + height / 2
+            grid.page.text(left - PAD, middle, name, ha="right", va="center", fontsize=TEXT_SIZE)
     return grid.figure
 
 
-def _colours_of(image: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Return an image as (h, w, 3), white where it is transparent or not finite."""
-    shades = (image.astype(np.float64) - low) * (255 / (high - low))
-    if shades.ndim == 2:
-        shades = shades[..., None]
-    if shades.shape[2] == 4:
-        opaque = np.clip(shades[..., 3:] / 255, 0, 1)
-        shades = shades[..., :3] * opaque + 255 * (1 - opaque)
-    shades = np.where(np.isfinite(shades), np.clip(np.round(shades), 0, 255), 255)
-    return np.broadcast_to(shades.astype(np.uint8), (*shades.shape[:2], 3))
+def _on_white(display: Display, rows: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return images as (n, h, w, 3), white where they are transparent or not finite."""
+    pixels, known = display.pixels(rows), np.isfinite(display.images(rows))
+    if pixels.ndim == 3:
+        pixels, known = pixels[..., None], known[..., None]
+    if pixels.shape[3] == 4:
+        opaque = pixels[..., 3:] / 255
+        pixels = np.round(pixels[..., :3] * opaque + 255 * (1 - opaque)).astype(np.uint8)
+        known = known[..., :3]
+    return np.broadcast_to(np.where(known, pixels, np.uint8(255)), (*pixels.shape[:3], 3))
 
 
-def _shades(images: NDArray[Any]) -> tuple[float, float]:
-    low, high = _range(images)
-    if images.dtype == np.uint8 or (low >= 0 and 127 < high <= 255):
-        return 0.0, 255.0
-    if images.dtype == np.bool_ or (low >= 0 and high <= 1):
-        return 0.0, 1.0
-    return low, high
-
-
-def _cell_of(height: int, width: int, columns: int) -> tuple[int, int, int]:
-    """Return height and width of an image's cell in dots, and how many of its pixels go on a dot.
-
-    A pixel becomes a square of dots. Images that are larger than their cell are made smaller, to two pixels a
-    dot: a hundred photographs would otherwise become a file that no viewer opens.
-    """
+def _image_size(height: int, width: int, columns: int) -> tuple[int, int]:
+    """Return height and width of an image in dots: whole dots for each pixel, or a smaller image."""
     wanted = min(max(900 / columns, 56), 220)
     scale = min(wanted / math.sqrt(height * width), WIDEST / columns / width, 800 / height)
     if scale >= 0.75:
-        times = max(1, round(scale))
-        return times * height, times * width, 1
-    return max(1, round(scale * height)), max(1, round(scale * width)), 2
+        scale = max(1, round(scale))
+    return max(1, round(scale * height)), max(1, round(scale * width))
 
 
 def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -179,152 +471,93 @@ def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
 
 
-def _mosaic(images: Sequence[NDArray[np.uint8]], grid: Grid, fineness: int) -> NDArray[np.uint8]:
-    """Return one image of all, white between them: an axes for each would take seconds."""
-    height, width = images[0].shape[:2]
-    lefts, tops = (fineness * (np.array(edges) - edges[0]) for edges in (grid.lefts, grid.tops))
-    mosaic = np.full((tops[-1] + height, lefts[-1] + width, 3), 255, np.uint8)
-    for i, image in enumerate(images):
-        row, column = divmod(i, len(lefts))
-        mosaic[tops[row] : tops[row] + height, lefts[column] : lefts[column] + width] = image
-    return mosaic
-
-
 # -- curves -----------------------------------------------------------------------------------------------
 
 
-def _curve_grid(x: NDArray[np.float64], words: Arrangement) -> Figure:
-    n, length, channels = x.shape
-    low, high = _range(x)
-    width = _pane_width(words.columns)
+def _curve_grid(display: Display, parts: Sequence[NDArray[Any]], words: _Words) -> Figure:
+    """Draw curves, those of further parts over the first, on one range of values."""
+    from matplotlib.collections import LineCollection, PolyCollection
+
+    curves = [display.curves(rows) for rows in parts]
+    n, length, channels = curves[0].shape
+    low, high = _range(np.concatenate(curves))
+    width = round(min(max(WIDEST / words.columns, 130), 440 if words.columns > 1 else 640))
     height = width // 2
-    scale = height / (high - low) / (1 + 2 * MARGIN)
-    ticks = _few_ticks(low, high)
+    scale = height / (high - low) / (1 + 2 * HEADROOM)
+    ticks = _ticks(low, high)
     if len(ticks) > 1 and (ticks[1] - ticks[0]) * scale < 22:
         ticks = ticks[::2]
     labels = _numbers(ticks)
-    label_width, label_height = text_size(labels)
-    grid = lay_out(words, width, height, gap=12, beside=label_width + 8, below=label_height + 8)
+    label_width, label_height = _text_size(labels)
+    grid = _lay_out(
+        n,
+        words,
+        width,
+        height,
+        gap=12,
+        beside=label_width + 8,
+        below=label_height + 8,
+        above=50 if len(parts) > 1 else 0,
+    )
+    corners = grid.corners[:, None, :].astype(np.float64)
     across = np.linspace(0.03, 0.97, length) * width if length > 1 else np.array([width / 2])
-    down, levels = ((high - values + MARGIN * (high - low)) * scale for values in (x, ticks))
-    _panes(grid, n, levels, np.array([]))
-    for channel in range(channels):
-        points = _corners(grid, n)[:, None, :] + np.stack(
-            [np.broadcast_to(across, (n, length)), down[:, :, channel]], axis=-1
-        )
-        colours = _colours(words, n) if channels == 1 else PALETTE[channel % len(PALETTE)]
-        _lines(grid, points, colors=colours, linewidths=0.8, zorder=2)
-    _values_beside(grid, labels, levels)
+    levels, *down = ((high - values + HEADROOM * (high - low)) * scale for values in (ticks, *curves))
+    ground = corners + np.array([(0, 0), (width, 0), (width, height), (0, height)])
+    grid.page.add_collection(PolyCollection(list(ground), facecolors=GROUND, linewidths=0, zorder=0))
+    rules = [corners + np.array([(0, y), (width, y)]) for y in levels]
+    if rules:
+        lines = LineCollection(list(np.concatenate(rules)), colors="white", linewidths=0.8, zorder=1)
+        grid.page.add_collection(lines)
+    styles = _curve_styles(words.colors(n), channels, pairs=len(parts) > 1)
+    for values, (colors, thickness) in zip(down, styles, strict=True):
+        for channel, color in enumerate(colors):
+            points = np.stack([np.broadcast_to(across, (n, length)), values[:, :, channel]], axis=-1)
+            lines = LineCollection(list(corners + points), colors=color, linewidths=thickness, zorder=2)
+            grid.page.add_collection(lines)
+    # The values beside the lowest cell of the first column are those of every cell.
+    left, bottom = grid.corners[:, 0].min(), grid.corners[:, 1].max()
+    for label, level in zip(labels, levels, strict=True):
+        grid.page.text(left - 5, bottom + level, label, ha="right", va="center", **TICK)
     for place in {0, length - 1}:
         side = "center" if length == 1 else "left" if place == 0 else "right"
-        under = grid.lefts[0] + across[place], grid.tops[-1] + height + 5
-        grid.page.text(*under, str(place), ha=side, va="top", **TICK)
+        grid.page.text(left + across[place], bottom + height + 5, str(place), ha=side, va="top", **TICK)
+    if len(parts) > 1:
+        _legend(grid.figure, "0.3" if channels > 1 else RECONSTRUCTION)
     return grid.figure
 
 
-def _values_beside(grid: Grid, labels: Sequence[str], levels: NDArray[np.float64]) -> None:
-    """Write the values at the lowest cell of the first column: they are those of every cell."""
-    for label, level in zip(labels, levels, strict=True):
-        place = grid.lefts[0] - 5, grid.tops[-1] + level
-        grid.page.text(*place, label, ha="right", va="center", **TICK)
+def _curve_styles(sampled: list[str], channels: int, *, pairs: bool) -> list[tuple[list[Any], float]]:
+    """Colors of the channels, and the width of the lines, of each part."""
+    several = [PALETTE[channel % len(PALETTE)] for channel in range(channels)]
+    if not pairs:
+        return [(several if channels > 1 else [sampled], 0.8)]
+    if channels == 1:
+        return [([ORIGINAL], 2.0), ([RECONSTRUCTION], 0.9)]
+    return [([blend(color, 1.0, 0.6) for color in several], 2.0), (several, 0.9)]
 
 
-def _few_ticks(low: float, high: float) -> NDArray[np.float64]:
+def _legend(figure: Figure, color: str) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=ORIGINAL, linewidth=2.0, label="original"),
+        Line2D([], [], color=color, linewidth=0.9, label="reconstruction"),
+    ]
+    figure.legend(handles=handles, loc="upper left", ncols=2, handlelength=1.6, borderpad=0.2)
+
+
+def _range(values: NDArray[Any]) -> tuple[float, float]:
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    return low, high if high > low else low + 1.0
+
+
+def _ticks(low: float, high: float) -> NDArray[np.float64]:
     from matplotlib.ticker import MaxNLocator
 
     ticks = np.asarray(MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(low, high))
-    margin = MARGIN * (high - low)
+    margin = HEADROOM * (high - low)
     return ticks[(ticks >= low - margin) & (ticks <= high + margin)]
-
-
-# -- tables -----------------------------------------------------------------------------------------------
-
-
-def _table_grid(x: NDArray[np.float64], words: Arrangement, names: Sequence[str]) -> Figure:
-    n, columns = x.shape
-    name_width, name_height = text_size(names)
-    width = _pane_width(words.columns)
-    height = (name_height + 6) * columns
-    shares, tick_shares, labels = _on_one_axis(x, width)
-    grid = lay_out(words, width, height, gap=20, beside=name_width + 10, below=text_size(labels)[1] + 8)
-    levels = (np.arange(columns) + 0.5) * height / columns
-    _panes(grid, n, levels, tick_shares * width)
-    corners = _corners(grid, n)
-    places, heights = corners[:, :1] + shares * width, corners[:, 1:] + levels
-    colours = np.repeat(_colours(words, n), columns)
-    grid.page.scatter(places.ravel(), heights.ravel(), s=11, c=colours, linewidths=0, zorder=2)
-    for top in grid.tops:
-        for name, level in zip(names, levels, strict=True):
-            place = grid.lefts[0] - 7, top + level
-            grid.page.text(*place, name, ha="right", va="center", fontsize=TITLE_SIZE, color="0.35")
-    for i in range(max(0, n - words.columns), n):
-        left, top = grid.corner(i)
-        for label, share in zip(labels, tick_shares, strict=True):
-            under = left + share * width, top + height + 5
-            grid.page.text(*under, label, ha="center", va="top", **TICK)
-    return grid.figure
-
-
-def _on_one_axis(
-    x: NDArray[np.float64], width: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
-    """Return where values and ticks stand between the ends of one axis, 0 and 1, and the ticks' labels."""
-    known = x[:, np.isfinite(x).any(axis=0)]
-    if known.size == 0:
-        return np.full(x.shape, np.nan), np.array([]), []
-    axes = new_figure(2, 2, "none").add_subplot()
-    known = np.where(np.isfinite(known), known, np.nanmedian(known, axis=0))
-    value_axis(axes, known)
-    axes.plot(known.ravel(), np.zeros(known.size))
-    low, high = axes.get_xlim()
-    ticks = np.asarray(axes.get_xticks())
-    ticks = ticks[(ticks >= low) & (ticks <= high)]
-    # Long numbers in narrow cells: fewer of them.
-    while len(ticks) > 1 and text_size(_numbers(ticks))[0] + 10 > width / len(ticks):
-        ticks = ticks[::2]
-
-    transform = axes.xaxis.get_transform()
-
-    def share(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        start, end, *inner = np.ravel(transform.transform(np.r_[low, high, values.ravel()]))
-        return np.reshape((np.array(inner) - start) / (end - start), values.shape)
-
-    return share(x), share(ticks), _numbers(ticks)
-
-
-# -- cells with an axis -----------------------------------------------------------------------------------
-
-
-def _pane_width(columns: int) -> int:
-    return round(min(max(WIDEST / columns, 130), 440 if columns > 1 else 640))
-
-
-def _corners(grid: Grid, n: int) -> NDArray[np.float64]:
-    return np.array([grid.corner(i) for i in range(n)], dtype=np.float64)
-
-
-def _colours(words: Arrangement, n: int) -> list[str]:
-    return [MARKED if words.is_marked(i) else SAMPLE for i in range(n)]
-
-
-def _panes(grid: Grid, n: int, levels: NDArray[np.float64], places: NDArray[np.float64]) -> None:
-    """Draw every cell's ground, with lines across at `levels` and down at `places`, in dots of the cell."""
-    from matplotlib.collections import PolyCollection
-
-    corners = _corners(grid, n)[:, None, :]
-    w, h = grid.width, grid.height
-    ground = corners + np.array([(0, 0), (w, 0), (w, h), (0, h)])
-    grid.page.add_collection(PolyCollection(list(ground), facecolors=GROUND, linewidths=0, zorder=0))
-    across = [corners + np.array([(0, y), (w, y)]) for y in levels]
-    down = [corners + np.array([(x, 0), (x, h)]) for x in places]
-    if across or down:
-        _lines(grid, np.concatenate(across + down), colors="white", linewidths=0.8, zorder=1)
-
-
-def _lines(grid: Grid, points: NDArray[np.float64], **options: Any) -> None:
-    from matplotlib.collections import LineCollection
-
-    grid.page.add_collection(LineCollection(list(points), **options))
 
 
 def _numbers(values: NDArray[np.float64]) -> list[str]:
@@ -335,3 +568,70 @@ def _numbers(values: NDArray[np.float64]) -> list[str]:
         if len(set(texts)) == len(texts) and np.allclose([float(t) for t in texts], values, rtol=1e-3):
             break
     return [text.replace("-", "−") for text in texts]
+
+
+_GRIDS = {"image": _image_grid, "curve": _curve_grid}
+
+
+# -- rows of a table --------------------------------------------------------------------------------------
+
+
+def _table(
+    display: Display,
+    rows: Sequence[Sequence[Any]],
+    titles: Sequence[str],
+    group: int,
+    off: NDArray[np.bool_] | None = None,
+) -> Figure:
+    """Draw rows of a table, with 16 columns at most; a last line says how many are not shown.
+
+    `titles` stand before the rows, `group` of which belong together (0: all of them). Cells in which `off` is
+    true are in color.
+    """
+    names = display.names[:MOST_COLUMNS]
+    heads = [_head(name) for name in names]
+    before = [short(title, LONGEST) for title in titles]
+    cells = [[short(_text(cell), CELL_LENGTH) for cell in row[: len(names)]] for row in rows]
+    widths = [
+        2 + max(*(len(row[i]) for row in cells), *(round(1.15 * len(line)) for line in head), 0)
+        for i, head in enumerate(heads)
+    ]
+    left = SIDE + CHARACTER * (max(map(len, before)) + 2 if any(before) else 0)
+    edges = left + CHARACTER * np.cumsum([0, *widths])
+    start = SIDE + LINE * max(map(len, heads)) + 0.08
+    tops = start + np.array([LINE * i + (GROUP_GAP * (i // group) if group else 0) for i in range(len(rows))])
+    notes = [NOTES[display.columns is not None]] if off is not None and off.any() else []
+    if len(display.names) > len(names):
+        notes.append(f"and {len(display.names) - len(names)} more columns")
+    note = "; ".join(notes)
+    height = float(tops[-1]) + LINE + SIDE + (LINE + 0.05 if note else 0)
+    width = max(float(edges[-1]) + SIDE, 2 * SIDE + CHARACTER * len(note))
+    figure, page = _page(width, height, width, height)
+    for x, head in zip(edges, heads, strict=False):
+        page.text(x, SIDE, plain("\n".join(head)), weight="bold", va="top", fontsize=7)
+    page.plot([SIDE, float(edges[-1])], [start - 0.05] * 2, color="0.7", linewidth=0.6)
+    for i, (row, title, top) in enumerate(zip(cells, before, tops, strict=True)):
+        page.text(SIDE, top, title, va="top", fontsize=7, color="0.4")
+        for j, (cell, x) in enumerate(zip(row, edges, strict=False)):
+            wrong = off is not None and bool(off[i, j])
+            page.text(x, top, cell, va="top", fontsize=7, color=RECONSTRUCTION if wrong else "0.2")
+    if note:
+        page.text(SIDE, height - SIDE, note, va="bottom", fontsize=7, color="0.4")
+    return figure
+
+
+def _head(name: str) -> list[str]:
+    """The lines of a column's name, which may break behind an underscore too."""
+    parts = " ".join(name.split()).replace("_", "_ ")
+    lines = textwrap.wrap(parts, CELL_LENGTH, max_lines=3, placeholder="…")
+    return [line.replace("_ ", "_") for line in lines]
+
+
+def _text(cell: Any) -> str:
+    if cell is None or cell != cell:
+        return "–"
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float):
+        return f"{cell:.0f}" if 1e4 <= abs(cell) < 1e9 else f"{cell:.4g}"
+    return str(cell)

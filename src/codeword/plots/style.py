@@ -1,8 +1,7 @@
-"""What every figure shares: its colours and fonts, how it is begun and how it is saved."""
+"""What every figure shares: its colors and fonts, how it is begun and how it is saved."""
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,14 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from codeword.base.errors import ParameterError
 from codeword.base.files import writing
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -25,16 +20,15 @@ __all__ = [
     "ORIGINAL",
     "PALETTE",
     "RECONSTRUCTION",
+    "blend",
+    "boxes_allowed",
     "class_colors",
-    "column_names",
-    "mixed",
     "new_figure",
     "plain",
     "require_count",
     "save",
     "short",
     "styled",
-    "value_axis",
 ]
 
 # The date is the one thing matplotlib puts into a file that differs between two runs.
@@ -74,7 +68,7 @@ STYLE: dict[str, Any] = {
 }
 
 # From Paul Tol's qualitative schemes (SRON/EPS/TN/09-002), the ten that stay furthest apart to normal sight
-# and to the three kinds of colour blindness at once.
+# and to the three kinds of color blindness at once.
 PALETTE = (
     "#6699CC",
     "#EE8866",
@@ -121,9 +115,7 @@ def save(figure: Figure, path: str | os.PathLike[str], *, overwrite: bool = Fals
         raise ParameterError(
             f"A figure is written as {', '.join(METADATA)}, chosen by the suffix. Got '{path.name}' instead."
         )
-    with writing(path, overwrite=overwrite) as temporary, styled(), warnings.catch_warnings():
-        # A label in a script the font lacks becomes boxes; the picture is still the one that was asked for.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+    with writing(path, overwrite=overwrite) as temporary, styled(), boxes_allowed():
         figure.savefig(temporary, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=dict(METADATA[suffix]))
     return path
 
@@ -158,44 +150,29 @@ def short(text: object, length: int = 24) -> str:
     return plain(text if len(text) <= length else text[: length - 1].rstrip() + "…")
 
 
-def value_axis(axes: Axes, values: NDArray[np.float64]) -> None:
-    """Put columns of unlike sizes on a logarithm, or the largest would press the others into one spot."""
-    from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator
-
-    sizes = np.abs(values).max(axis=0)
-    sizes = sizes[sizes > 0]
-    if len(sizes) == 0 or sizes.max() <= 50 * sizes.min():
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-    elif values.min() > 0:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(numticks=5))
-    else:
-        power = math.floor(math.log10(float(sizes.max())))
-        axes.set_xscale("symlog", linthresh=10.0 ** math.floor(math.log10(float(sizes.min()))))
-        axes.xaxis.set_major_locator(FixedLocator([-(10.0**power), 0.0, 10.0**power]))
-    axes.minorticks_off()
-
-
-def column_names(names: Sequence[str] | None, columns: int) -> list[str]:
-    """Return the names of a table's columns as they are shown, made up where there are none."""
-    return [short(n) for n in names] if names is not None else [f"column {i + 1}" for i in range(columns)]
-
-
 def require_count(values: Sequence[Any] | None, count: int, name: str, of: str) -> None:
     """Raise ParameterError where there are values but not `count` of them."""
     if values is not None and len(values) != count:
         raise ParameterError(f"{name} must hold one for each of {count} {of}. Got {len(values)} instead.")
 
 
-def mixed(colour: tuple[float, float, float], grey: float, share: float) -> tuple[float, float, float]:
-    """Return `colour` with this share of a grey in it; every channel lies in [0, 1]."""
-    red, green, blue = (c + (grey - c) * share for c in colour)
-    return red, green, blue
+def blend(color: str, gray: float, share: float) -> str:
+    """Return `color` with this share of a gray, from 0 (black) to 1 (white), in it, as "#rrggbb"."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    red, green, blue = (channel + (gray - channel) * share for channel in to_rgb(color))
+    return str(to_hex((red, green, blue)))
 
 
 def class_colors(count: int) -> list[str]:
-    """A color for each class of a page: ten that color-blind readers can tell apart, then lighter, darker."""
-    base = [tuple(int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)) for color in PALETTE]
-    every = [mixed((r, g, b), *how) for how in ((0.5, 0.0), (1.0, 0.45), (0.0, 0.4)) for r, g, b in base]
-    written = ["#" + "".join(f"{round(255 * channel):02x}" for channel in color) for color in every]
-    return [written[i % len(written)] for i in range(count)]
+    """Return a color a class: ten, then the same ten lighter, then darker, then all over again."""
+    shades = [blend(color, *with_) for with_ in ((0.0, 0.0), (1.0, 0.5), (0.0, 0.45)) for color in PALETTE]
+    return [shades[i % len(shades)] for i in range(count)]
+
+
+@contextmanager
+def boxes_allowed() -> Iterator[None]:
+    """Draw labels in a script the font lacks as the boxes they become, without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
