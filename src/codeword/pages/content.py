@@ -99,15 +99,9 @@ class Content:
     Parameters
     ----------
     facts : list of (str, str)
-        What was trained on what, and how.
-    command : str
-        That trains such a model again.
-    history : list of dict
-        See `AutoEncoder.history_`.
+        What was trained on what, and how; `command` trains such a model again.
     metrics : dict
         What `evaluate` returns.
-    display : Display
-    map : Map
     pictures, shown, worst : Pairs
         Of points on the map; drawn at random; with the largest errors, the largest first.
     errors : ndarray of shape (n,), float32
@@ -116,7 +110,6 @@ class Content:
         The labels of the rows in `shown` and `worst`, where they have one.
     spread : ndarray of shape (1,) or (d,), float64
         What one scaled unit of each value is in the units of x.
-    traversal : Traversal
     samples : ndarray of shape (s, *sample_shape), or None where the model cannot draw any
     left_out : list of str
         What a reader might expect and does not find, and why.

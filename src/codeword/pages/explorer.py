@@ -58,7 +58,6 @@ class Explorer:
         The rows that `content` was gathered from.
     content : Content
         See `gather`.
-
     """
 
     def __init__(self, ae: AutoEncoder, data: Data, content: Content) -> None:
@@ -101,16 +100,12 @@ class Explorer:
 
     def samples(self, rows: Any) -> dict[str, Any]:
         """Some rows of the source, by number, and what the model makes of each."""
-        n = len(self.data)
-        numbers = isinstance(rows, list) and all(type(row) is int and 0 <= row < n for row in rows)
-        if not numbers or not 0 < len(rows) <= MOST_SAMPLES:
-            raise DataError(f"rows: expected between 1 and {MOST_SAMPLES} whole numbers from 0 to {n - 1}")
-        return self._album(pairs_of(self.model, self.data, np.asarray(rows)))
+        chosen = _whole(rows, "rows", len(self.data), MOST_SAMPLES)
+        return self._album(pairs_of(self.model, self.data, np.asarray(chosen)))
 
     def look(self, row: Any) -> dict[str, Any]:
         """All there is to say of one row of the source, which need not be on the map."""
-        if type(row) is not int or not 0 <= row < len(self.data):
-            raise DataError(f"row: expected a whole number from 0 to {len(self.data) - 1}")
+        _whole([row], "row", len(self.data))
         found = self._look(replace(self.data, x=np.asarray(self.data.x[[row]]), y=None), row)
         found["title"] = f"no. {row:,}"
         if self.data.y is not None:
@@ -148,11 +143,7 @@ class Explorer:
         there = self.content.map
         if kind not in FORMATS:
             raise DataError(f"format: expected {' or '.join(FORMATS)}")
-        if not isinstance(places, list) or not all(
-            type(i) is int and 0 <= i < len(there.rows) for i in places
-        ):
-            raise DataError(f"places: expected whole numbers from 0 to {len(there.rows) - 1}")
-        chosen = np.asarray(places or range(len(there.rows)), dtype=np.int64)
+        chosen = np.asarray(_whole(places, "places", len(there.rows)) or range(len(there.rows)))
         columns: dict[str, Any] = {
             "row": there.rows[chosen],
             "x": there.plane[chosen, 0],
@@ -179,9 +170,7 @@ class Explorer:
     # -- parts ------------------------------------------------------------------------------------------
 
     def _checked(self, count: Any) -> NDArray[np.int64]:
-        most = min(MOST_CLUSTERS, len(self.content.map.rows))
-        if type(count) is not int or not 1 <= count <= most:
-            raise DataError(f"clusters: expected a whole number from 1 to {most}")
+        _whole([count], "clusters", min(MOST_CLUSTERS, len(self.content.map.rows)) + 1, least=1)
         found: NDArray[np.int64] = self.clusters(count)
         return found
 
@@ -226,3 +215,12 @@ class Explorer:
         weight = 1 / (distances**2 + (1e-6 * (distances.mean() or 1.0)) ** 2)
         place = weight @ self.content.map.plane[near].astype(np.float64) / weight.sum()
         return [float(v) for v in place]
+
+
+def _whole(given: Any, name: str, end: int, most: int | None = None, *, least: int = 0) -> list[int]:
+    """What was given as a list of whole numbers below `end`; with `most`, of one to so many."""
+    if not isinstance(given, list) or not all(type(i) is int and least <= i < end for i in given):
+        raise DataError(f"{name}: expected whole numbers from {least} to {end - 1}")
+    if most is not None and not 0 < len(given) <= most:
+        raise DataError(f"{name}: expected between 1 and {most} whole numbers")
+    return given

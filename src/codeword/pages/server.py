@@ -188,8 +188,7 @@ class _Nothing(_Handler):
     def get(self) -> None:
         self.refuse(404, "there is nothing at this address")
 
-    def post(self) -> None:
-        self.get()
+    post = get
 
 
 class _Question(_Handler):

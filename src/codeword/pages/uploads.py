@@ -54,35 +54,31 @@ class Frame:
     """
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
-        edges = [border(image) for image in images]
-        self.dark = float(np.mean(edges)) < 128 if edges else True
-        sizes = [max(bottom - top, right - left) for top, bottom, left, right in map(box, images)]
-        self.share = float(np.median(sizes)) / max(images.shape[1:]) if len(images) else 1.0
+        self.dark = float(np.mean([border(image) for image in images])) < 128
+        sizes = [max(right - left, bottom - top) for left, top, right, bottom in map(box, images)]
+        self.share = float(np.median(sizes)) / max(images.shape[1:])
 
     def fit(self, image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
         """The ink of a picture (h, w), scaled and shifted to where that of the data set is."""
         from PIL import Image
+        from scipy.ndimage import center_of_mass
 
-        top, bottom, left, right = box(image)
-        if bottom == top:
+        left, top, right, bottom = box(image)
+        if left == right:
             return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
+        scale = self.share * min(height, width) / max(right - left, bottom - top)
+        size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+        how = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+        ink = np.asarray(Image.fromarray(image[top:bottom, left:right]).resize(size, how))
         ground = border(image)
-        ink = Image.fromarray(image[top:bottom, left:right])
-        scale = self.share * min(height, width) / max(bottom - top, right - left)
-        size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
-        small = np.asarray(ink.resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC))
-        weight = np.abs(small.astype(np.float64) - ground)
-        total = weight.sum() or 1.0
-        middle = [
-            float((weight.sum(axis=1 - axis) @ np.arange(small.shape[axis])) / total) for axis in (0, 1)
-        ]
         framed = np.full((height, width), ground, np.uint8)
         # The center of mass comes to the middle, as far as the frame has room.
-        places = [
+        middle = center_of_mass(np.abs(ink - ground) + 1e-9)
+        y, x = (
             min(max(0, round((space - 1) / 2 - center)), space - length)
-            for space, center, length in zip((height, width), middle, small.shape, strict=True)
-        ]
-        framed[places[0] : places[0] + size[1], places[1] : places[1] + size[0]] = small
+            for space, center, length in zip((height, width), middle, ink.shape, strict=True)
+        )
+        framed[y : y + size[1], x : x + size[0]] = ink
         return framed
 
 
@@ -92,12 +88,10 @@ def border(image: NDArray[np.uint8]) -> float:
 
 
 def box(image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right of what differs from the border; all zero where nothing does."""
-    off = np.abs(image.astype(np.float64) - border(image)) > INK * 255
-    rows, columns = np.flatnonzero(off.any(axis=1)), np.flatnonzero(off.any(axis=0))
-    if not len(rows):
-        return 0, 0, 0, 0
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    """Left, top, right and bottom of what differs from the border; all zero where nothing does."""
+    from PIL import Image
+
+    return Image.fromarray(np.abs(image - border(image)) > INK * 255).getbbox() or (0, 0, 0, 0)
 
 
 def sample_of(
