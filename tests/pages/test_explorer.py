@@ -31,7 +31,7 @@ from codeword.data.display import Display
 from codeword.pages.content import gather
 from codeword.pages.explorer import Explorer
 from codeword.pages.server import application, listen
-from codeword.pages.uploads import Frame, sample_of
+from codeword.pages.uploads import Frame, row_as_text, sample_of
 
 IMAGE = Display("image", (8, 8), 0.0, 1.0)
 TABLE = Display("table", (3,), -1.0, 1.0, ("a", "b", "c"))
@@ -64,7 +64,7 @@ def test_it_decodes_as_the_model_does(explorer, model):
 
 
 def test_a_row_of_the_source_is_looked_at_by_number(explorer, model, test_digits):
-    found = explorer.look(7)
+    found = explorer.find(7)
     np.testing.assert_allclose(found["code"], model.transform(test_digits.x[7:8])[0], rtol=0, atol=1e-5)
     assert found["error"] == pytest.approx(-model.score_samples(test_digits.x[7:8])[0], rel=1e-4)
     detector = OutlierDetector.from_model(model, max_false_alarms=0.5)
@@ -79,20 +79,20 @@ def test_a_row_of_the_source_is_looked_at_by_number(explorer, model, test_digits
 def test_a_sample_that_is_on_the_map_is_placed_where_it_lies(explorer, test_digits):
     there = explorer.content.map
     for i in (0, 5, 30):
-        place = explorer.look(int(there.rows[i]))["place"]
+        place = explorer.find(int(there.rows[i]))["place"]
         np.testing.assert_allclose(place, there.plane[i], atol=1e-3 * np.ptp(there.plane))
 
 
 def test_a_picture_of_a_sample_is_that_sample(explorer, test_digits):
     upload = png(np.rint(255 * test_digits.x[3]))
-    mine, known = explorer.look_at(upload), explorer.look(3)
+    mine, known = explorer.upload(upload), explorer.find(3)
     np.testing.assert_allclose(mine["code"], known["code"], atol=0.05)
     assert mine["neighbors"][0] in known["neighbors"] or explorer.content.map.rows[mine["neighbors"][0]] == 3
 
 
 def test_noise_is_unusual(explorer):
     noise = np.random.default_rng(0).integers(0, 256, (8, 8))
-    assert explorer.look_at(png(noise))["p_value"] <= 1 / (len(explorer.model.training_codes.held_errors) + 1)
+    assert explorer.upload(png(noise))["p_value"] <= 1 / (len(explorer.model.training_codes.held_errors) + 1)
 
 
 def test_clusters_are_numbered_by_size(explorer):
@@ -117,13 +117,13 @@ def test_a_selection_as_a_file(explorer, test_digits, kind):
 NONSENSE = [None, "", "x", -1, 1e99, 3.5, True, [], {}, [[]], [None], ["1"], [[1, 2]], [[1e999] * 5]]
 
 
-@pytest.mark.parametrize("what", ["decode", "samples", "look", "cluster", "places", "format"])
+@pytest.mark.parametrize("what", ["decode", "samples", "find", "cluster", "places", "format"])
 @pytest.mark.parametrize("value", [*NONSENSE, [10**30], [[float("nan")] * 5], [0] * 65, 10**30], ids=str)
 def test_nonsense_in_a_field_is_named(explorer, what, value):
     ask = {
         "decode": explorer.decode,
         "samples": explorer.samples,
-        "look": explorer.look,
+        "find": explorer.find,
         "cluster": explorer.cluster,
         "places": lambda places: explorer.table(places, "csv"),
         "format": lambda kind: explorer.table([0], kind),
@@ -142,7 +142,7 @@ def test_without_held_out_rows_there_is_a_reason_and_no_p_value(digits, test_dig
     ae = AutoEncoder(2, network=MLP(hidden=(4,)), epochs=1, validation_fraction=0, random_state=0)
     ae.fit(digits.x[:50])
     explorer = Explorer(ae, test_digits, gather(ae, test_digits, source="digits", method="pca"))
-    found = explorer.look(0)
+    found = explorer.find(0)
     assert (found["p_value"], found["held"]) == (None, 0)
 
 
@@ -207,7 +207,7 @@ def test_values_far_too_large_are_named(curve):
     explorer = Explorer(ae, data, gather(ae, data, source="curve", method="pca"))
     for value in ("1e30", "1e39", "1e300", "-1e300"):
         with pytest.raises(DataError, match=r"too large|infinite|far beyond"):
-            explorer.look_at((value + ",1" * 9).encode())
+            explorer.upload((value + ",1" * 9).encode())
 
 
 def bomb(width: int, height: int) -> bytes:
@@ -324,10 +324,10 @@ def test_it_says_its_address_and_serves_its_page(running):
 )
 def test_it_answers_its_own_host_and_origin_only(running, headers):
     _, port, _ = running
-    status, _, body = ask(port, "POST", "/api/look", b'{"row": 0}', **headers)
+    status, _, body = ask(port, "POST", "/api/find", b'{"row": 0}', **headers)
     assert status == 403
     assert list(json.loads(body)) == ["error"]
-    assert ask(port, "POST", "/api/look", b'{"row": 0}')[0] == 200
+    assert ask(port, "POST", "/api/find", b'{"row": 0}')[0] == 200
 
 
 def test_the_page_is_for_who_has_its_address(running):
@@ -344,7 +344,7 @@ def test_it_serves_nothing_from_disk(running, path):
     assert ask(port, path=path)[0] == 404
 
 
-@pytest.mark.parametrize("path", ["decode", "samples", "look", "upload", "clusters", "table"])
+@pytest.mark.parametrize("path", ["decode", "samples", "find", "upload", "clusters", "table"])
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff" * 50, b"[" * 100_000, b'{"row": "<b>"}'], ids=len)
 def test_nonsense_is_refused_in_one_line_and_it_goes_on(running, path, body):
     _, port, _ = running
@@ -398,9 +398,9 @@ def test_a_body_of_11_megabytes_is_refused_and_it_goes_on(running):
 
 def test_a_question_by_get_and_another_method_are_refused(running):
     _, port, _ = running
-    assert ask(port, path="/api/look")[0] == 405
+    assert ask(port, path="/api/find")[0] == 405
     assert ask(port, "DELETE")[0] == 405
-    assert ask(port, "OPTIONS", "/api/look")[0] == 405
+    assert ask(port, "OPTIONS", "/api/find")[0] == 405
 
 
 def test_a_port_in_use_is_named(running, saved_model, refused):
@@ -465,14 +465,18 @@ def test_a_row_of_a_mixed_table_is_typed_in_its_own_words():
     ae = AutoEncoder(2, network=MLP(hidden=(8,)), epochs=3, random_state=0, device="cpu").fit(frame)
     data = ae.columns_.transform(frame)
     explorer = Explorer(ae, data, gather(ae, data, source="animals.csv", method="pca"))
-    assert "&#34;kind&#34;,&#34;weight&#34;,&#34;tame&#34;" in explorer.html  # a row to begin with
+    first = explorer.content.shown.x[:1]
+    begin = row_as_text(explorer.display, first)  # what stands in the page to be changed
+    assert begin.startswith("kind,weight,tame\n")
+    assert "kind,weight,tame" in explorer.html
+    np.testing.assert_allclose(sample_of(begin.encode(), explorer.display), first, atol=1e-5)
     row = f'weight,tame,kind\n{frame.weight[4]:.17g},{str(frame.tame[4]).lower()},"{frame.kind[4]}"\n'
-    found = explorer.look_at(row.encode())
-    np.testing.assert_allclose(found["code"], explorer.look(4)["code"], atol=1e-5)
+    found = explorer.upload(row.encode())
+    np.testing.assert_allclose(found["code"], explorer.find(4)["code"], atol=1e-5)
     for text, problem in (
         (b"kind\ncat", "weight"),
         (b"kind,weight,tame\n", "no rows"),
         (b"\xff\x00", "cannot"),
     ):
         with pytest.raises(DataError, match=problem):
-            explorer.look_at(text)
+            explorer.upload(text)

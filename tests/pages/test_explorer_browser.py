@@ -173,9 +173,9 @@ def test_when_the_server_is_gone_the_page_says_so(browser, explorer):
 def test_a_late_answer_does_not_take_a_newer_selection_away(browser, explorer):
     page = Opened(browser, served(explorer))
     off = min(set(range(120)) - set(explorer.content.map.rows.tolist()))
-    page.page.route("**/api/look", lambda route: (page.page.wait_for_timeout(300), route.continue_()))
+    page.page.route("**/api/find", lambda route: (page.page.wait_for_timeout(300), route.continue_()))
     page.page.fill("#find", str(off))
-    with page.page.expect_response("**/api/look"):
+    with page.page.expect_response("**/api/find"):
         page.run("() => document.getElementById('find').dispatchEvent(new Event('change'))")
         page.run("() => codeword.page.map.select([3, 9])")
     page.page.wait_for_timeout(200)

@@ -142,7 +142,7 @@ def test_names_and_labels_are_text(curve):
 def test_two_samples_are_enough(model, rows):
     made = make_report(model, collected(model, rows[:2]))
     assert made.points == 2
-    assert "Labels are not judged" in made.html
+    assert "Labels are left out" in made.html
 
 
 def test_many_classes_and_long_names(model, rows):
@@ -205,7 +205,7 @@ def test_rows_of_tables_travel_with_the_columns_that_are_most_off(curve):
     values = numbers(found["values"], "<f4").reshape(2, 4, -1)
     np.testing.assert_allclose(values[0, :, 0], x[:, 3], rtol=1e-6)
     np.testing.assert_allclose(values[1, :, 0], x[:, 3] - 2, rtol=1e-5)
-    assert numbers(found["off"], "<f4").reshape(4, -1)[:, :2].tolist() == [[-2, 1]] * 4
+    assert numbers(found["residuals"], "<f4").reshape(4, -1)[:, :2].tolist() == [[-2, 1]] * 4
 
 
 def test_curves_travel_with_their_means_when_they_are_long():

@@ -66,7 +66,7 @@ def content_of(job: Job, *, points: int, method: str, seed: int, most_points: in
             points=points,
             method=method,
             seed=seed,
-            judging=evaluation.upto,
+            evaluating=evaluation.upto,
             mapping=mapping.upto,
             **more,
         )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_POINTS", "MOST_TRAVERSED", "Content", "Map", "Pairs", "gather", "pairs_of"]
 
 MOST_POINTS = 100_000
-"""On a map that has to travel by mail."""
+"""Points on the map of a file that has to travel by mail."""
 
 MOST_PICTURED = 2_000
 SHOWN, WORST, SAMPLES = 12, 12, 48
@@ -48,18 +48,18 @@ class Pairs:
         Their numbers in the source.
     x, x_hat : ndarray of shape (n, *sample_shape)
         In the units of x.
-    off : ndarray of shape (n, d), float32
+    residuals : ndarray of shape (n, d), float32
         x - x_hat, in scaled units.
     """
 
     rows: NDArray[np.int64]
     x: NDArray[Any]
     x_hat: NDArray[Any]
-    off: Floats
+    residuals: Floats
 
     def first(self, count: int) -> Pairs:
         """The first of them."""
-        return Pairs(self.rows[:count], self.x[:count], self.x_hat[:count], self.off[:count])
+        return Pairs(self.rows[:count], self.x[:count], self.x_hat[:count], self.residuals[:count])
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +103,9 @@ class Content:
     metrics : dict
         What `evaluate` returns.
     pictures, shown, worst : Pairs
-        Of points on the map; drawn at random; with the largest errors, the largest first.
+        Samples on the map; samples drawn at random; those with the largest errors, the largest first.
     errors : ndarray of shape (n,), float32
-        Of all rows.
+        Mean squared errors of all rows.
     titles : dict of int to str
         The labels of the rows in `shown` and `worst`, where they have one.
     spread : ndarray of shape (1,) or (d,), float64
@@ -147,7 +147,7 @@ def gather(
     method: Any = "auto",
     seed: int = 0,
     display: str | None = None,
-    judging: Progress | None = None,
+    evaluating: Progress | None = None,
     mapping: Progress | None = None,
 ) -> Content:
     """Collect what a page shows, in one pass over the rows.
@@ -169,10 +169,10 @@ def gather(
     method : str, default="auto"
         See `map_codes`.
     seed : int, default=0
-        Of everything that is drawn.
+        Seed of everything that is drawn.
     display : {"image", "curve", "table"}, optional
         How samples are shown, where their shape does not show it.
-    judging, mapping : callable, optional
+    evaluating, mapping : callable, optional
         Called as `f(done, total)` while the metrics and the map are made.
 
     Returns
@@ -192,7 +192,7 @@ def gather(
         left_out.append(f"The map holds {most_points:,} of {wanted:,} samples, drawn at random.")
     m = min(wanted, most_points)
     on_map = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
-    found = _evaluated(ae, data, on_map, seed, judging, left_out)
+    found = _evaluated(ae, data, on_map, seed, evaluating, left_out)
     errors, pca = (np.nan_to_num(each) for each in (found.errors, found.baseline_errors))
     codes = found.codes.astype(np.float32)
     plane = map_codes(codes, method=method, random_state=seed, progress=mapping)
@@ -248,7 +248,7 @@ def _evaluated(
     except DataError as error:
         if data.y is None:
             raise
-        left_out.append(f"Labels are not judged: {error}.")
+        left_out.append(f"Labels are left out: {error}.")
         return _evaluated(ae, replace(data, y=None), on_map, seed, progress, left_out)
 
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "MOST_WEIGHTS", "Program", "Unsupported", "encoded", "program_of"]
 
 MOST_WEIGHTS = 2_000_000
-"""A page that runs more takes longer than a frame, and many megabytes."""
+"""Weights of a decoder that runs in a page: more take longer than a frame, and many megabytes."""
 
 KINDS = {"float32": "f4", "float16": "f2"}
 
 TOLERANCE = 0.5 / 255
-"""Of what the page decodes, against Python: half a gray level, of values of the usual size."""
+"""How far what a page decodes may be from Python: half a gray level, for values of the usual size."""
 
 Array = NDArray[np.float32]
 Step = dict[str, Any]

@@ -1,4 +1,4 @@
-"""What a live page asks of a model: decode, look at a sample, cluster, download."""
+"""What a live page asks of a model: decode codes, show a sample, cluster, download."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ MOST_SAMPLES = 64
 
 NEIGHBORS = 10
 LARGEST = 1e15
-"""Of a number of a code: the square of a larger one is infinite before long."""
+"""The largest number in a code: the square of a larger one is infinite before long."""
 
 TOO_LARGE = "the values are too large: expected a sample in the range of those of training"
 
 PLACED_BY = 8
-"""Points that a new sample is placed between."""
+"""How many points a new sample is placed between."""
 
 FORMATS = ("csv", "parquet")
 
 CODE_BYTES = 256_000_000
-"""Of the codes that a page holds: browsers take no text much longer."""
+"""Size of the codes that a page holds: browsers take no text much longer."""
 
 
 def most_points(ae: AutoEncoder) -> int:
@@ -68,14 +68,14 @@ class Explorer:
         dark = self.frame is None or self.frame.dark
         live = {"ink": "light" if dark else "dark", "framed": self.frame is not None}
         self.html = Page(content, self.model.scaling, live).render(left_out=content.left_out)
-        # Of the detector only p-values are used: the level of its alarms does not matter.
+        # Only p-values are used: the level of the detector's alarms does not matter.
         kept = self.model.training_codes
         self.held = 0 if kept is None else len(kept.held_codes)
         self.detector = OutlierDetector.from_model(ae, max_false_alarms=0.5) if self.held else None
         self.clusters = lru_cache(maxsize=8)(self._clusters)
 
     def _frame(self) -> Frame | None:
-        """Of gray pictures; those with color are taken as they come."""
+        """The frame of gray pictures; those with color are taken as they come."""
         if self.display.kind != "image":
             return None
         images = self.display.pixels(self.content.pictures.x)
@@ -103,19 +103,19 @@ class Explorer:
         chosen = _whole(rows, "rows", len(self.data), MOST_SAMPLES)
         return self._album(pairs_of(self.model, self.data, np.asarray(chosen)))
 
-    def look(self, row: Any) -> dict[str, Any]:
+    def find(self, row: Any) -> dict[str, Any]:
         """All there is to say of one row of the source, which need not be on the map."""
         _whole([row], "row", len(self.data))
-        found = self._look(replace(self.data, x=np.asarray(self.data.x[[row]]), y=None), row)
+        found = self._described(replace(self.data, x=np.asarray(self.data.x[[row]]), y=None), row)
         found["title"] = f"no. {row:,}"
         if self.data.y is not None:
             found["title"] += f" · {self.data.y[row]}"
         return found
 
-    def look_at(self, upload: bytes, *, invert: bool = False, framed: bool = False) -> dict[str, Any]:
+    def upload(self, data: bytes, *, invert: bool = False, framed: bool = False) -> dict[str, Any]:
         """All there is to say of a sample that was drawn or uploaded."""
         x = sample_of(
-            upload,
+            data,
             self.display,
             dtype=self.dtype,
             missing=self.model.takes_missing,
@@ -123,7 +123,7 @@ class Explorer:
             frame=self.frame if framed else None,
         )
         sample = replace(self.data, x=x, y=None)
-        return self._look(sample) | {"title": "your sample"}
+        return self._described(sample) | {"title": "your sample"}
 
     def table(self, places: Any, kind: Any, clusters: Any = None) -> bytes:
         """Points of the map as a file: number, place, label, error, cluster and code.
@@ -185,9 +185,9 @@ class Explorer:
         return np.asarray(rank[found])
 
     def _album(self, pairs: Pairs) -> dict[str, Any]:
-        return packed(self.display, pairs.x, pairs.x_hat, pairs.off)
+        return packed(self.display, pairs.x, pairs.x_hat, pairs.residuals)
 
-    def _look(self, sample: Data, row: int | None = None) -> dict[str, Any]:
+    def _described(self, sample: Data, row: int | None = None) -> dict[str, Any]:
         """All there is to say of the only row of `sample`."""
         there = self.content.map
         with np.errstate(over="ignore"):

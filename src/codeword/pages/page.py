@@ -33,16 +33,16 @@ FIRST, SECOND, UNKNOWN = "#4477AA", "#CC3311", "#9aa0a6"
 MOST_BARS = 64
 
 MOST_CLUSTERS = 30
-"""As many as there are colors."""
+"""Clusters to color by: as many as there are colors."""
 
 TILE, TILES_ACROSS = 64, 64
 """Pixels of a picture's longer side, above which it is made smaller, and pictures side by side."""
 
 MOST_LENGTH, MOST_CHANNELS = 128, 4
-"""Of a curve: a longer one is averaged to so many values."""
+"""Values and channels of a curve: a longer one is averaged."""
 
 MOST_COLUMNS = 8
-"""Of a row of a table: those with the largest residuals."""
+"""Columns of a table that are shown of a row: those with the largest residuals."""
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -127,7 +127,7 @@ class Page:
         decoder : Program, optional
             That runs in the page; without it `reason` says why there is none.
         precision : {"float32", "float16"}, default="float32"
-            Of the decoder's weights and of codes.
+            Precision of the decoder's weights and of codes.
         left_out : sequence of str
             What a reader might expect and does not find.
         """
@@ -163,7 +163,10 @@ def _own(name: str) -> Markup:
 
 
 def packed(
-    display: Display, x: NDArray[Any], x_hat: NDArray[Any] | None = None, off: NDArray[Any] | None = None
+    display: Display,
+    x: NDArray[Any],
+    x_hat: NDArray[Any] | None = None,
+    residuals: NDArray[Any] | None = None,
 ) -> dict[str, Any]:
     """Samples, and what the model makes of them, as the page draws them; fit for JSON.
 
@@ -172,8 +175,8 @@ def packed(
     display : Display
     x, x_hat : ndarray of shape (n, *shape)
         In the units of x.
-    off : ndarray of shape (n, d), optional
-        For a table: residuals in scaled units, of which the largest are kept; else the first columns are.
+    residuals : ndarray of shape (n, d), optional
+        For a table, in scaled units: of these the largest are kept; else the first columns are.
     """
     known: dict[str, Any] = {"n": len(x), "pair": x_hat is not None}
     both = x if x_hat is None else np.concatenate([x, x_hat])
@@ -186,14 +189,14 @@ def packed(
         length, channels = curves.shape[1:]
         return known | {"length": length, "channels": channels, "values": encoded(curves, "f4")}
     count = min(MOST_COLUMNS, len(display.names))
-    off = np.zeros((len(x), len(display.names))) if off is None else display.by_name(off)
+    off = np.zeros((len(x), len(display.names))) if residuals is None else display.by_name(residuals)
     columns = np.argsort(-np.abs(off), axis=1, kind="stable")[:, :count]
     places = [*columns, *columns][: len(both)]
     chosen = [[row[i] for i in own] for row, own in zip(display.cells(both), places, strict=True)]
     return known | {
         "count": count,
         "columns": encoded(columns, "i4"),
-        "off": encoded(np.take_along_axis(off, columns, axis=1), "f4"),
+        "residuals": encoded(np.take_along_axis(off, columns, axis=1), "f4"),
         **_listed(chosen, numbers=display.columns is None),
     }
 
@@ -211,7 +214,7 @@ def _listed(cells: list[list[Any]], *, numbers: bool) -> dict[str, Any]:
 
 
 def _album(content: Content, pairs: Pairs) -> dict[str, Any]:
-    return packed(content.display, pairs.x, pairs.x_hat, pairs.off)
+    return packed(content.display, pairs.x, pairs.x_hat, pairs.residuals)
 
 
 def _shorter(curves: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_BYTES", "Report", "make_report"]
 
 MOST_BYTES = 8_000_000
-"""Of the file: what most mail servers let through, twice over."""
+"""Size of the file: what most mail servers let through, twice over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ def make_report(ae: AutoEncoder, content: Content, *, most_bytes: int = MOST_BYT
 
 
 def _plans(program: Program | None, content: Content) -> list[tuple[Program | None, str]]:
-    """What to try until the page fits: a decoder or none, and the precision of its weights and of codes."""
+    """Try these until the page fits: a decoder or none, and the precision of its weights and of codes."""
     codes = content.map.codes
     plans: list[tuple[Program | None, str]] = [(program, "float32")]
     if float(np.abs(codes).max()) < np.finfo(np.float16).max:

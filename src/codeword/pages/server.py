@@ -106,10 +106,10 @@ def application(
     questions: dict[str, tuple[ThreadPoolExecutor, Callable[[_Handler], Any]]] = {
         "decode": (model, lambda page: explorer.decode(page.asked("codes"))),
         "samples": (model, lambda page: explorer.samples(page.asked("rows"))),
-        "look": (model, lambda page: explorer.look(page.asked("row"))),
+        "find": (model, lambda page: explorer.find(page.asked("row"))),
         "upload": (
             model,
-            lambda page: explorer.look_at(
+            lambda page: explorer.upload(
                 page.request.body, invert=page.checked("invert"), framed=page.checked("framed")
             ),
         ),

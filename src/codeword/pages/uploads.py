@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import math
 import re
@@ -26,19 +27,19 @@ from codeword.data.tables import from_frame
 __all__ = ["MOST_BYTES", "MOST_PIXELS", "Frame", "row_as_text", "sample_of"]
 
 MOST_BYTES = 10_000_000
-"""Of an upload."""
+"""Size of an upload."""
 
 MOST_PIXELS = 40_000_000
-"""Of a picture: told by its first bytes, before any of it is decoded."""
+"""Pixels of a picture, known from its first bytes before any of it is decoded."""
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 """Decoded by Pillow itself: for some others it would run another program."""
 
 MOST_SIDE = 1024
-"""Of a picture that ink is looked for in: a larger one is made smaller first."""
+"""Pixels a side of a picture that ink is sought in: a larger one is made smaller first."""
 
 INK = 0.15
-"""Of the range of a picture: what differs more from its border is drawn, not ground."""
+"""Share of the range of a picture: what differs more from its border is drawn, not ground."""
 
 
 class Frame:
@@ -140,26 +141,18 @@ def sample_of(
 
 
 def row_as_text(display: Display, row: NDArray[Any]) -> str:
-    """A row of a table, (1, d), as a line of column names and one of values: to be changed and looked at."""
-    import pyarrow as pa
-    import pyarrow.csv as pa_csv
+    """A row of a table, (1, d), as a line of column names and one of values, to be changed by hand."""
 
-    if display.columns is not None:
-        table = display.columns.inverse_table(row)
-    else:
-        cells = [pa.array([value], from_pandas=True) for value in np.ravel(row).tolist()]
-        table = pa.table(cells, names=list(display.names))
-    columns = [
+    def text(cell: Any) -> str:
+        if cell is None or cell != cell:
+            return ""
         # Six digits that count: more were not kept.
-        pa.array([None if cell is None else float(f"{cell:.6g}") for cell in column.to_pylist()])
-        if pa.types.is_floating(column.type)
-        else column
-        for column in table.columns
-    ]
-    file = io.BytesIO()
-    options = pa_csv.WriteOptions(quoting_style="needed")
-    pa_csv.write_csv(pa.table(columns, names=table.column_names), file, options)
-    return file.getvalue().decode()
+        return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
+
+    file = io.StringIO()
+    lines = [display.names, map(text, display.cells(row)[0])]
+    csv.writer(file, lineterminator="\n").writerows(lines)
+    return file.getvalue()
 
 
 @contextmanager

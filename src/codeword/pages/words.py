@@ -18,7 +18,7 @@ from codeword.tasks.text import ABSENT, comparison, health, metric_lines
 __all__ = ["SLIDERS", "limits", "ramp", "words_of"]
 
 SLIDERS = 24
-"""At most so many are in a page."""
+"""Sliders in a page, at most."""
 
 COLUMNS = 12
 CHANGED = 5

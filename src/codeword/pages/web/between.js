@@ -1,6 +1,4 @@
 // From the code of one sample to that of another, in steps.
-"use strict";
-var codeword = window.codeword || (window.codeword = {});
 
 codeword.Between = class {
   constructor(page) {

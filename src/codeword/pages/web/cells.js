@@ -1,6 +1,4 @@
 // The cells of a table with columns of several kinds, out of a row of the numbers that were made of it.
-"use strict";
-var codeword = window.codeword || (window.codeword = {});
 
 codeword.said = function (cell) {
   if (cell === null || Number.isNaN(cell)) return "missing";

@@ -1,6 +1,4 @@
 // Axes, and the two small charts: learning curves and the use of each number of a code.
-"use strict";
-var codeword = window.codeword || (window.codeword = {});
 
 // The least and the largest of some numbers.
 codeword.range = function (values) {

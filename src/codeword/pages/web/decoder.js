@@ -1,6 +1,4 @@
 // A decoder of dense layers: the steps that decoder.py took it apart into, in the same order.
-"use strict";
-var codeword = window.codeword || (window.codeword = {});
 
 codeword.bytes = function (text) {
   const raw = atob(text);
@@ -82,7 +80,7 @@ codeword.Decoder = class {
     return x.map(codeword.functions[step.op]);
   }
 
-  // Of a mixed table: numbers as they are, flags and categories as probabilities.
+  // The row of a mixed table: numbers as they are, flags and categories as probabilities.
   layout(step, x) {
     const y = Float32Array.from(x);
     let at = step.numbers;

@@ -1,6 +1,4 @@
 // Questions to the server of a live page, and what comes of them.
-"use strict";
-var codeword = window.codeword || (window.codeword = {});
 
 codeword.Live = class {
   constructor(page) {

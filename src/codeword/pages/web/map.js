@@ -1,6 +1,4 @@
 // The map of codes: what lies under the pointer, what is selected, and what the plane does to neighbors.
-"use strict";
-var codeword = window.codeword || (window.codeword = {});
 
 // The places of the `count` least of n distances, the least first.
 codeword.least = function (n, count, distance) {

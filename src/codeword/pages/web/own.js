@@ -1,6 +1,4 @@
 // A sample of the visitor's own: drawn, uploaded, dropped or typed.
-"use strict";
-var codeword = window.codeword || (window.codeword = {});
 
 codeword.Own = class {
   constructor(page) {
@@ -22,7 +20,7 @@ codeword.Own = class {
     });
     const values = document.getElementById("values");
     if (values) {
-      document.getElementById("look").addEventListener("click", () => this.send(new Blob([values.value]), {}));
+      document.getElementById("show").addEventListener("click", () => this.send(new Blob([values.value]), {}));
     }
     if (document.getElementById("pad")) this.pad();
   }

@@ -1,6 +1,4 @@
 // Puts the page together: figures, galleries, sliders, colors.
-"use strict";
-var codeword = window.codeword || (window.codeword = {});
 
 codeword.Page = class {
   constructor(content) {
@@ -113,7 +111,7 @@ codeword.Page = class {
   async look(find) {
     const turn = ++this.map.turn;
     try {
-      const found = await this.live.json("look", { row: Number(find.value) });
+      const found = await this.live.json("find", { row: Number(find.value) });
       const parts = await this.live.about(found, turn);
       if (parts !== null) document.querySelector("#chosen .content").replaceChildren(...parts);
     } catch (problem) {

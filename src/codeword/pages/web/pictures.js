@@ -1,6 +1,4 @@
 // Samples drawn: pictures on a canvas, curves, rows of a table.
-"use strict";
-var codeword = window.codeword || (window.codeword = {});
 
 codeword.make = function (tag, className, text) {
   const element = document.createElement(tag);
@@ -57,7 +55,7 @@ codeword.View = class {
   }
 
   // What stands under each name of a table, of a row in scaled units.
-  told(row) {
+  texts(row) {
     const values = Array.from(row, (value, i) => this.raw(value, i));
     return (this.mixed ? this.mixed.of(values) : values).map(codeword.said);
   }
@@ -98,10 +96,10 @@ codeword.View = class {
       place.replaceChildren(this.curves([drawn], name));
     } else {
       const table = codeword.make("table", "row-values");
-      const told = this.told(row);
+      const texts = this.texts(row);
       for (let i = 0; i < Math.min(this.names.length, 12); i++) {
         const line = table.insertRow();
-        line.append(codeword.cell(this.names[i]), codeword.cell(told[i]));
+        line.append(codeword.cell(this.names[i]), codeword.cell(texts[i]));
       }
       place.replaceChildren(table);
       if (this.names.length > 12) {
@@ -119,8 +117,8 @@ codeword.View = class {
       const values = rows.map(row => row[place]);
       return Math.max(...values) - Math.min(...values);
     };
-    const told = rows.map(row => this.told(row));
-    // Of a column that several numbers make, that of the one that changes most.
+    const texts = rows.map(row => this.texts(row));
+    // The change of a column that several numbers make is that of the one that changes most.
     const spread = i => Math.max(...(this.mixed ? this.cells[i].places : [i]).map(range));
     const columns = this.names.map((_, i) => i).sort((a, b) => spread(b) - spread(a)).slice(0, 12);
     const body = table.createTBody();
@@ -128,7 +126,7 @@ codeword.View = class {
       const line = body.insertRow();
       const name = line.appendChild(codeword.make("th", "", this.names[i]));
       name.title = this.names[i];
-      for (const row of told) {
+      for (const row of texts) {
         const cell = line.insertCell();
         cell.textContent = cell.title = row[i];
       }
@@ -169,7 +167,7 @@ codeword.Album = class {
       this.sheet.src = packed.sprite;
     } else if (view.kind === "table") {
       this.columns = new Int32Array(codeword.bytes(packed.columns));
-      this.off = codeword.numbers(packed.off, "float32");
+      this.differences = codeword.numbers(packed.residuals, "float32");
       const places = view.mixed ? new Int32Array(codeword.bytes(packed.cells)) : null;
       this.values = places ? Array.from(places, place => packed.words[place])
         : codeword.numbers(packed.values, "float32");
@@ -239,7 +237,7 @@ codeword.Album = class {
     const { count, pair } = this.packed;
     const table = codeword.make("table", pair ? "row-values pairs" : "row-values");
     const all = this.n * count;
-    const largest = Math.max(0.5, Math.abs(this.off[i * count]));
+    const largest = Math.max(0.5, Math.abs(this.differences[i * count]));
     for (let j = 0; j < Math.min(most, count); j++) {
       const at = i * count + j;
       const line = table.insertRow();
@@ -248,8 +246,8 @@ codeword.Album = class {
         line.append(codeword.cell(codeword.said(this.values[place])));
       }
       if (pair) {
-        const bar = codeword.make("span", this.off[at] > 0 ? "bar above" : "bar below");
-        bar.style.width = `${Math.round(44 * Math.abs(this.off[at]) / largest)}px`;
+        const bar = codeword.make("span", this.differences[at] > 0 ? "bar above" : "bar below");
+        bar.style.width = `${Math.round(44 * Math.abs(this.differences[at]) / largest)}px`;
         line.insertCell().append(bar);
       }
     }

@@ -1,6 +1,4 @@
 // Points on a canvas, drawn in a few milliseconds however many, with axes, and tools to move, zoom and select.
-"use strict";
-var codeword = window.codeword || (window.codeword = {});
 
 codeword.EDGE = 8;  // of no points around the frame, in pixels: no disc is cut
 
