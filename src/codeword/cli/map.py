@@ -31,6 +31,7 @@ def map_(
 
     One colour a label, where there are labels.
     """
+    from codeword.data.labels import classes_of
     from codeword.data.outputs import row_writer
     from codeword.plots import map_figure, save
 
@@ -41,7 +42,7 @@ def map_(
         with row_writer(job.output, len(plane), (2,), ["x", "y"], overwrite=job.overwrite) as write:
             write(plane)
     else:
-        labels = None if data.y is None else data.y[rows]
+        labels = None if data.y is None else classes_of(data.y, len(data)).take(rows)
         save(map_figure(plane, labels), job.output, overwrite=job.overwrite)
     job.wrote(points=len(plane))
 

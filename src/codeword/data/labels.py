@@ -52,6 +52,11 @@ class Labels:
         """The numbers of the rows that have a label."""
         return np.flatnonzero(self.index >= 0)
 
+    def take(self, rows: Any) -> Labels:
+        """The labels of some rows, which are what they are among all."""
+        quantity = None if self.quantity is None else self.quantity[rows]
+        return Labels(self.index[rows], self.names, self.most, quantity)
+
     def into(self, names: list[str]) -> NDArray[np.int64]:
         """Return the same classes as numbers in another list of names; those not in it come after it."""
         place = {name: i for i, name in enumerate(names)}

@@ -17,6 +17,7 @@ from codeword.plots.style import (
     RECONSTRUCTION,
     blend,
     boxes_allowed,
+    legend,
     new_figure,
     require_count,
     short,
@@ -33,7 +34,6 @@ PCA = "pca"
 PCA_COLOR = "0.5"
 MARKERS = "osD^"
 """The first ten objectives have the first, and so on: with a color that is told apart."""
-NAME_SIZE = 6.5
 MOST_NUMBERED = 8
 """Lengths of a code that are all written on the axis; of more, the powers of two are."""
 
@@ -208,10 +208,10 @@ def _runs(rows: Sequence[Mapping[str, Any]], key: str) -> list[Runs]:
 
 
 def _cut(names: Sequence[str]) -> list[str]:
-    """Return names as they are shown; those that begin alike are cut in their middle."""
+    """Return names that are told apart when shown: those that begin alike are cut in their middle."""
     shown = [short(name) for name in names]
     return [
-        short(f"{name[:11]}…{name[-12:]}") if shown.count(text) > 1 else text
+        f"{name[:11]}…{name[-12:]}" if shown.count(text) > 1 else name
         for name, text in zip(names, shown, strict=True)
     ]
 
@@ -249,7 +249,8 @@ def _curves(measures: Sequence[tuple[str, list[Runs]]], ks: Sequence[int], recom
             place, above = (recommended, 1.0), axes.get_xaxis_transform()
             how: dict[str, Any] = {"xycoords": above, "xytext": (0, 2), "textcoords": "offset points"}
             axes.annotate(f"k = {recommended}", place, ha="center", va="bottom", fontsize=7, **how)
-    _legend_below(figure, measures[0][1])
+    runs = measures[0][1]
+    legend(figure, figure.axes[0].lines[: len(runs)], [run.name for run in runs])
     return figure
 
 
@@ -260,25 +261,6 @@ def _draw_line(axes: Axes, run: Runs) -> None:
         axes.vlines(k, low, high, color=run.color, alpha=0.4, linewidth=2)
     elif (high > low).any():
         axes.fill_between(k, low, high, color=run.color, alpha=0.16, linewidth=0, zorder=1)
-
-
-def _legend_below(figure: Figure, runs: Sequence[Runs]) -> None:
-    longest = max(len(run.name) for run in runs)
-    columns = max(1, min(int(figure.get_figwidth() * 72 / (3.9 * longest + 34)), 4, len(runs)))
-    legend = figure.legend(
-        figure.axes[0].lines[: len(runs)],
-        [str(i) for i in range(len(runs))],
-        loc="outside lower center",
-        ncols=columns,
-        fontsize=NAME_SIZE,
-        handlelength=2.2,
-        columnspacing=1.2,
-        labelspacing=0.35,
-    )
-    # Written afterwards, since a legend leaves out names that begin with an underscore.
-    for text, run in zip(legend.get_texts(), runs, strict=True):
-        text.set_text(run.name)
-    figure.set_figheight(figure.get_figheight() + 0.13 * math.ceil(len(runs) / columns) + 0.1)
 
 
 def _ranking(measures: Sequence[tuple[str, list[Runs]]], k: int) -> Figure:
@@ -297,7 +279,7 @@ def _ranking(measures: Sequence[tuple[str, list[Runs]]], k: int) -> Figure:
         axes.set(xlabel=what, ylim=(-0.6, len(names) - 0.4))
         axes.set_title(f"k = {k}", loc="left", fontsize=7, pad=3)
         _scale_values(axes, "x", runs)
-        axes.set_yticks(list(heights.values()), names if i == 0 else [""] * len(names))
+        axes.set_yticks(list(heights.values()), [short(name) if i == 0 else "" for name in names])
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", color="0.93", linewidth=0.6)
         axes.set_axisbelow(True)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.data.labels import Labels, classes_of
-from codeword.plots.style import NO_LABEL, PALETTE, class_colors, new_figure, plain, short, styled
+from codeword.plots.style import NO_LABEL, PALETTE, class_colors, legend, new_figure, plain, short, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,16 +29,16 @@ def map_figure(points: ArrayLike, labels: Any = None, *, title: str | None = Non
     Parameters
     ----------
     points : array-like of shape (n_samples, 2)
-    labels : array-like of shape (n_samples,) or None, default=None
+    labels : array-like of shape (n_samples,), Labels or None, default=None
         Classes of any kind, or a quantity: see `codeword.data.labels.classes_of`. A quantity gets a color
-        bar. Up to 30 classes get a legend, more have their names written at the median
-        of their points, the 100 largest of them. Missing labels (None, NaN, an empty string) are light gray.
+        bar. Up to 30 classes get a legend, more have their names written at the median of their points, the
+        100 largest of them. Missing labels (None, NaN, an empty string) are light gray.
     title : str or None, default=None
 
     Returns
     -------
     matplotlib.figure.Figure
-        Readable when printed nine centimetres wide.
+        Readable when printed nine centimeters wide.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def map_figure(points: ArrayLike, labels: Any = None, *, title: str | None = Non
         If there are not as many labels as points.
     """
     points = _checked_points(points)
-    if labels is not None:
+    if labels is not None and not isinstance(labels, Labels):
         labels = np.asarray(labels)
         if labels.shape != (len(points),):
             raise ParameterError(
@@ -133,6 +133,8 @@ def _scatter_quantity(figure: Figure, axes: Axes, points: NDArray[np.float64], v
 
 
 def _scatter_classes(figure: Figure, axes: Axes, points: NDArray[np.float64], labels: Labels) -> None:
+    from matplotlib.lines import Line2D
+
     names, index = labels.names, labels.index
     colors = class_colors(len(names))
     known = index >= 0
@@ -143,39 +145,12 @@ def _scatter_classes(figure: Figure, axes: Axes, points: NDArray[np.float64], la
     if 0 < len(names) <= LARGEST_LEGEND:
         if not known.all():
             names, colors = [*names, "no label"], [*colors, NO_LABEL]
-        _class_legend(figure, names, colors)
+        style: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4.5, "markeredgewidth": 0}
+        handles = [Line2D([], [], color=color, **style) for color in colors]
+        few = len(names) <= 15 and max(map(len, names)) <= 12
+        legend(figure, handles, names, beside=few)
     else:
         _class_texts(axes, points, names, index)
-
-
-def _class_legend(figure: Figure, names: Sequence[str], colors: Sequence[Any]) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D([], [], color=c, marker="o", linestyle="", markersize=4.5, markeredgewidth=0) for c in colors
-    ]
-    longest = max(min(len(n), 24) for n in names)
-    beside = longest <= 12 and len(names) <= 15
-    widest = figure.get_figwidth() * 72 / (4.2 * longest + 20)
-    columns = 1 if beside else max(1, min(int(widest), 5, len(names)))
-    legend = figure.legend(
-        handles,
-        [str(i) for i in range(len(names))],
-        loc="outside right center" if beside else "outside lower center",
-        ncols=columns,
-        handletextpad=0.2,
-        columnspacing=1.0,
-        labelspacing=0.35,
-        borderpad=0.2,
-    )
-    # Written afterwards, since a legend leaves out names that begin with an underscore.
-    for text, name in zip(legend.get_texts(), names, strict=True):
-        text.set_text(short(name))
-    if beside:
-        figure.set_figwidth(figure.get_figwidth() + 0.3 + longest * 0.065)
-        figure.set_figheight(max(figure.get_figheight(), 0.16 * len(names) + 0.2))
-    else:
-        figure.set_figheight(figure.get_figheight() + 0.155 * math.ceil(len(names) / columns) + 0.1)
 
 
 def _class_texts(
@@ -184,7 +159,7 @@ def _class_texts(
     from matplotlib.patheffects import withStroke
 
     counts = np.bincount(index[index >= 0], minlength=len(names))
-    for place in np.argsort(-counts, kind="stable")[:MOST_TEXTS]:
+    for place in np.argsort(-counts, kind="stable")[: min(MOST_TEXTS, np.count_nonzero(counts))]:
         x, y = np.median(points[index == place], axis=0)
         axes.text(
             x,

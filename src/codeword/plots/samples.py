@@ -118,20 +118,26 @@ def sample_figure(
         `columns`, `mark_columns`, `mark_last` or `display` is nothing that fits.
     """
     x, shown = _shaped(x, sample_shape, names, display)
-    words = _Words.of(
-        len(x),
-        _aspect(shown),
-        titles=titles,
-        row_titles=row_titles,
-        column_titles=column_titles,
-        columns=columns,
-        mark_columns=mark_columns,
-        mark_last=mark_last,
-    )
+    n = len(x)
+    if columns is None and (row_titles is not None or column_titles is not None):
+        name = "row_titles" if column_titles is None else "column_titles"
+        raise ParameterError(
+            f"The 'columns' parameter of sample_figure must be a number where there are {name}. "
+            "Got None instead."
+        )
+    across = _near_square(n, _aspect(shown)) if columns is None else _count("columns", columns, 1)
+    require_count(column_titles, across, "column_titles", "columns")
+    across = min(across, n) if column_titles is None else across
+    rows = math.ceil(n / across)
+    require_count(titles, n, "titles", "samples")
+    require_count(row_titles, rows, "row_titles", "rows")
+    first = _count("mark_columns", mark_columns, 0, across)
+    last = _count("mark_last", mark_last, 0, across - first)
+    words = _Words(across, rows, titles or (), row_titles or (), column_titles or (), first, last)
     with styled():
         if shown.kind == "table":
             group = 0 if columns is None else columns
-            return _table(shown, shown.cells(x), words.by_sample(len(x)), group)
+            return _table(shown, shown.cells(x), words.by_sample(n), group)
         return _GRIDS[shown.kind](shown, [x], words)
 
 
@@ -190,8 +196,7 @@ def reconstruction_figure(
             said = [text for title in titles or [""] * n for text in (_one_line(title), "reconstruction")]
             return _table(shown, [row for pair in pairs for row in pair], said, 2, off)
         rows = math.ceil(n / MOST_ACROSS[shown.kind])
-        words = _Words(math.ceil(n / rows), rows, _lines(titles))
-        return _GRIDS[shown.kind](shown, [x, x_hat], words)
+        return _GRIDS[shown.kind](shown, [x, x_hat], _Words(math.ceil(n / rows), rows, titles or ()))
 
 
 def _shaped(
@@ -235,37 +240,6 @@ class _Words:
     mark_columns: int = 0
     mark_last: int = 0
 
-    @classmethod
-    def of(
-        cls,
-        n: int,
-        aspect: float,
-        *,
-        titles: Sequence[str] | None,
-        row_titles: Sequence[str] | None,
-        column_titles: Sequence[str] | None,
-        columns: int | None,
-        mark_columns: int,
-        mark_last: int,
-    ) -> _Words:
-        """Check what the caller asks for, and choose the number of columns where it is None."""
-        for name, given in (("row_titles", row_titles), ("column_titles", column_titles)):
-            if given is not None and columns is None:
-                raise ParameterError(
-                    f"The 'columns' parameter of sample_figure must be a number where there are {name}. "
-                    "Got None instead."
-                )
-        across = _near_square(n, aspect) if columns is None else _count(columns, "columns", 1, None)
-        require_count(column_titles, across, "column_titles", "columns")
-        if column_titles is None:
-            across = min(across, n)
-        rows = math.ceil(n / across)
-        require_count(titles, n, "titles", "samples")
-        require_count(row_titles, rows, "row_titles", "rows")
-        first = _count(mark_columns, "mark_columns", 0, across)
-        last = _count(mark_last, "mark_last", 0, across - first)
-        return cls(across, rows, _lines(titles), _lines(row_titles), _lines(column_titles), first, last)
-
     def colors(self, n: int) -> list[str]:
         """A color for each of n samples: another for those in marked columns."""
         inner = range(self.mark_columns, self.columns - self.mark_last)
@@ -281,7 +255,7 @@ class _Words:
                 *self.column_titles[column : column + 1],
                 *self.titles[i : i + 1],
             ]
-            said.append(", ".join(_one_line(part) for part in parts if part))
+            said.append(", ".join(_one_line(part) for part in parts if str(part)))
         return said
 
 
@@ -301,21 +275,20 @@ def _near_square(n: int, aspect: float) -> int:
     return min(range(1, n + 1), key=badness)
 
 
-def _count(value: Any, name: str, least: int, most: int | None) -> int:
-    whole = hasattr(value, "__index__") and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):
-        limits = f"from {least} to {most}" if most is not None else f"of {least} or more"
+def _count(name: str, value: Any, least: int, most: float = math.inf) -> int:
+    if not hasattr(value, "__index__") or isinstance(value, bool) or not least <= value <= most:
+        limits = f"from {least} to {most}" if most < math.inf else f"of {least} or more"
         raise ParameterError(
             f"The '{name}' parameter of sample_figure must be a whole number {limits}. Got {value!r} instead."
         )
     return int(value)
 
 
-def _lines(texts: Sequence[str] | None) -> list[str]:
+def _lines(texts: Sequence[str]) -> list[str]:
     """Return texts as they are shown, each of its lines cut by itself, with the spaces it has."""
     cut = (
         [plain(line) if len(line) <= LONGEST else short(line, LONGEST) for line in str(text).splitlines()]
-        for text in texts or ()
+        for text in texts
     )
     return ["\n".join(line.rstrip() for line in lines) for lines in cut]
 
@@ -372,9 +345,10 @@ def _lay_out(
 
     There is room `beside` the first column, `below` the last row and `above` the words, all in dots.
     """
-    title_width, title_height = _text_size(words.titles)
-    head_width, head_height = _text_size(words.column_titles)
-    row_width, row_height = _text_size(words.row_titles)
+    titles, heads, row_titles = map(_lines, (words.titles, words.column_titles, words.row_titles))
+    title_width, title_height = _text_size(titles)
+    head_width, head_height = _text_size(heads)
+    row_width, row_height = _text_size(row_titles)
     breaks = sorted({words.mark_columns, words.columns - words.mark_last} - {0, words.columns})
     over = title_height + PAD // 2 if title_height else 0
     slot = max(width, title_width + PAD, head_width + PAD)
@@ -393,11 +367,11 @@ def _lay_out(
     figure, page = _page(right / DOTS_PER_INCH, bottom / DOTS_PER_INCH, right, bottom)
     write: dict[str, Any] = {"fontsize": TEXT_SIZE, "va": "bottom", "ha": "center"}
     corners = np.array([(lefts[i % words.columns], tops[i // words.columns]) for i in range(n)])
-    for (left, start), text in zip(corners, words.titles, strict=False):
+    for (left, start), text in zip(corners, titles, strict=False):
         page.text(left + width / 2, start - PAD // 2, text, color="0.35", **write)
-    for left, text in zip(lefts, words.column_titles, strict=False):
+    for left, text in zip(lefts, heads, strict=False):
         page.text(left + width / 2, tops[0] - over - PAD // 2, text, **write)
-    for start, text in zip(tops, words.row_titles, strict=False):
+    for start, text in zip(tops, row_titles, strict=False):
         page.text(first - beside - PAD, start + height / 2, text, ha="right", va="center", fontsize=TEXT_SIZE)
     for c in breaks:
         middle = (lefts[c - 1] + width + lefts[c]) / 2
@@ -489,16 +463,8 @@ def _curve_grid(display: Display, parts: Sequence[NDArray[Any]], words: _Words) 
         ticks = ticks[::2]
     labels = _numbers(ticks)
     label_width, label_height = _text_size(labels)
-    grid = _lay_out(
-        n,
-        words,
-        width,
-        height,
-        gap=12,
-        beside=label_width + 8,
-        below=label_height + 8,
-        above=50 if len(parts) > 1 else 0,
-    )
+    room = {"beside": label_width + 8, "below": label_height + 8, "above": 50 if len(parts) > 1 else 0}
+    grid = _lay_out(n, words, width, height, gap=12, **room)
     corners = grid.corners[:, None, :].astype(np.float64)
     across = np.linspace(0.03, 0.97, length) * width if length > 1 else np.array([width / 2])
     levels, *down = ((high - values + HEADROOM * (high - low)) * scale for values in (ticks, *curves))
@@ -508,7 +474,10 @@ def _curve_grid(display: Display, parts: Sequence[NDArray[Any]], words: _Words) 
     if rules:
         lines = LineCollection(list(np.concatenate(rules)), colors="white", linewidths=0.8, zorder=1)
         grid.page.add_collection(lines)
-    styles = _curve_styles(words.colors(n), channels, pairs=len(parts) > 1)
+    several = [PALETTE[channel % len(PALETTE)] for channel in range(channels)]
+    front: list[Any] = several if channels > 1 else [RECONSTRUCTION if len(parts) > 1 else words.colors(n)]
+    back: list[Any] = [blend(color, 1.0, 0.6) for color in several] if channels > 1 else [ORIGINAL]
+    styles = [(back, 2.0), (front, 0.9)] if len(parts) > 1 else [(front, 0.8)]
     for values, (colors, thickness) in zip(down, styles, strict=True):
         for channel, color in enumerate(colors):
             points = np.stack([np.broadcast_to(across, (n, length)), values[:, :, channel]], axis=-1)
@@ -524,16 +493,6 @@ def _curve_grid(display: Display, parts: Sequence[NDArray[Any]], words: _Words) 
     if len(parts) > 1:
         _legend(grid.figure, "0.3" if channels > 1 else RECONSTRUCTION)
     return grid.figure
-
-
-def _curve_styles(sampled: list[str], channels: int, *, pairs: bool) -> list[tuple[list[Any], float]]:
-    """Colors of the channels, and the width of the lines, of each part."""
-    several = [PALETTE[channel % len(PALETTE)] for channel in range(channels)]
-    if not pairs:
-        return [(several if channels > 1 else [sampled], 0.8)]
-    if channels == 1:
-        return [([ORIGINAL], 2.0), ([RECONSTRUCTION], 0.9)]
-    return [([blend(color, 1.0, 0.6) for color in several], 2.0), (several, 0.9)]
 
 
 def _legend(figure: Figure, color: str) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "blend",
     "boxes_allowed",
     "class_colors",
+    "legend",
     "new_figure",
     "plain",
     "require_count",
@@ -168,6 +169,32 @@ def class_colors(count: int) -> list[str]:
     """Return a color a class: ten, then the same ten lighter, then darker, then all over again."""
     shades = [blend(color, *with_) for with_ in ((0.0, 0.0), (1.0, 0.5), (0.0, 0.45)) for color in PALETTE]
     return [shades[i % len(shades)] for i in range(count)]
+
+
+def legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], *, beside: bool = False) -> None:
+    """Write a legend below the axes, or beside them, in a figure that grows by as much."""
+    names = [short(name) for name in names]
+    longest = max(map(len, names))
+    columns = max(1, min(int(figure.get_figwidth() * 72 / (4.1 * longest + 28)), 5, len(names)))
+    made = figure.legend(
+        handles,
+        [str(i) for i in range(len(names))],
+        loc="outside right center" if beside else "outside lower center",
+        ncols=1 if beside else columns,
+        handletextpad=0.4,
+        columnspacing=1.0,
+        labelspacing=0.35,
+        borderpad=0.2,
+        fontsize=7,
+    )
+    # Written afterwards, since a legend leaves out names that begin with an underscore.
+    for text, name in zip(made.get_texts(), names, strict=True):
+        text.set_text(name)
+    if beside:
+        figure.set_figwidth(figure.get_figwidth() + 0.3 + longest * 0.065)
+        figure.set_figheight(max(figure.get_figheight(), 0.16 * len(names) + 0.2))
+    else:
+        figure.set_figheight(figure.get_figheight() + 0.155 * -(-len(names) // columns) + 0.1)
 
 
 @contextmanager
