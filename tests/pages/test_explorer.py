@@ -362,7 +362,7 @@ def test_clusters_that_take_long_do_not_keep_the_decoder_waiting(explorer, monke
     def slow(count):
         begun.set()
         assert over.wait(20)
-        return [0]
+        return np.zeros(1, int)
 
     monkeypatch.setattr(explorer, "cluster", slow)
     with listen(0) as taken, ThreadPoolExecutor() as pool:

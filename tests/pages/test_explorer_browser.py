@@ -131,7 +131,7 @@ def test_color_by_cluster(opened, explorer):
     opened.page.press("#clusters", "Enter")
     entries = opened.page.locator(".legend[data-of=cluster] span")
     assert opened.until(entries.count, lambda count: count == 4) == 4
-    clusters = explorer.cluster(4)
+    clusters = explorer.cluster(4).tolist()
     colors = opened.run("() => Array.from(codeword.page.map.plots.map.colors)")
     assert len({*zip(clusters, colors, strict=True)}) == len(set(colors)) == 4
 

@@ -18,8 +18,7 @@ from codeword.cli.main import run
 from codeword.data.display import display_of
 from codeword.pages.content import gather
 from codeword.pages.decoder import Unsupported, program_of
-from codeword.pages.page import packed
-from codeword.pages.report import make_report
+from codeword.pages.report import make_report, packed
 
 BAD = "<script>alert(1)</script>"
 

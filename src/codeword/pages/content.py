@@ -262,9 +262,13 @@ def _labels(
         known = None
     if known is None:
         return None, (), {}
-    titles = {int(row): known.names[known.index[row]] for row in named if known.index[row] >= 0}
     if known.quantity is not None:
-        return known.quantity[rows], (), titles
+        return (
+            known.quantity[rows],
+            (),
+            {int(row): f"{known.quantity[row]:.4g}" for row in named if np.isfinite(known.quantity[row])},
+        )
+    titles = {int(row): known.names[known.index[row]] for row in named if known.index[row] >= 0}
     return (known.index[rows], tuple(known.names), titles) if known.are_classes else (None, (), titles)
 
 

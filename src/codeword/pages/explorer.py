@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from codeword.base.errors import DataError
 from codeword.data import Data
 from codeword.pages.content import Content, Pairs, pairs_of
-from codeword.pages.page import MOST_CLUSTERS, Page, packed
+from codeword.pages.report import MOST_CLUSTERS, Page, packed
 from codeword.pages.uploads import Frame, sample_of
 from codeword.tasks.detect import OutlierDetector
 from codeword.tasks.neighbors import neighbors
@@ -72,7 +71,7 @@ class Explorer:
         kept = self.model.training_codes
         self.held = 0 if kept is None else len(kept.held_codes)
         self.detector = OutlierDetector.from_model(ae, max_false_alarms=0.5) if self.held else None
-        self.clusters = lru_cache(maxsize=8)(self._clusters)
+        self.clusters: dict[int, NDArray[np.int64]] = {}  # those that were asked for
 
     def _frame(self) -> Frame | None:
         """The frame of gray pictures; those with color are taken as they come."""
@@ -114,16 +113,10 @@ class Explorer:
 
     def upload(self, data: bytes, *, invert: bool = False, framed: bool = False) -> dict[str, Any]:
         """All there is to say of a sample that was drawn or uploaded."""
-        x = sample_of(
-            data,
-            self.display,
-            dtype=self.dtype,
-            missing=self.model.takes_missing,
-            invert=invert,
-            frame=self.frame if framed else None,
-        )
-        sample = replace(self.data, x=x, y=None)
-        return self._described(sample) | {"title": "your sample"}
+        frame = self.frame if framed else None
+        how: dict[str, Any] = {"dtype": self.dtype, "missing": self.model.takes_missing}
+        x = sample_of(data, self.display, invert=invert, frame=frame, **how)
+        return self._described(replace(self.data, x=x, y=None)) | {"title": "your sample"}
 
     def table(self, places: Any, kind: Any, clusters: Any = None) -> bytes:
         """Points of the map as a file: number, place, label, error, cluster and code.
@@ -153,7 +146,7 @@ class Explorer:
         if self.data.y is not None:
             columns["label"] = np.asarray(self.data.y)[there.rows[chosen]]
         if clusters is not None:
-            columns["cluster"] = self._checked(clusters)[chosen]
+            columns["cluster"] = self.cluster(clusters)[chosen]
         columns |= {f"z{i}": there.codes[chosen, i] for i in range(self.content.k)}
         table = pa.table(columns)
         file = io.BytesIO()
@@ -163,26 +156,18 @@ class Explorer:
             pq.write_table(table, file)
         return file.getvalue()
 
-    def cluster(self, count: Any) -> list[int]:
+    def cluster(self, count: Any) -> NDArray[np.int64]:
         """The cluster of each point of the map, by k-means on codes, the largest cluster first."""
-        return [int(i) for i in self._checked(count)]
+        _whole([count], "clusters", min(MOST_CLUSTERS, len(self.content.map.rows)) + 1, least=1)
+        if count not in self.clusters:
+            from sklearn.cluster import KMeans
+
+            found = KMeans(count, n_init=4, random_state=0).fit_predict(self.content.map.codes)
+            rank = np.argsort(np.argsort(-np.bincount(found, minlength=count), kind="stable"))
+            self.clusters[count] = rank[found]
+        return self.clusters[count]
 
     # -- parts ------------------------------------------------------------------------------------------
-
-    def _checked(self, count: Any) -> NDArray[np.int64]:
-        _whole([count], "clusters", min(MOST_CLUSTERS, len(self.content.map.rows)) + 1, least=1)
-        found: NDArray[np.int64] = self.clusters(count)
-        return found
-
-    def _clusters(self, count: int) -> NDArray[np.int64]:
-        from sklearn.cluster import KMeans
-
-        codes = self.content.map.codes
-        found = KMeans(count, n_init=4, random_state=0).fit_predict(codes)
-        sizes = np.bincount(found, minlength=count)
-        rank = np.empty(count, np.int64)
-        rank[np.argsort(-sizes, kind="stable")] = np.arange(count)
-        return np.asarray(rank[found])
 
     def _album(self, pairs: Pairs) -> dict[str, Any]:
         return packed(self.display, pairs.x, pairs.x_hat, pairs.residuals)
@@ -197,18 +182,15 @@ class Explorer:
             raise DataError(TOO_LARGE)
         count = min(NEIGHBORS + 1, len(there.rows))
         near, distances = neighbors(there.codes, code, count)
-        found: dict[str, Any] = {
+        return {
             "album": self._album(pairs_of(self.model, sample, np.zeros(1, np.int64))),
             "code": code[0].tolist(),
             "error": error,
-            "p_value": None,
+            "p_value": None if self.detector is None else float(self.detector.p_values(sample)[0]),
             "held": self.held,
             "place": self._place(near[0][:PLACED_BY], distances[0][:PLACED_BY]),
             "neighbors": [int(i) for i in near[0] if there.rows[i] != row][:NEIGHBORS],
         }
-        if self.detector is not None:
-            found["p_value"] = float(self.detector.p_values(sample)[0])
-        return found
 
     def _place(self, near: NDArray[Any], distances: NDArray[np.float64]) -> list[float]:
         """Between the points with the nearest codes, each weighted by one over its squared distance."""

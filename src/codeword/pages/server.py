@@ -25,7 +25,7 @@ from tornado.web import Application, RequestHandler
 
 from codeword.base.errors import CodewordError, InputError
 from codeword.pages.explorer import Explorer
-from codeword.pages.page import POLICY
+from codeword.pages.report import POLICY
 from codeword.pages.uploads import MOST_BYTES
 
 __all__ = ["HOST", "listen", "serve"]
@@ -113,7 +113,7 @@ def application(
                 page.request.body, invert=page.checked("invert"), framed=page.checked("framed")
             ),
         ),
-        "clusters": (points, lambda page: {"clusters": explorer.cluster(page.asked("count"))}),
+        "clusters": (points, lambda page: {"clusters": explorer.cluster(page.asked("count")).tolist()}),
         "table": (
             points,
             lambda page: explorer.table(page.asked("places"), page.asked("format"), page.asked("clusters")),
@@ -148,14 +148,14 @@ class _Handler(RequestHandler):
             self.refuse(403, "this server answers its own page only")
         elif self.request.method == "POST" and origin is None:
             self.refuse(403, "a question must come from the page: it has no Origin")
-        elif not hmac.compare_digest(self.given_key().encode(), self.key.encode()):
+        elif not hmac.compare_digest(self.given_key.encode(), self.key.encode()):
             self.refuse(403, "open the address that codeword explore printed: it ends in a key")
 
+    @property
     def given_key(self) -> str:
-        """What the page's own address holds, and what the page sends along with each question."""
-        if self.request.method == "POST":
-            return str(self.request.headers.get("X-Key", ""))
-        return str(self.get_query_argument("key", ""))
+        """The key in the page's own address, and in the header of each question of the page."""
+        asked = self.request.method == "POST"
+        return str(self.request.headers.get("X-Key", "") if asked else self.get_query_argument("key", ""))
 
     def refuse(self, status: int, problem: str) -> None:
         """Answer with what is wrong, and no more."""
