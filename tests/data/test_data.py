@@ -543,6 +543,18 @@ def test_a_parquet_column_of_lists_is_a_block(tmp_path: Path) -> None:
     complaint(tmp_path / "b.parquet", "'x'", "differ in length")
 
 
+def test_parts_of_parquet_are_read_anew_for_other_columns_and_after_a_change(tmp_path: Path) -> None:
+    table = pa.table({"a": [1.0, 2.0], "b": [3.0, 4.0], "y": [5.0, 6.0]})
+    parquet.write_table(table, tmp_path / "0.parquet")
+    everything, first = load(tmp_path), load(tmp_path, label_column="a")
+    np.testing.assert_array_equal(everything.x[:], [[1, 3, 5], [2, 4, 6]])
+    np.testing.assert_array_equal(first.x[:], [[3, 5], [4, 6]])
+    np.testing.assert_array_equal(load(tmp_path, label_column="y").x[:], [[1, 3], [2, 4]])
+    np.testing.assert_array_equal(everything.x[:], [[1, 3, 5], [2, 4, 6]])
+    parquet.write_table(table.slice(1), tmp_path / "0.parquet")
+    np.testing.assert_array_equal(load(tmp_path).x[:], [[2, 4, 6]])
+
+
 # Pictures
 
 

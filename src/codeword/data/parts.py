@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -100,15 +100,15 @@ class NpyPart:
 class ParquetPart:
     """One Parquet file of number columns; a slice reads the row groups that it touches.
 
-    Of all parts together the last row group that was read is kept, in `kept`.
+    Of the parts that share a dictionary `kept` the row group that was read last stays in it.
     """
 
-    kept: ClassVar[tuple[Path, int, np.ndarray[Any, Any]] | None] = None
-
-    def __init__(self, path: Path, columns: list[str], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, path: Path, columns: list[str], dtype: np.dtype[Any], kept: dict[Any, np.ndarray[Any, Any]]
+    ) -> None:
         from pyarrow import parquet
 
-        self.path, self.columns, self.dtype = path, columns, dtype
+        self.path, self.columns, self.dtype, self._kept = path, columns, dtype, kept
         with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
             metadata = file.metadata
             sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
@@ -145,9 +145,9 @@ class ParquetPart:
         return np.concatenate(found)
 
     def _group(self, group: int) -> np.ndarray[Any, Any]:
-        kept = ParquetPart.kept
-        if kept is not None and kept[:2] == (self.path, group):
-            return kept[2]
+        key = (self.path, self.path.stat().st_mtime_ns, group)
+        if key in self._kept:
+            return self._kept[key]
         from pyarrow import parquet
 
         with reading(self.path, "Parquet"), parquet.ParquetFile(self.path) as file:
@@ -160,7 +160,8 @@ class ParquetPart:
                     f"{self.path}: column {name!r} has empty cells: expected numbers; fill them in"
                 )
             rows[:, i] = column.to_numpy()
-        ParquetPart.kept = (self.path, group, rows)
+        self._kept.clear()
+        self._kept[key] = rows
         return rows
 
 
@@ -212,7 +213,8 @@ def _open_parquet(
         dtype: np.dtype[Any] = np.dtype("uint8")
     else:
         dtype = np.dtype("float32" if all(kind in small for kind in kinds.values()) else "float64")
-    parts = [ParquetPart(path, list(kinds), dtype) for path in paths]
+    kept: dict[Any, np.ndarray[Any, Any]] = {}
+    parts = [ParquetPart(path, list(kinds), dtype, kept) for path in paths]
     labels = None
     if label_column is not None:
         columns = []
