@@ -14,8 +14,13 @@ from test_columns import OWN, TINY, people
 
 from codeword import MLP, AutoEncoder, Columns
 from codeword.base.errors import DataError
-from codeword.data.display import cells_of
-from codeword.pages.uploads import table_of
+from codeword.data.display import cells_of, display_of
+from codeword.pages.uploads import sample_of
+
+
+def typed(text, columns):
+    """The row of numbers of what is typed into a page."""
+    return sample_of(text.encode(), display_of((len(columns.feature_names_),), columns=columns))
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +55,9 @@ def test_a_row_has_one_code_in_whatever_file_it_lies(tmp_path, monkeypatch, do):
         table[part].to_csv("part.csv", index=False)
         do("encode", "m.ae", "part.csv", "-o", "part.npy", "-q", "--overwrite")
         np.testing.assert_allclose(np.load("part.npy"), np.load("all.npy")[part], atol=1e-5)
-    model = AutoEncoder.load("m.ae").as_numbers()
-    row = table_of(f"size;said;code\n{table['size'][0]:.17g}; {words[0]} ;{codes[0]}\n".encode())
-    np.testing.assert_allclose(
-        model.transform(model.columns_.transform(row))[0], np.load("all.npy")[0], atol=1e-5
-    )
+    model = AutoEncoder.load("m.ae").model_
+    row = typed(f"size;said;code\n{table['size'][0]:.17g}; {words[0]} ;{codes[0]}\n", model.columns)
+    np.testing.assert_allclose(model.transform(row)[0], np.load("all.npy")[0], atol=1e-5)
 
 
 def test_postcodes_keep_their_zeros(tmp_path, monkeypatch, do):
@@ -122,11 +125,11 @@ def test_times_go_out_as_text_and_come_back(tmp_path, monkeypatch, do):
         assert late.startswith(sign)
         assert ":" in late
         row = f"late,at,seen,old,kind\n{late},{at},{seen},0001-01-02 12:00,a\n"
-        again = cells_of(columns, columns.transform(table_of(row.encode())).x)[0]
+        again = cells_of(columns, typed(row, columns))[0]
         assert again[0] == late
         assert again[2] == seen
     with pytest.raises(DataError, match=r"row 1, column 'late' holds 'soon': expected a date \(duration"):
-        columns.transform(table_of(b"late,at,seen,old,kind\nsoon,01:00,2020-01-01,2020-01-01,a\n"))
+        typed("late,at,seen,old,kind\nsoon,01:00,2020-01-01,2020-01-01,a\n", columns)
 
 
 def test_what_pandas_calls_a_category_is_one():
@@ -174,7 +177,7 @@ def test_a_mixed_table_is_exported_in_its_own_columns(here, do):
 def test_mistakes_about_kinds_are_named(here, refused):
     words = ("train", "people.csv", "-o", "q.ae", "--kind")
     assert "column 'since' holds " in refused(*words, "since=number")
-    assert "'new' holds the labels" in refused(*words, "new=category", "--label-column", "new")
+    assert "'new', which holds the labels" in refused(*words, "new=category", "--label-column", "new")
     here.assign(size=["?"] * 3 + list(here["size"][3:])).to_csv("typo.csv", index=False)
     assert "--kind size=category" in refused("train", "typo.csv", "-o", "q.ae")
 

@@ -6,6 +6,7 @@ import gzip
 import os
 import struct
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
+from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
+from codeword import AutoEncoder
 from codeword.base.errors import DataError, ParameterError
-from codeword.data import Data, load
+from codeword.cli.main import run
+from codeword.data import Data, load, tables
+from codeword.data.rows import PartFolder
 
 DTYPES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 MNIST = Path(os.environ.get("CODEWORD_DATA") or Path(__file__).parents[3] / "shared" / "data") / "mnist"
@@ -469,22 +474,9 @@ def test_two_columns_with_words_advise_no_label_column(tmp_path: Path) -> None:
     assert "--label-column" not in complaint(path, "row 2", "'b'", "'x'")
 
 
-def test_a_column_of_words_advises_label_column(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", "a,kind\n1,cat\n2,dog\n")
-    complaint(path, "'kind'", "words", "--label-column kind")
-
-
-def test_dates_are_no_numbers(tmp_path: Path) -> None:
-    complaint(write(tmp_path / "a.csv", "a,when\n1,2020-01-01\n"), "'when'", "date32")
-
-
 @pytest.mark.parametrize("cell", ["", "NA", "nan", "NULL"])
 def test_a_missing_cell_names_row_and_column(tmp_path: Path, cell: str) -> None:
     complaint(write(tmp_path / "a.csv", f"a,b\n1,2\n3,{cell}\n,4\n"), "row 2", "'b'", "empty or NaN")
-
-
-def test_a_missing_label_names_its_row(tmp_path: Path) -> None:
-    complaint(write(tmp_path / "a.csv", "a,y\n1,2\n3,\n"), "row 2", "'y'", label_column="y")
 
 
 def test_an_infinite_cell(tmp_path: Path) -> None:
@@ -543,7 +535,10 @@ def test_a_parquet_column_of_lists_is_a_block(tmp_path: Path) -> None:
     complaint(tmp_path / "b.parquet", "'x'", "differ in length")
 
 
-def test_parts_of_parquet_are_read_anew_for_other_columns_and_after_a_change(tmp_path: Path) -> None:
+def test_parts_of_parquet_are_read_anew_for_other_columns_and_after_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "LARGE_BYTES", 0)
     table = pa.table({"a": [1.0, 2.0], "b": [3.0, 4.0], "y": [5.0, 6.0]})
     parquet.write_table(table, tmp_path / "0.parquet")
     everything, first = load(tmp_path), load(tmp_path, label_column="a")
@@ -553,6 +548,151 @@ def test_parts_of_parquet_are_read_anew_for_other_columns_and_after_a_change(tmp
     np.testing.assert_array_equal(everything.x[:], [[1, 3, 5], [2, 4, 6]])
     parquet.write_table(table.slice(1), tmp_path / "0.parquet")
     np.testing.assert_array_equal(load(tmp_path).x[:], [[2, 4, 6]])
+
+
+# One road in: a file, a folder with that file, a large file and a DataFrame
+
+
+def ways_in(table: pa.Table, folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[Data]:
+    for name in ("parts", "two"):
+        (folder / name).mkdir()
+    parquet.write_table(table, folder / "parts" / "0.parquet", row_group_size=2)
+    for i in range(2):
+        parquet.write_table(table.slice(i * 3, 3 if i == 0 else None), folder / "two" / f"{i}.parquet")
+    small = [load(folder / "parts" / "0.parquet", **options)]
+    small += [load(folder / "parts", **options), load(folder / "two", **options), load(table, **options)]
+    if tables.is_mixed(table):
+        return small
+    monkeypatch.setattr(tables, "LARGE_BYTES", 0)
+    large = [load(folder / name, **options) for name in ("parts/0.parquet", "parts", "two")]
+    assert all(isinstance(data.x, PartFolder) for data in large)
+    return [*small, *large]
+
+
+def check_alike(found: list[Data]) -> None:
+    first = found[0]
+    for data in found[1:]:
+        assert (data.x.dtype, data.x.shape, data.names) == (first.x.dtype, first.x.shape, first.names)
+        np.testing.assert_array_equal(data.x[:], first.x[:])
+        assert (data.y is None) == (first.y is None)
+        if data.y is not None and first.y is not None:
+            assert data.y.dtype == first.y.dtype
+            np.testing.assert_array_equal(data.y, first.y)
+
+
+COLUMNS = {
+    "float32": pa.array([0.5, 1, 2, 3, 4, 5, 6], pa.float32()),
+    "small": pa.array([0, 1, 2, 3, 4, 5, 2**24], pa.int64()),
+    "large": pa.array([0, 1, 2, 3, 4, 5, 2**24 + 1], pa.int64()),
+    "byte": pa.array([0, 1, 2, 3, 4, 5, 255], pa.uint8()),
+    "truth": pa.array([True, False, True, True, False, True, True]),
+    "decimal": pa.array([Decimal("1.25"), *map(Decimal, range(6))], pa.decimal128(9, 2)),
+    "spelt": pa.array(["1", "2", "3.5", "4", "5", " 6", "7"]),
+    "dictionary": pa.array(["1", "2", "3", "4", "5", "6", "1"]).dictionary_encode(),
+    "list": pa.array([[i, i + 1] for i in range(7)], pa.list_(pa.int16())),
+    "bytes": pa.array([[[i], [i + 1]] for i in range(7)], pa.list_(pa.list_(pa.uint8(), 1), 2)),
+}
+LABELS = {
+    "words": pa.array(["a", "b", "c", "a", "b", "c", "é"]),
+    "words with one missing": pa.array(["a", "", "c", "a", None, "c", "a"]),
+    "numbers": pa.array([1, 2, 3, 1, 2, 3, 1]),
+    "numbers with one missing": pa.array([1, 2, None, 1, 2, 3, 1]),
+    "decimals": pa.array([*map(Decimal, range(7))], pa.decimal128(9, 2)),
+    "raw bytes": pa.array([b"a", b"b", b"a", b"a", b"b", b"a", b"a"]),
+    "categories": pa.array(["u", "v", "u", "v", "u", "v", "u"]).dictionary_encode(),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_is_the_same_numbers_in_a_file_a_folder_and_a_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    check_alike(ways_in(pa.table({name: COLUMNS[name]}), tmp_path, monkeypatch))
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_labels_are_the_same_in_a_file_a_folder_and_a_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    table = pa.table({"a.b": COLUMNS["small"], "y": LABELS[kind], "c": COLUMNS["byte"]})
+    found = ways_in(table, tmp_path, monkeypatch, label_column="y")
+    check_alike(found)
+    y = found[0].y
+    assert y is not None
+    if "missing" in kind:
+        assert sum(value is None or value != value for value in y.tolist()) == (2 if "words" in kind else 1)
+
+
+def test_missing_cells_are_the_same_in_a_file_a_folder_and_a_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holes = {name: pa.array([None, *COLUMNS[name].to_pylist()[1:]], COLUMNS[name].type)
+             for name in ("float32", "small", "byte", "truth")}  # fmt: skip
+    found = ways_in(pa.table(holes), tmp_path, monkeypatch, missing=True)
+    check_alike(found)
+    assert found[0].x.dtype == np.float32
+    assert np.isnan(found[0].x[0]).all()
+    for path in (tmp_path / "parts", tmp_path / "parts" / "0.parquet"):
+        complaint(path, "row 1", "empty or NaN")
+
+
+def test_a_mixed_table_is_the_same_in_a_file_a_folder_and_a_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pa.table({"a": COLUMNS["small"], "w": LABELS["words"], "y": LABELS["numbers with one missing"]})
+    found = ways_in(table, tmp_path, monkeypatch, label_column="y")
+    arrow_csv.write_csv(table, tmp_path / "a.csv")
+    found.append(load(tmp_path / "a.csv", label_column="y"))
+    check_alike(found)
+    told = [data.columns.to_json() for data in found if data.columns is not None]
+    assert len(told) == 5
+    assert all(each == told[0] for each in told)
+    known = load(tmp_path / "a.csv", columns=found[0].columns)
+    np.testing.assert_array_equal(known.x, found[0].x)
+    assert (known.y, known.columns) == (None, found[0].columns)
+
+
+def test_a_mixed_table_is_read_once_and_is_what_the_command_line_trains_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{i * 2},{'uvw'[i % 3]},n{i},{i % 2}" for i in range(40)]
+    write(Path("people.csv"), "size,word,id,y\n" + "\n".join(rows) + "\n")
+    own, seen = arrow_csv.read_csv, []
+    monkeypatch.setattr(arrow_csv, "read_csv", lambda *a, **k: seen.append(a) or own(*a, **k))
+    with pytest.warns(UserWarning, match="column 'id' is left out"):
+        data = load("people.csv", label_column="y")
+    assert len(seen) == 1
+    assert data.names == ("size", "word=u", "word=v", "word=w")
+    small = ["--label-column", "y", "--device", "cpu", "--epochs", "1", "-k", "2", "--random-state", "0"]
+    assert run(["train", "people.csv", "-o", "p.ae", *small, "--quiet"]) == 0
+    assert len(seen) == 2
+    assert run(["encode", "p.ae", "people.csv", "-o", "z.npy", "--quiet"]) == 0
+    assert len(seen) == 3
+    by_command = AutoEncoder.load("p.ae")
+    by_python = AutoEncoder(2, epochs=1, random_state=0, device="cpu").fit(data)
+    assert by_command.columns_.to_json() == by_python.columns_.to_json()
+    np.testing.assert_array_equal(by_python.transform(load("people.csv", columns=data.columns)),
+                                  np.load("z.npy"))  # fmt: skip
+    frame = pd.read_csv("people.csv").drop(columns="y")
+    with pytest.warns(UserWarning, match="column 'id' is left out"):
+        by_frame = AutoEncoder(2, epochs=1, random_state=0, device="cpu").fit(frame)
+    np.testing.assert_array_equal(np.asarray(by_frame.transform(frame)), np.load("z.npy"))
+
+
+def test_what_columns_are_can_be_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "zip,n,y\n01234,1,2\n00501,2,3\n01234,3,4\n")
+    data = load(path, label_column="y", kinds={"zip": "category"})
+    assert data.names == ("n", "zip=00501", "zip=01234")
+    for kinds, words in (
+        ({"zap": "category"}, "no column 'zap': zip, n"),
+        ({"zip": "word"}, "number, date, flag, category, leave out"),
+        ({"y": "category"}, "holds the labels"),
+    ):
+        with pytest.raises(ParameterError, match=words):
+            load(path, label_column="y", kinds=kinds)
+    with pytest.raises(ParameterError, match="'kinds' parameter of load applies to"):
+        load(np.zeros((2, 2)), kinds={"a": "number"})
 
 
 # Pictures

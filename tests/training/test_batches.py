@@ -9,8 +9,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from codeword import MLP, AutoEncoder, Data, load
-from codeword.data.parts import PartFolder, open_parts
-from codeword.data.rows import Selected
+from codeword.data import tables
+from codeword.data.rows import PartFolder, Selected, open_arrays
 from codeword.data.scaling import Scaling, describe
 from codeword.training import batches
 from codeword.training.batches import ResidentBatches, StreamedBatches, fits, make_batches
@@ -200,15 +200,16 @@ def test_rows_by_number_in_any_order_are_read_in_one_pass(tmp_path, monkeypatch)
     import pyarrow as pa
     from pyarrow import parquet
 
-    from codeword.data.parts import ParquetPart
+    from codeword.data.rows import ParquetPart
 
     x = np.random.default_rng(0).normal(size=(90, 2))
     for i in range(3):
         table = pa.table({"a": x[i * 30 : i * 30 + 30, 0], "b": x[i * 30 : i * 30 + 30, 1]})
         parquet.write_table(table, tmp_path / f"{i}.parquet", row_group_size=10)
+    monkeypatch.setattr(tables, "LARGE_BYTES", 0)
     data = load(tmp_path)
-    own, read = ParquetPart._group, []
-    monkeypatch.setattr(ParquetPart, "_group", lambda part, i: read.append((part.path, i)) or own(part, i))
+    own, read = ParquetPart.group, []
+    monkeypatch.setattr(ParquetPart, "group", lambda part, i: read.append((part.path, i)) or own(part, i))
     rows = np.random.default_rng(1).permutation(90)[:60]
     rows = np.concatenate([rows, rows[:3]])  # some twice
     assert np.array_equal(data.x[rows], x[rows])
@@ -220,25 +221,24 @@ def test_rows_by_number_in_any_order_are_read_in_one_pass(tmp_path, monkeypatch)
             data.x[far]
 
 
-def test_of_many_parquet_parts_one_row_group_is_kept(tmp_path):
+def test_of_many_parquet_parts_one_row_group_is_kept(tmp_path, monkeypatch):
     import pyarrow as pa
     from pyarrow import parquet
 
-    from codeword.data.parts import ParquetPart
-
+    monkeypatch.setattr(tables, "LARGE_BYTES", 0)
     for i in range(4):
         parquet.write_table(pa.table({"a": np.arange(50.0) + i, "b": np.ones(50)}), tmp_path / f"{i}.parquet")
     data = load(tmp_path)
     assert data.x[:].shape == (200, 2)
-    assert not any("kept" in vars(part) for part in data.x.parts)
-    assert ParquetPart.kept[0].name == "3.parquet"
+    (kept,) = {id(part._kept): part._kept for part in data.x.parts}.values()
+    assert [(key[0].name, rows.shape) for key, rows in kept.items()] == [("3.parquet", (50, 2))]
 
 
 def test_parts_that_do_not_belong_together_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", numbered(5))
     np.save(tmp_path / "b.npy", numbered(5).astype(np.float64))
     with pytest.raises(ValueError, match=r"b\.npy and .*a\.npy are not parts of one set"):
-        open_parts(sorted(tmp_path.iterdir()), None)
+        open_arrays(sorted(tmp_path.iterdir()))
     (tmp_path / "b.npy").write_text("not an array")
     with pytest.raises(ValueError, match=r"b\.npy"):
         load(tmp_path)

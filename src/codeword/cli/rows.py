@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,6 @@ from codeword.cli.options import size_of
 
 if TYPE_CHECKING:
     from codeword.data import Data
-    from codeword.data.columns import Columns
     from codeword.model.autoencoder import AutoEncoder
 
 __all__ = ["columns", "load_rows", "own_writer", "write_own"]
@@ -34,79 +34,37 @@ def load_rows(
     A table goes through the columns of a model that has them; a model that is yet to be trained gets columns
     where the table is mixed, or `kind` says what some of them are.
     """
-    from codeword.base.errors import DataError
     from codeword.data import load
 
-    known = getattr(ae, "columns_", None)
-    if known is not None:
-        table = _table(source, label_column, mixed=False, as_text=known.words)
-        if table is not None:
-            return _mixed_rows(known, table, source, label_column)
-    if kind:
-        return _of_kinds(kind, source, label_column)
-    try:
-        return load(source, split, label_column=label_column, size=size_of(size), missing=ae.takes_missing)
-    except DataError:
-        table = None if known is not None or hasattr(ae, "network_") else _table(source, label_column)
-        if table is None:
-            raise
-    return _fitted(table, source, label_column, {})
+    with warnings.catch_warnings():
+        # Training says what columns are taken for, and which are left out.
+        warnings.filterwarnings("ignore", "column .* is left out: it ")
+        return load(
+            source,
+            split,
+            label_column=label_column,
+            size=size_of(size),
+            missing=ae.takes_missing,
+            kinds=_kinds(kind or ()),
+            columns=getattr(ae, "columns_", None),
+        )
 
 
-def _of_kinds(kind: Sequence[str], source: str, label_column: str | None) -> Data:
-    """The rows of a table, of whose columns some are of a kind that was given."""
+def _kinds(words: Sequence[str]) -> dict[str, str]:
+    """What columns are, of words such as zip=category."""
     from codeword.base.errors import ParameterError
+    from codeword.data.column import KINDS
 
     kinds: dict[str, str] = {}
-    for text in kind:
-        name, mark, what = text.rpartition("=")
+    allowed = (*KINDS, LEAVE_OUT)
+    for text in words:
+        name, mark, kind = (part.strip() for part in text.rpartition("="))
         if not mark or not name:
             raise ParameterError(f"--kind must be COLUMN=KIND, as in zip=category. Got {text!r} instead.")
-        kinds[name] = what.strip()
-    words = [name for name, what in kinds.items() if what == "category"]
-    table = _table(source, label_column, mixed=False, as_text=words)
-    if table is None:
-        raise ParameterError(
-            f"--kind is for a CSV, TSV or Parquet file, or a folder of the last; {source} is none"
-        )
-    return _fitted(table, source, label_column, kinds)
-
-
-def _fitted(table: Any, source: str, label_column: str | None, kinds: dict[str, str]) -> Data:
-    from codeword.base.errors import ParameterError
-    from codeword.base.text import listed
-    from codeword.data.column import KINDS
-    from codeword.data.columns import Columns
-
-    own = table if label_column is None else table.drop_columns([label_column])
-    allowed = (*KINDS, LEAVE_OUT)
-    for name, what in kinds.items():
-        if name == label_column:
-            raise ParameterError(f"--kind: column {name!r} holds the labels, which nothing is learnt from")
-        if name not in own.column_names:
-            raise ParameterError(f"--kind: {source} has no column {name!r}: {listed(own.column_names)}")
-        if what not in allowed:
-            raise ParameterError(f"--kind {name}={what}: expected one of {', '.join(allowed)}")
-    kinds = {name: what.replace(LEAVE_OUT, "leave out") for name, what in kinds.items()}
-    return _mixed_rows(Columns(kinds or None).fit(own), table, source, label_column)
-
-
-def _table(
-    source: str, label_column: str | None, *, mixed: bool = True, as_text: Collection[str] = ()
-) -> Any:
-    """The pyarrow Table of a file, or of parts; None of other sources and, with `mixed`, of numbers alone."""
-    from codeword.data.data import table_files
-    from codeword.data.mixed import table_of_files
-
-    files = table_files(source)
-    return table_of_files(files, label_column, mixed=mixed, as_text=as_text) if files else None
-
-
-def _mixed_rows(columns: Columns, table: Any, source: str, label_column: str | None) -> Data:
-    from codeword.data.mixed import read_labels
-
-    data = replace(columns.transform(table, where=source), source=Path(source).name)
-    return data if label_column is None else replace(data, y=read_labels(table, label_column, source))
+        if kind not in allowed:
+            raise ParameterError(f"--kind {name}={kind}: expected one of {', '.join(allowed)}")
+        kinds[name] = kind.replace(LEAVE_OUT, "leave out")
+    return kinds
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from codeword.base.errors import DataError
 from codeword.base.text import shortened
-from codeword.data.cells import (
+from codeword.data.tables import (
     NUMBER,
     decoded,
     is_number,

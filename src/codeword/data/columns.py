@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -24,12 +25,14 @@ from codeword.data.told import check_told
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Columns"]
+__all__ = ["Columns", "Layout", "fitted_columns"]
 
 FORMAT = 1
 """Of columns.json; raised when an older codeword could no longer read what is written."""
 
 ROWS_AT_ONCE = 1 << 14
+
+NOT_WANTED = "is not wanted"
 
 FARTHEST = 1e15
 """Standard deviations: float32 can still square them."""
@@ -117,8 +120,10 @@ class Columns(BaseEstimator):  # type: ignore[misc]
 
     # -- fitting --------------------------------------------------------------------------------------------
 
-    def fit(self, frame: Any, y: Any = None) -> Columns:
+    def fit(self, frame: Any, y: Any = None, *, where: str = "the table") -> Columns:
         """Learn what each column is from a DataFrame (pandas or polars) or a pyarrow Table.
+
+        `where` is what messages call the table.
 
         Raises
         ------
@@ -127,15 +132,15 @@ class Columns(BaseEstimator):  # type: ignore[misc]
             is of any use.
         ParameterError
         """
-        table, where = arrow_table(frame), "the table"
-        kinds = self._checked(table)
+        table = arrow_table(frame)
         _check_table(table)
+        kinds = self._checked(table, where)
         found: list[Column] = []
         left_out: dict[str, str] = {}
         for name, column in zip(table.column_names, table.columns, strict=True):
             kind = kinds.get(name)
             if kind == "leave out":
-                left_out[name] = "is not wanted"
+                left_out[name] = NOT_WANTED
                 continue
             what = look(name, column, where, kind, self.max_categories)
             if isinstance(what, Column):
@@ -144,7 +149,7 @@ class Columns(BaseEstimator):  # type: ignore[misc]
                 left_out[name] = what
         if not found:
             reasons = "; ".join(f"{name!r} {reason}" for name, reason in list(left_out.items())[:3])
-            raise DataError(f"no column of the table can be learnt from: {reasons}")
+            raise DataError(f"no column of {where} can be learnt from: {reasons}")
         self._take(tuple(found), left_out)
         self._fit_scaler(table, where)
         means = np.zeros(len(self.feature_names_))
@@ -155,15 +160,19 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         self._means = tuple((means / np.maximum(counts, 1)).tolist())
         return self
 
-    def _checked(self, table: pa.Table) -> dict[str, str]:
-        kinds = dict(self.kinds or {})
-        alien = [name for name in kinds if name not in table.column_names]
-        allowed = (*KINDS, "leave out")
-        if alien or not all(kind in allowed for kind in kinds.values()):
-            raise ParameterError(
-                f"The 'kinds' parameter of Columns must name columns of the table and for each one of "
-                f"{', '.join(allowed)}. Got {self.kinds!r} instead."
-            )
+    def _checked(self, table: pa.Table, where: str) -> dict[str, str]:
+        kinds, allowed = dict(self.kinds or {}), (*KINDS, "leave out")
+        for name, kind in kinds.items():
+            if name not in table.column_names:
+                raise ParameterError(
+                    f"The 'kinds' parameter names a column {name!r}, and {where} has no column {name!r}: "
+                    f"{listed(table.column_names)}"
+                )
+            if kind not in allowed:
+                raise ParameterError(
+                    f"The 'kinds' parameter must give each column one of {', '.join(allowed)}. "
+                    f"Got {kind!r} for {name!r} instead."
+                )
         most = self.max_categories
         if not isinstance(most, int) or isinstance(most, bool) or most < 2:
             raise ParameterError(
@@ -426,6 +435,14 @@ class Columns(BaseEstimator):  # type: ignore[misc]
                 f"columns.json: a part is missing or cannot be ({reason}); train or copy the model again"
             ) from None
         return made
+
+
+def fitted_columns(table: Any, kinds: Mapping[str, str] | None = None, where: str = "the table") -> Columns:
+    """`Columns` fitted on a mixed table, with a warning of what they leave out unasked."""
+    columns = Columns(kinds).fit(table, where=where)
+    if any(reason != NOT_WANTED for reason in columns.left_out_.values()):
+        warnings.warn(columns.left_out_text(), stacklevel=2)
+    return columns
 
 
 def _check_table(table: pa.Table) -> None:

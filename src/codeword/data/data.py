@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import difflib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +18,30 @@ from codeword.base.errors import DataError, ParameterError
 from codeword.base.text import listed
 from codeword.data.arrays import find_images, is_idx, read_images
 from codeword.data.named import NAMES, load_named
-from codeword.data.parts import SUFFIXES as PART_SUFFIXES
-from codeword.data.parts import PartFolder, open_parts
 from codeword.data.reading import check_unpacked, reading
-from codeword.data.rows import Selected
+from codeword.data.rows import PartFolder, Selected, open_arrays, open_parquet
+from codeword.data.tables import (
+    arrow_table,
+    check_names,
+    is_large_parquet,
+    is_mixed,
+    is_table,
+    labels_of,
+    numbers_of,
+    read_tables,
+)
 
-__all__ = ["Data", "load", "table_files"]
+if TYPE_CHECKING:
+    from codeword.data.columns import Columns
+
+__all__ = ["Data", "load"]
 
 _NPY_MAGIC = b"\x93NUMPY"
 _X_KEYS = ("x", "X", "data", "images", "arr_0")
 _Y_KEYS = ("y", "labels", "target")
 _TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
 _SUFFIXES = (".npy", ".npz", *_TABLES)
-
-Parts = tuple[Any, Any, tuple[str, ...] | None]
+_PARTS = (".npy", ".parquet", ".pq")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,7 +69,7 @@ class Data:
     names: tuple[str, ...] | None = None
     source: str = "array"
     missing: bool = False
-    columns: Any = None
+    columns: Columns | None = None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -89,8 +100,30 @@ class Data:
         return np.asarray(self.x, dtype=dtype)
 
     def __repr__(self) -> str:
-        labels = "" if self.y is None else f", y {len(set(self.y.tolist()))} labels"
+        known = set() if self.y is None else {v for v in self.y.tolist() if v is not None and v == v}
+        labels = "" if self.y is None else f", y {len(known)} labels"
         return f"Data({self.source}: x {self.x.shape} {self.x.dtype}{labels})"
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What `load` is told about a source."""
+
+    split: str
+    label_column: str | None
+    size: int | tuple[int, int] | None
+    missing: bool
+    kinds: Mapping[str, str] | None
+    columns: Columns | None
+
+    def refuse_table(self, source: str) -> None:
+        """Raise a ParameterError if an option was given that is for tables, which `source` is not."""
+        _refuse(self.label_column is not None, "label_column", "a table", source)
+        _refuse(bool(self.kinds), "kinds", "a CSV, TSV or Parquet file, or a folder of the last", source)
+
+    def refuse_size(self, source: str) -> None:
+        """Raise a ParameterError if a size was given, where `source` is no folder of pictures."""
+        _refuse(self.size is not None, "size", "a folder of pictures", source)
 
 
 def load(
@@ -100,14 +133,20 @@ def load(
     label_column: str | None = None,
     size: int | tuple[int, int] | None = None,
     missing: bool = False,
+    kinds: Mapping[str, str] | None = None,
+    columns: Columns | None = None,
 ) -> Data:
     """Make a `Data` from nearly anything.
+
+    A table may be of numbers alone, or mixed: with columns of words, dates or times. `Columns` makes rows of
+    numbers of a mixed one, and a warning names the columns that it leaves out.
 
     Parameters
     ----------
     source : Data, ndarray, torch.Tensor, DataFrame, str or Path
         A `Data` is returned as it is. An array or tensor has samples along its first axis. Of a DataFrame
-        (pandas or polars) all columns but the labels are the features. A string or a path is one of:
+        (pandas or polars, or a pyarrow Table) all columns but the labels are the features. A string or a path
+        is one of:
 
         - a name: ``mnist``, ``fashion-mnist``, ``mnist-5k`` or ``digits``; to open a file or folder of that
           name, write ``./mnist`` or pass a Path;
@@ -126,40 +165,50 @@ def load(
         Which part to take. A source without parts gives all it has, whichever is asked for. The test part of
         ``mnist-5k`` is a tenth of its images, that of ``digits`` a fifth, alike for every label.
     label_column : str, optional
-        The column of a table that holds labels.
+        The column of a table that holds labels; of numbers a missing one is NaN, of text None.
     size : int or (int, int), optional
         Height and width to which pictures of a folder are resized.
     missing : bool, default=False
-        Take empty cells of a table as NaN, for an objective that reconstructs them.
+        Take empty cells of a table of numbers as NaN, for an objective that reconstructs them.
+    kinds : mapping of str to {"number", "date", "flag", "category", "leave out"}, optional
+        What columns of a table are, by name, where their cells do not show it: ``{"zip": "category"}``. With
+        it a table of numbers alone counts as mixed.
+    columns : Columns, optional
+        The columns of a model, `ae.columns_`, which make the rows of numbers of a table as in training.
 
     Returns
     -------
     Data
-        x keeps its dtype, except that booleans become float32. A table becomes uint8 if all its columns are,
-        float32 if that holds each of its values for certain (float32, booleans, integers up to 2**24), and
-        float64 otherwise. A folder of pictures becomes (n, height, width) uint8 if all are grey, else
+        x keeps its dtype, except that booleans become float32. A table of numbers becomes uint8 if all its
+        columns are, float32 if that holds each of its values for certain (float32, booleans, integers up to
+        2**24), and float64 otherwise. A mixed table becomes float32, with NaN for missing cells, and has
+        `columns`. A folder of pictures becomes (n, height, width) uint8 if all are gray, else
         (n, height, width, 3).
 
     Raises
     ------
     DataError
-        If the source is missing, damaged, not numeric, empty, or has no samples axis; a table also if a cell
-        is missing or not finite.
+        If the source is missing, damaged, not numeric, empty, or has no samples axis; a table of numbers also
+        if a cell is missing or not finite.
     DownloadError
         If a named set is not on this machine and cannot be fetched.
     ParameterError
-        If `split` or `size` has a value it cannot have, or an option does not apply to the source.
+        If `split`, `size` or `kinds` has a value it cannot have, or an option does not apply to the source.
     """
     if isinstance(source, Data):
         return source
     _check_split(split)
+    options = _Options(split, label_column, size, missing, kinds, columns)
+    if is_table(source):
+        options.refuse_size("DataFrame")
+        return _of_table(arrow_table(source), options, "the DataFrame", "DataFrame")
     if not isinstance(source, str | PathLike):
-        parts, name = _in_memory(source, label_column, missing), _kind(source)
-        _refuse(size is not None, "size", "a folder of pictures", name)
-        return replace(_data(*parts, name), missing=missing)
+        options.refuse_table("an array")
+        options.refuse_size("an array")
+        return replace(_data(_in_memory(source), None, None, "array"), missing=missing)
     if isinstance(source, str) and source in NAMES:
-        _refuse(size is not None, "size", "a folder of pictures", source)
-        _refuse(label_column is not None, "label_column", "a table", source)
+        options.refuse_table(source)
+        options.refuse_size(source)
         return _data(*load_named(source, split), None, source)
     path = Path(source)
     with contextlib.suppress(RuntimeError):  # a file may be called ~x, and nobody has that name
@@ -167,27 +216,48 @@ def load(
     _check_exists(path, str(source))
     name = path.name or path.resolve().name or str(path)
     if path.is_dir():
-        return _data(*_folder(path, split, size, label_column), name)
-    _refuse(size is not None, "size", "a folder of pictures", str(path))
-    return replace(_data(*_file(path, split, label_column, missing), name), missing=missing)
+        return _folder(path, options, name)
+    options.refuse_size(str(path))
+    return _file(path, options, name)
 
 
-def table_files(source: Any) -> list[Path]:
-    """The CSV, TSV or Parquet file that a source is, or the Parquet files of a folder; none of any other."""
-    if not isinstance(source, str | PathLike) or source in NAMES:
-        return []
-    try:
-        path = Path(source).expanduser()
-        if path.is_dir():
-            if (path / "train").is_dir() and (path / "test").is_dir():
-                return []
-            parts = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-            parts = [part for part in parts if part.name.lower().endswith(PART_SUFFIXES)]
-            return [] if any(part.suffix.lower() == ".npy" for part in parts) else parts
-        found = path.name.lower().endswith(_TABLES) and path.is_file() and not is_idx(path)
-    except (OSError, ValueError, RuntimeError):
-        return []
-    return [path] if found else []
+def _of_table(table: Any, options: _Options, where: str, source: str) -> Data:
+    """The rows and labels of an Arrow table: of numbers as they are, of a mixed one through `Columns`."""
+    label_column, y = options.label_column, None
+    with reading(where, "a table"):
+        names = [str(name) for name in table.column_names]
+        check_names(names, table.num_rows, label_column, where)
+        if label_column is not None:
+            place = names.index(label_column)
+            y = labels_of(table.column(place), label_column, where)
+        if options.columns is not None:  # these may know a column that holds the labels
+            return replace(options.columns.transform(table, where=where), y=y, source=source)
+        if label_column is not None:
+            table = table.remove_column(place)
+            if label_column in (options.kinds or {}):
+                raise ParameterError(
+                    f"The 'kinds' parameter names column {label_column!r}, which holds the labels: nothing "
+                    "is learnt from them"
+                )
+        if options.kinds or is_mixed(table):
+            from codeword.data.columns import fitted_columns
+
+            columns = fitted_columns(table, options.kinds, where)
+            return replace(columns.transform(table, where=where), y=y, source=source)
+        x, found = numbers_of(table, where, missing=options.missing)
+        return replace(_data(x, y, found, source), missing=options.missing)
+
+
+def _of_table_files(paths: list[Path], options: _Options, source: str) -> Data:
+    label_column, kinds = options.label_column, options.kinds or {}
+    if options.columns is None and not kinds and is_large_parquet(*paths):
+        rows = open_parquet(paths, label_column, missing=options.missing)
+        return replace(_data(*rows, source), missing=options.missing)
+    as_text = {name for name, kind in kinds.items() if kind == "category"}
+    if options.columns is not None:
+        as_text |= options.columns.words
+    table = read_tables(paths, label_column, as_text)
+    return _of_table(table, options, str(paths[0] if len(paths) == 1 else paths[0].parent), source)
 
 
 def _check_split(split: object) -> None:
@@ -263,25 +333,12 @@ def _labels(labels: Any, n: int, source: str) -> NDArray[Any]:
     return y
 
 
-def _kind(source: object) -> str:
-    return "DataFrame" if _is_frame(source) else "array"
-
-
-def _is_frame(source: object) -> bool:
-    return hasattr(source, "columns") and hasattr(source, "to_numpy")
-
-
-def _in_memory(source: Any, label_column: str | None, missing: bool) -> Parts:
-    if _is_frame(source):
-        from codeword.data.tables import from_frame
-
-        return from_frame(source, label_column, missing=missing)
-    _refuse(label_column is not None, "label_column", "a table", "an array")
+def _in_memory(source: Any) -> NDArray[Any]:
     if isinstance(source, np.ndarray):
-        return source, None, None
+        return source
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(source, torch.Tensor):
-        return _from_tensor(source), None, None
+        return _from_tensor(source)
     raise DataError(
         f"cannot load a {type(source).__name__}: expected an array, a tensor, a DataFrame, a path or a name "
         f"({', '.join(NAMES)})"
@@ -301,29 +358,28 @@ def _from_tensor(tensor: Any) -> NDArray[Any]:
         ) from error
 
 
-def _file(path: Path, split: str, label_column: str | None, missing: bool) -> Parts:
+def _file(path: Path, options: _Options, source: str) -> Data:
     with reading(path, "data"):
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty: expected data in it")
         with open(path, "rb"):
             pass
-    name = path.name.lower()
-    if name.endswith(_TABLES) and not is_idx(path):
-        from codeword.data.tables import is_large_parquet, read_table
-
-        if is_large_parquet(path):
-            return open_parts([path], label_column)
-        return read_table(path, label_column, missing=missing)
-    _refuse(label_column is not None, "label_column", "a table", str(path))
-    if is_idx(path) or "-ubyte" in name:
-        return *read_images(path), None
-    if name.endswith(".npy"):
-        return _read_npy(path), None, None
-    if name.endswith(".npz"):
-        return *_read_npz(path, split), None
-    raise DataError(
-        f"{path} is of a kind that is not known: expected IDX, {', '.join(_SUFFIXES)}, or a folder"
-    )
+    name, idx = path.name.lower(), is_idx(path)
+    if name.endswith(_TABLES) and not idx:
+        return _of_table_files([path], options, source)
+    options.refuse_table(str(path))
+    x, y = None, None
+    if idx or "-ubyte" in name:
+        x, y = read_images(path)
+    elif name.endswith(".npy"):
+        x = _read_npy(path)
+    elif name.endswith(".npz"):
+        x, y = _read_npz(path, options.split)
+    else:
+        raise DataError(
+            f"{path} is of a kind that is not known: expected IDX, {', '.join(_SUFFIXES)}, or a folder"
+        )
+    return replace(_data(x, y, None, source), missing=options.missing)
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
@@ -373,33 +429,33 @@ def _npz_keys(path: Path, keys: list[str], split: str) -> tuple[str, str | None]
     return plain[0], y_key
 
 
-def _parts(path: Path, parts: list[Path], label_column: str | None) -> Parts:
-    """A folder of arrays or tables that are parts of one."""
-    if len({part.suffix.lower() for part in parts}) > 1:
-        raise DataError(
-            f"{path} holds parts of two kinds, {listed(part.name for part in parts)}: keep one kind"
-        )
-    return open_parts(parts, label_column)
-
-
-def _folder(path: Path, split: str, size: int | tuple[int, int] | None, label_column: str | None) -> Parts:
+def _folder(path: Path, options: _Options, source: str) -> Data:
     with reading(path, "a folder"):
         inside = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
         if (path / "train").is_dir() and (path / "test").is_dir():
-            return _folder(path / split, split, size, label_column)
-    parts = [path / name for name in inside if name.lower().endswith(PART_SUFFIXES)]
-    if parts:
-        return _parts(path, parts, label_column)
-    _refuse(label_column is not None, "label_column", "a table", str(path))
-    images = find_images(path, split)
+            return _folder(path / options.split, options, source)
+    parts = [path / name for name in inside if name.lower().endswith(_PARTS)]
+    arrays = [part for part in parts if part.suffix.lower() == ".npy"]
+    if arrays and len(arrays) < len(parts):
+        raise DataError(
+            f"{path} holds parts of two kinds, {listed(part.name for part in parts)}: keep one kind"
+        )
+    if parts and not arrays:
+        options.refuse_size(str(path))
+        return _of_table_files(parts, options, source)
+    options.refuse_table(str(path))
+    if arrays:
+        options.refuse_size(str(path))
+        return replace(_data(open_arrays(arrays), None, None, source), missing=options.missing)
+    images = find_images(path, options.split)
     if images is not None:
-        _refuse(size is not None, "size", "a folder of pictures", str(path))
-        return *read_images(images), None
+        options.refuse_size(str(path))
+        return _data(*read_images(images), None, source)
     from codeword.data.images import SUFFIXES, read_folder
 
-    found = read_folder(path, size)
+    found = read_folder(path, options.size)
     if found is not None:
-        return *found, None
+        return _data(*found, None, source)
     files = [name for name in inside if name.lower().endswith(_SUFFIXES)]
     hint = f"; for a table or an array give the file itself, such as {path / files[0]}" if files else ""
     raise DataError(

@@ -1,10 +1,11 @@
-"""CSV, Parquet and data frames: columns of numbers, brought together as rows."""
+"""CSV, Parquet and data frames as Arrow tables, and the columns of an Arrow table as numbers or labels."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +14,37 @@ from numpy.typing import NDArray
 
 from codeword.base.errors import DataError
 from codeword.base.text import listed, shortened
-from codeword.data.cells import (
-    NUMBER,
-    decoded,
-    dtype_of,
-    first,
-    is_list,
-    is_number,
-    is_text,
-    parsed,
-)
 from codeword.data.reading import check_unpacked, reading
 
 __all__ = [
+    "NUMBER",
     "arrow_table",
     "check_names",
-    "from_frame",
+    "decoded",
+    "first",
     "is_large_parquet",
+    "is_list",
+    "is_mixed",
+    "is_number",
+    "is_parquet",
+    "is_table",
+    "is_text",
+    "is_time",
     "labels_of",
-    "read_arrow",
+    "mixed_table",
+    "nearly_numbers",
+    "numbers_of",
+    "own_columns",
+    "parsed",
     "read_pixels",
-    "read_table",
+    "read_tables",
+    "stored_dtype",
+    "without_blanks",
 ]
 
-Parts = tuple[NDArray[Any], NDArray[Any] | None, tuple[str, ...] | None]
-
+NUMBER = r"(?i)^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$|^\s*[+-]?(inf|infinity)\s*$"
 _RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
+_FLOAT32_INTEGERS = 1 << 24  # up to here float32 holds every integer
 _ROWS_AT_ONCE = 4096
 _BLOCK = 1 << 20
 LARGE_BYTES = 1 << 30
@@ -48,42 +54,21 @@ TEXT_BOMB = 40
 _DEFLATE_LIMIT = 1032  # to one: no more can be packed
 
 
-def read_table(path: Path, label_column: str | None, *, missing: bool = False) -> Parts:
-    """Return the numbers, the labels and the column names of a CSV, TSV or Parquet file.
-
-    With `missing`, empty cells become NaN.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged or empty, a cell is missing, not finite or not a number, or there is no column
-        of the name `label_column`.
-    """
-    table = read_arrow(path, label_column)
-    with reading(path, "a table"):
-        return _from_arrow(table, label_column, str(path), missing=missing)
+# -- Arrow tables of files and frames -----------------------------------------------------------------------
 
 
-def read_arrow(path: Path, label_column: str | None, as_text: Collection[str] = ()) -> Any:
-    """Return a CSV, TSV or Parquet file as a pyarrow Table, under the names of its columns.
-
-    Cells of a CSV or TSV file have the type that they look like, but in the columns `as_text`.
-    """
-    if path.name.lower().endswith((".parquet", ".pq")):
-        return _read_parquet(path)
-    return _read_csv(path, label_column, as_text)
-
-
-def from_frame(frame: Any, label_column: str | None, *, missing: bool = False) -> Parts:
-    """Return the numbers, the labels and the column names of a pandas or polars data frame."""
-    table = arrow_table(frame)
-    with reading("the DataFrame", "columns of numbers"):
-        label_column = None if label_column is None else str(label_column)
-        return _from_arrow(table, label_column, "the DataFrame", missing=missing)
+def is_table(source: Any) -> bool:
+    """Whether an object is a table of named columns: a DataFrame (pandas or polars), a pyarrow Table, …."""
+    return hasattr(source, "columns") and (
+        hasattr(source, "__arrow_c_stream__") or hasattr(source, "to_numpy")
+    )
 
 
 def arrow_table(frame: Any) -> Any:
-    """Return a DataFrame (pandas or polars) as a pyarrow Table, without its index."""
+    """Return a DataFrame (pandas or polars) or another holder of Arrow columns as a pyarrow Table.
+
+    The index of a DataFrame is no column of it.
+    """
     import pyarrow as pa
 
     with reading("the DataFrame", "columns of one type each"):
@@ -91,7 +76,9 @@ def arrow_table(frame: Any) -> Any:
             return frame
         if hasattr(frame, "to_arrow"):
             return frame.to_arrow()
-        return pa.Table.from_pandas(_without_intervals(frame), preserve_index=False)
+        if hasattr(frame, "dtypes") and hasattr(frame, "iloc"):
+            return pa.Table.from_pandas(_without_intervals(frame), preserve_index=False)
+        return pa.table(frame)
 
 
 def _without_intervals(frame: Any) -> Any:
@@ -109,6 +96,70 @@ def _without_intervals(frame: Any) -> Any:
     return frame
 
 
+def mixed_table(frame: Any) -> Any:
+    """Return a DataFrame or pyarrow Table with columns that are no numbers as the latter; None of others.
+
+    Raises
+    ------
+    DataError
+        If a column holds values of several types.
+    """
+    if not is_table(frame):
+        return None
+    dtypes = getattr(frame, "dtypes", None)
+    if dtypes is not None and all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes):
+        return None
+    table = arrow_table(frame)
+    return table if table.num_rows and is_mixed(table) else None
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its name."""
+    return path.name.lower().endswith((".parquet", ".pq"))
+
+
+def read_tables(paths: Sequence[Path], label_column: str | None, as_text: Collection[str] = ()) -> Any:
+    """Return a CSV, TSV or Parquet file, or several of the last, as one pyarrow Table.
+
+    Cells of a CSV or TSV file have the type that they look like, but those of the columns `as_text` are text:
+    what a file has in them tells one file's cells from another's, and 01234 from 1234. Cells of text that are
+    blank or say NA are missing.
+
+    Raises
+    ------
+    DataError
+        If a file is damaged, or files have other columns.
+    """
+    if not is_parquet(paths[0]):
+        table = _read_csv(paths[0], label_column, as_text)
+        with reading(paths[0], "a table of text in UTF-8"):
+            for i, column in enumerate(table.columns):
+                if is_text(column.type):
+                    table = table.set_column(i, table.column_names[i], without_blanks(column))
+            return table
+    import pyarrow as pa
+
+    tables = [_read_parquet(path) for path in paths]
+    check_alike(paths, [table.column_names for table in tables])
+    names = tables[0].column_names
+    if len(tables) == 1 or len(set(names)) < len(names):
+        return tables[0]
+    with reading(paths[0].parent, "parts of one table"):
+        return pa.concat_tables([table.select(names) for table in tables], promote_options="permissive")
+
+
+def check_alike(paths: Sequence[Path], names: Sequence[Sequence[str]]) -> None:
+    """Raise a DataError where the files have not all the same columns, in whatever order."""
+    for path, each in zip(paths, names, strict=True):
+        if sorted(each) != sorted(names[0]):
+            raise DataError(f"{path} and {paths[0]} are not parts of one table: their columns differ")
+
+
+def own_columns(names: Sequence[str]) -> list[str]:
+    """The columns but the index of a DataFrame that pandas wrote: it names rows and measures nothing."""
+    return [name for name in names if not name.startswith("__index_level_")]
+
+
 def read_pixels(path: Path) -> NDArray[np.uint8]:
     """Return a CSV file without a header, all of integers from 0 to 255, as (n, d) uint8."""
     import pyarrow as pa
@@ -121,7 +172,7 @@ def read_pixels(path: Path) -> NDArray[np.uint8]:
             read_options=arrow_csv.ReadOptions(column_names=columns),
             convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.uint8())),
         )
-        return _matrix(table.columns)
+        return _matrix(table.columns, np.dtype(np.uint8))
 
 
 def is_large_parquet(*paths: Path) -> bool:
@@ -130,7 +181,7 @@ def is_large_parquet(*paths: Path) -> bool:
 
     large = 0
     for path in paths:
-        if not path.name.lower().endswith((".parquet", ".pq")):
+        if not is_parquet(path):
             return False
         with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
             groups = range(file.metadata.num_row_groups)
@@ -145,9 +196,8 @@ def _read_parquet(path: Path) -> Any:
 
     with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
         table = file.read()
-    # pandas keeps the index of a frame as a column of this name: it names rows and measures nothing.
-    index = [name for name in table.column_names if name.startswith("__index_level_")]
-    return table.drop_columns(index) if index else table
+    own = own_columns(table.column_names)
+    return table if len(own) == table.num_columns else table.select(own)
 
 
 def _read_csv(path: Path, label_column: str | None, as_text: Collection[str]) -> Any:
@@ -250,38 +300,15 @@ def _explain_ragged(path: Path, columns: list[str] | None, delimiter: str) -> No
             ) from None
 
 
-def _from_arrow(table: Any, label_column: str | None, where: str, *, missing: bool) -> Parts:
-    names = [str(name) for name in table.column_names]
-    check_names(names, table.num_rows, label_column, where)
-    y = None
-    if label_column is not None:
-        index = names.index(label_column)
-        y = labels_of(table.column(index), label_column, where)
-        names.pop(index)
-        table = table.remove_column(index)
-    columns = [decoded(column) for column in table.columns]
-    if len(columns) == 1 and is_list(columns[0].type):
-        return _from_lists(columns[0], names[0], where), y, None
-    columns = _numbers(columns, names, label_column, where)
-    if missing:
-        columns = [_with_nan(column) for column in columns]
-    else:
-        _check_missing(columns, names, where)
-    x = _matrix(columns)
-    _check_finite(x, names, where, missing=missing)
-    return x, y, tuple(names)
+# -- columns as numbers and labels --------------------------------------------------------------------------
 
 
-def check_names(names: list[str], rows: int, label_column: str | None, where: str) -> None:
+def check_names(names: Sequence[str], rows: int, label_column: str | None, where: str) -> None:
     """Raise a DataError where there are no rows, two columns of one name, or no such column of labels."""
     if rows == 0 or not names:
         raise DataError(f"{where} holds no rows: expected a line of column names and then numbers")
-    twice = (
-        next((name for name in names if names.count(name) > 1), None)
-        if len(set(names)) < len(names)
-        else None
-    )
-    if twice is not None:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{where} has two columns called {twice!r}: rename one")
     if label_column is None:
         return
@@ -293,27 +320,154 @@ def check_names(names: list[str], rows: int, label_column: str | None, where: st
         )
 
 
+def is_mixed(table: Any) -> bool:
+    """Whether a column is of words, dates, times or categories.
+
+    A column half of whose cells are numbers is one of numbers, with mistakes in it.
+    """
+    import pyarrow as pa
+
+    for column in table.columns:
+        if pa.types.is_dictionary(column.type) and not is_text(column.type.value_type):
+            return True
+        column = decoded(column)
+        if is_time(column.type):
+            return True
+        if is_text(column.type) and parsed(column)[0] is None and not nearly_numbers(column):
+            return True
+    return False
+
+
 def labels_of(column: Any, name: str, where: str) -> NDArray[Any]:
-    """Return the cells of a column as labels, or raise a DataError where one is missing."""
+    """Return the cells of a column as labels, shape (n,): missing ones are NaN or, of text, None.
+
+    Raises
+    ------
+    DataError
+        If the cells are lists or structures.
+    """
     import pyarrow as pa
 
     column = decoded(column)
     if pa.types.is_nested(column.type):
         raise DataError(f"{where}: column {name!r} holds {column.type} values: expected labels, one a row")
-    if column.null_count:
-        raise _missing(where, first(column.is_null()), name)
-    if is_text(column.type):
-        return np.array(column.to_pylist(), dtype=str)
-    return np.asarray(column.to_numpy())
+    if not is_text(column.type):
+        return np.asarray(column.to_numpy())
+    column = without_blanks(column)
+    return np.array(column.to_pylist(), dtype=object if column.null_count else str)
 
 
-def _numbers(columns: list[Any], names: list[str], label_column: str | None, where: str) -> list[Any]:
+def numbers_of(
+    table: Any,
+    where: str,
+    *,
+    missing: bool = False,
+    dtype: np.dtype[Any] | None = None,
+    first_row: int = 0,
+) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+    """Return the columns of an Arrow table as rows of numbers, and the names of the columns.
+
+    Booleans are 0 and 1; decimals are floats; text is what numbers or truths it spells. A single column of
+    lists, all alike, becomes (n, length, …), without names.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    where : str
+        What the table is called in messages.
+    missing : bool, default=False
+        Take empty cells as NaN.
+    dtype : dtype, optional
+        Type of the rows. By default uint8 if all columns are, float32 if that holds each value for certain
+        (float32, booleans, integers up to 2**24), else float64.
+    first_row : int, default=0
+        The number of the first row in the file that the table is of, for messages.
+
+    Raises
+    ------
+    DataError
+        If a cell is not a number, infinite or, without `missing`, empty or NaN; it names row and column.
+    """
+    names = [str(name) for name in table.column_names]
+    columns = [decoded(column) for column in table.columns]
+    if len(columns) == 1 and is_list(columns[0].type):
+        return _from_lists(columns[0], names[0], where, first_row, dtype), None
+    columns = _as_numbers(columns, names, where, first_row)
+    if not missing:
+        holes = [(first(column.is_null()), i) for i, column in enumerate(columns) if column.null_count]
+        if holes:
+            row, i = min(holes)
+            raise _missing(where, first_row + row, names[i])
+    x = _matrix(columns, dtype)
+    _check_finite(x, names, where, first_row, missing=missing)
+    return x, tuple(names)
+
+
+def stored_dtype(paths: Sequence[Path], names: Collection[str], *, missing: bool) -> np.dtype[Any]:
+    """The type that `numbers_of` gives some columns of Parquet files, by what the files say of themselves."""
+    from pyarrow import parquet
+
+    found: set[np.dtype[Any]] = set()
+    for path in paths:
+        with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
+            kinds = {field.name: _plain_type(field.type) for field in file.schema_arrow}
+            metadata = file.metadata
+            for j in range(metadata.num_columns):
+                name = metadata.schema.column(j).path
+                name = name if name in kinds else name.split(".")[0]
+                if name in names:
+                    groups = [metadata.row_group(i).column(j) for i in range(metadata.num_row_groups)]
+                    told = [group.statistics if group.is_stats_set else None for group in groups]
+                    full = all(each and each.has_null_count and not each.null_count for each in told)
+                    limits = partial(_stored_limits, told)
+                    found.add(dtype_of(kinds[name], limits, holes=missing and not full))
+    return np.result_type(*found)
+
+
+def _stored_limits(statistics: Sequence[Any]) -> list[float]:
+    """Numbers between which the values of a column lie: no limits where a row group does not tell them."""
+    known = ((each.min, each.max) if each and each.has_min_max else (-np.inf, np.inf) for each in statistics)
+    return [value for limits in known for value in limits]
+
+
+def _plain_type(kind: Any) -> Any:
+    """The type of the values of a dictionary, or of lists."""
+    import pyarrow as pa
+
+    while pa.types.is_dictionary(kind) or is_list(kind):
+        kind = kind.value_type
+    return kind
+
+
+def dtype_of(kind: Any, limits: Callable[[], Sequence[Any]], *, holes: bool) -> np.dtype[Any]:
+    """The type that holds a column's values for certain: uint8, or the smaller of float32 and float64.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+    limits : callable
+        Gives numbers between which the values lie; called where they matter.
+    holes : bool
+        Whether cells are missing.
+    """
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_uint8(kind) and not holes:
+        return np.dtype(np.uint8)
+    if types.is_integer(kind) and kind.bit_width > 16:
+        small = all(abs(value) <= _FLOAT32_INTEGERS for value in limits() if value is not None)
+        return np.dtype(np.float32 if small else np.float64)
+    small = types.is_integer(kind) or types.is_boolean(kind) or types.is_null(kind)
+    return np.dtype(np.float32 if small or types.is_float32(kind) or types.is_float16(kind) else np.float64)
+
+
+def _as_numbers(columns: list[Any], names: list[str], where: str, first_row: int) -> list[Any]:
     """Turn columns of text that hold nothing but numbers into numbers, and refuse all other text."""
-    alien = [name for column, name in zip(columns, names, strict=True) if not is_number(column.type)]
-    out, bad = [], []
+    found, words = [], []
     for column, name in zip(columns, names, strict=True):
         if is_number(column.type):
-            out.append(column)
+            found.append(column)
         elif not is_text(column.type):
             raise DataError(
                 f"{where}: column {name!r} holds {column.type} values: expected numbers; convert or drop it"
@@ -321,30 +475,19 @@ def _numbers(columns: list[Any], names: list[str], label_column: str | None, whe
         else:
             numbers, row = parsed(column)
             if numbers is None:
-                bad.append((row, name, column))
-            out.append(numbers)
-    if bad:
-        row, name, column = min(bad, key=lambda each: each[0])
-        raise _word(
-            column, row, name, where, may_be_labels=label_column is None and len(bad) == 1 == len(alien)
+                words.append((row, name, column))
+            found.append(numbers)
+    if words:
+        row, name, column = min(words, key=lambda each: each[0])
+        end = "correct it or drop the column"
+        if len(words) == 1:
+            shown = name if name.isprintable() else repr(name)
+            end = f"correct it, or pass --label-column {shown} if it holds labels"
+        raise DataError(
+            f"{where}: row {first_row + row + 1}, column {name!r} holds "
+            f"{shortened(column[row].as_py(), 40)!r}: expected a number; {end}"
         )
-    return out
-
-
-def _word(column: Any, row: int, name: str, where: str, *, may_be_labels: bool) -> DataError:
-    import pyarrow.compute as pc
-
-    word = shortened(column[row].as_py(), 40)
-    any_number = pc.any(pc.match_substring_regex(column, NUMBER)).as_py()
-    advice = f"pass --label-column {name if name.isprintable() else repr(name)} if it holds labels"
-    if not any_number:
-        others = "" if may_be_labels else ", and drop others of words, or give the table itself to `fit`"
-        return DataError(
-            f"{where}: column {name!r} holds words (row {row + 1}: {word!r}): expected numbers; "
-            f"{advice}{others}"
-        )
-    end = f"correct it, or {advice}" if may_be_labels else "correct it or drop the column"
-    return DataError(f"{where}: row {row + 1}, column {name!r} holds {word!r}: expected a number; {end}")
+    return found
 
 
 def _missing(where: str, row: int, name: str) -> DataError:
@@ -354,37 +497,34 @@ def _missing(where: str, row: int, name: str) -> DataError:
     )
 
 
-def _check_missing(columns: list[Any], names: list[str], where: str) -> None:
-    holes = [(first(column.is_null()), i) for i, column in enumerate(columns) if column.null_count]
-    if holes:
-        row, i = min(holes)
-        raise _missing(where, row, names[i])
-
-
-def _with_nan(column: Any) -> Any:
-    import pyarrow as pa
-
-    return column.cast(pa.float64()).fill_null(float("nan")) if column.null_count else column
-
-
-def _check_finite(x: NDArray[Any], names: list[str], where: str, *, missing: bool) -> None:
+def _check_finite(x: NDArray[Any], names: list[str], where: str, first_row: int, *, missing: bool) -> None:
     bad = np.isinf if missing else lambda values: ~np.isfinite(values)
     if x.dtype.kind != "f" or not bad(x).any():
         return
     row, i = (int(place) for place in np.argwhere(bad(x))[0])
     if np.isnan(x[row, i]):
-        raise _missing(where, row, names[i])
+        raise _missing(where, first_row + row, names[i])
     raise DataError(
-        f"{where}: row {row + 1}, column {names[i]!r} holds {x[row, i]}: expected a finite number"
+        f"{where}: row {first_row + row + 1}, column {names[i]!r} holds {x[row, i]}: expected a finite number"
     )
 
 
-def _matrix(columns: list[Any]) -> NDArray[Any]:
+def _matrix(columns: list[Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
     """Bring columns together as rows, a few thousand at once so that they stay in the processor's cache."""
     import pyarrow as pa
 
-    dtype = np.result_type(*{dtype_of(column) for column in columns})
-    table = pa.table(columns, names=[str(i) for i in range(len(columns))])
+    if dtype is None:
+        dtype = np.result_type(
+            *{dtype_of(each.type, partial(_limits, each), holes=each.null_count > 0) for each in columns}
+        )
+    # Of these Arrow makes objects where cells are missing.
+    plain = [
+        column.cast(pa.float32())
+        if pa.types.is_null(column.type) or (pa.types.is_boolean(column.type) and column.null_count)
+        else column
+        for column in columns
+    ]
+    table = pa.table(plain, names=[str(i) for i in range(len(plain))])
     x = np.empty(table.shape, dtype)
     start = 0
     for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
@@ -395,7 +535,15 @@ def _matrix(columns: list[Any]) -> NDArray[Any]:
     return x
 
 
-def _from_lists(column: Any, name: str, where: str) -> NDArray[Any]:
+def _limits(column: Any) -> Sequence[Any]:
+    import pyarrow.compute as pc
+
+    return list(pc.min_max(column).as_py().values())
+
+
+def _from_lists(
+    column: Any, name: str, where: str, first_row: int, dtype: np.dtype[Any] | None
+) -> NDArray[Any]:
     """Return a column whose cells are lists, all alike, as (n, length, …)."""
     import pyarrow.compute as pc
 
@@ -412,10 +560,102 @@ def _from_lists(column: Any, name: str, where: str) -> NDArray[Any]:
         raise DataError(
             f"{where}: the lists of column {name!r} hold {column.type} or empty cells: expected numbers"
         )
-    x = _matrix([column]).reshape(shape)
+    x = _matrix([column], dtype).reshape(shape)
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         row = int(np.argwhere(~np.isfinite(x))[0][0])
         raise DataError(
-            f"{where}: row {row + 1}, column {name!r} holds NaN or infinity: expected finite numbers"
+            f"{where}: row {first_row + row + 1}, column {name!r} holds NaN or infinity: expected finite "
+            "numbers"
         )
     return x
+
+
+# -- cells --------------------------------------------------------------------------------------------------
+
+
+def decoded(column: Any) -> Any:
+    """Return the column as plain cells: words of a dictionary, floats for decimals, text for bytes."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return decoded(column.cast(kind.value_type))
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.float64())
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        text = [None if cell is None else cell.decode("utf-8", "replace") for cell in column.to_pylist()]
+        return pa.chunked_array([pa.array(text, pa.string())])
+    return column
+
+
+def is_list(kind: Any) -> bool:
+    """Whether the cells are lists."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def is_number(kind: Any) -> bool:
+    """Whether the cells are numbers or booleans, or there are none."""
+    import pyarrow as pa
+
+    types = pa.types
+    return bool(
+        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind)
+    )
+
+
+def is_text(kind: Any) -> bool:
+    """Whether the cells are text."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def is_time(kind: Any) -> bool:
+    """Whether the cells are dates, times or stretches of time."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_temporal(kind))
+
+
+def first(mask: Any) -> int:
+    """Return the first place where a boolean column is true."""
+    import pyarrow.compute as pc
+
+    return int(pc.index(mask, True).as_py())
+
+
+def without_blanks(column: Any) -> Any:
+    """Return a column of text without space around the cells; those that stand for nothing are missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv as arrow_csv
+
+    column = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    empty = pc.is_in(column, value_set=pa.array(arrow_csv.ConvertOptions().null_values))
+    return pc.if_else(empty, None, column)
+
+
+def nearly_numbers(column: Any) -> bool:
+    """Whether half of the cells of a column of text, or more, are numbers."""
+    import pyarrow.compute as pc
+
+    numbers = pc.sum(pc.match_substring_regex(column, NUMBER)).as_py() or 0
+    return bool(2 * numbers >= max(1, len(column) - column.null_count))
+
+
+def parsed(column: Any) -> tuple[Any, int]:
+    """Return a column of text as numbers, or None and the first row that is neither a number nor empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = without_blanks(column)
+    if column.null_count < len(column):
+        lower = pc.utf8_lower(column)
+        if pc.all(pc.is_in(lower, value_set=pa.array(["true", "false", None]))).as_py():
+            return pc.equal(lower, "true"), -1
+    word = pc.fill_null(pc.invert(pc.match_substring_regex(column, NUMBER)), False)
+    if pc.any(word).as_py():
+        return None, first(word)
+    return pc.replace_substring_regex(column, r"^\+", "").cast(pa.float64()), -1

@@ -33,7 +33,7 @@ from codeword.base.errors import CodewordError, DataError, InputError, Parameter
 from codeword.base.text import listed, shortened
 from codeword.data.data import Data
 from codeword.data.reading import reading
-from codeword.data.tables import from_frame
+from codeword.data.tables import numbers_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -378,7 +378,7 @@ class Encoder:
         rows: Any = block.select([f"={name}" for name in self.columns]).rename_columns(self.columns)
         try:
             if self.ae.model_.columns is None:
-                x, _, names = from_frame(rows, None, missing=self.ae.takes_missing)
+                x, names = numbers_of(rows, "the rows", missing=self.ae.takes_missing)
                 rows = Data(x, names=names, missing=self.ae.takes_missing)
             codes: NDArray[np.float32] = self.ae.transform(rows)
             return codes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,15 +11,16 @@ from sklearn.utils.validation import check_array, validate_data
 from torch import Tensor
 
 from codeword.base.errors import DataError
-from codeword.data import Data
-from codeword.data.columns import Columns
-from codeword.data.parts import PartFolder
-from codeword.data.rows import Rows, Selected
+from codeword.base.text import listed
+from codeword.data import Data, tables
+from codeword.data.columns import fitted_columns
+from codeword.data.rows import PartFolder, Rows, Selected
+from codeword.data.tables import is_table
 
 if TYPE_CHECKING:
     from codeword.model.fitted import FittedModel
 
-__all__ = ["check_feature_names", "matching_rows", "mixed_columns", "mixed_table", "training_data"]
+__all__ = ["check_feature_names", "matching_rows", "mixed_table", "training_data"]
 
 
 def training_data(X: Any) -> Data:
@@ -36,7 +36,7 @@ def training_data(X: Any) -> Data:
     if not isinstance(X, Data):
         table = mixed_table(X)
         if table is not None:
-            X = mixed_columns(table).transform(table)
+            X = fitted_columns(table).transform(table)
         else:
             bare = BaseEstimator()  # scikit-learn writes the names on an estimator
             validate_data(bare, X, skip_check_array=True, ensure_2d=False)
@@ -54,7 +54,7 @@ def matching_rows(model: FittedModel, X: Any) -> Rows:
         If their shape, names or columns are not those of the rows fitted on.
     """
     names = None
-    if model.columns is not None and not isinstance(X, (Data, np.ndarray, Tensor)) and is_frame(X):
+    if model.columns is not None and not isinstance(X, (Data, np.ndarray, Tensor)) and is_table(X):
         X = model.columns.transform(X)
     if isinstance(X, Data):
         _check_columns(model, X)
@@ -83,28 +83,13 @@ def matching_rows(model: FittedModel, X: Any) -> Rows:
 
 def check_feature_names(estimator: Any, X: Any) -> None:
     """Warn of missing column names and refuse others, as scikit-learn does, of rows that bring their own."""
-    if not isinstance(X, Data) and not (getattr(estimator, "columns_", None) is not None and is_frame(X)):
+    if not isinstance(X, Data) and not (getattr(estimator, "columns_", None) is not None and is_table(X)):
         validate_data(estimator, X, reset=False, skip_check_array=True, ensure_2d=False)
-
-
-def is_frame(X: Any) -> bool:
-    """Whether X is a table of named columns: a DataFrame or a pyarrow Table."""
-    return hasattr(X, "columns") or hasattr(X, "schema")
 
 
 def mixed_table(X: Any) -> Any:
     """A DataFrame with columns of words or dates as a pyarrow Table; None where X is anything else."""
-    from codeword.data.mixed import mixed_frame
-
-    return None if isinstance(X, (Data, np.ndarray, Tensor)) else mixed_frame(X)
-
-
-def mixed_columns(table: Any) -> Columns:
-    """`Columns` fitted on a mixed table, with a warning of what they leave out."""
-    columns = Columns().fit(table)
-    if columns.left_out_:
-        warnings.warn(columns.left_out_text(), stacklevel=4)
-    return columns
+    return None if isinstance(X, (Data, np.ndarray, Tensor)) else tables.mixed_table(X)
 
 
 def _numbers(X: Any) -> Rows:
@@ -135,10 +120,17 @@ def _check_columns(model: FittedModel, data: Data) -> None:
     known = model.columns
     if data.columns is None or known is data.columns:
         return
-    if known is None or known.to_json() != data.columns.to_json():
+    if known is None:
+        words = [each.name for each in data.columns.columns_ if each.kind in ("category", "date")]
         raise DataError(
-            "the rows were made by other columns than those of the model: give the table itself, or what its "
-            "columns_.transform makes of it"
+            f"{data.source}: the model was trained on numbers alone, and {listed(words)} "
+            f"{'is' if len(words) == 1 else 'are'} none: leave out what was not there in training, or pass "
+            "--label-column for what holds labels"
+        )
+    if known.to_json() != data.columns.to_json():
+        raise DataError(
+            "the rows were made by other columns than those of the model: give the table itself, or load it "
+            "with columns=ae.columns_"
         )
 
 

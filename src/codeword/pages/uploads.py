@@ -20,9 +20,8 @@ from codeword.base.errors import DataError
 from codeword.base.text import listed
 from codeword.data.display import Display
 from codeword.data.images import plain
-from codeword.data.mixed import table_of_files
 from codeword.data.reading import reading
-from codeword.data.tables import from_frame
+from codeword.data.tables import check_names, numbers_of, read_tables
 
 __all__ = ["MOST_BYTES", "MOST_PIXELS", "Frame", "row_as_text", "sample_of"]
 
@@ -164,7 +163,7 @@ def _as_file(data: bytes, name: str) -> Iterator[Path]:
         try:
             yield path
         except DataError as error:
-            text = str(error).replace(str(path), "what was sent").replace("the DataFrame", "what was sent")
+            text = str(error).replace(str(path), "what was sent")
             raise DataError(text) from None
 
 
@@ -219,7 +218,8 @@ def _from_text(data: bytes, display: Display, missing: bool) -> NDArray[Any]:
         data = b"\n".join(b",".join(line.split()) for line in data.splitlines())
     columns, wanted = display.columns, math.prod(display.shape)
     with _as_file(data, "sample.csv") as path:
-        table = table_of_files([path], mixed=False, as_text=() if columns is None else columns.names)
+        table = read_tables([path], None, as_text=() if columns is None else columns.names)
+        check_names(table.column_names, table.num_rows, None, "what was sent")
         headed = table.column_names[0] != "column_0"
         if headed and table.num_rows != 1:
             raise DataError(f"there are {table.num_rows:,} rows below the line of names: give one")
@@ -232,7 +232,7 @@ def _from_text(data: bytes, display: Display, missing: bool) -> NDArray[Any]:
                     f"the line of names has no {listed(absent)}: expected the columns of training"
                 )
             table = table.select(list(display.names))
-        x = from_frame(table, None, missing=missing)[0]
+        x, _ = numbers_of(table, "what was sent", missing=missing)
     if x.size != wanted:
         raise DataError(f"these are {x.size:,} numbers: expected one sample, which has {wanted:,}")
     return x.reshape(1, *display.shape)

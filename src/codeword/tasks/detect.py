@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from codeword.base.errors import DataError, ModelError, ParameterError
 from codeword.data import Data
+from codeword.data.columns import fitted_columns
 from codeword.data.rows import Rows, blocks
 from codeword.data.scaling import check_finite
 from codeword.model.autoencoder import AutoEncoder
@@ -24,7 +25,6 @@ from codeword.model.fitted import collect
 from codeword.model.inputs import (
     check_feature_names,
     matching_rows,
-    mixed_columns,
     mixed_table,
     training_data,
 )
@@ -195,7 +195,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         held = _calibration_size(n, self.calibration_fraction, self.max_false_alarms)
         self.calibration_indices_ = np.sort(random.permutation(n)[:held]).astype(np.int64)
         if table is not None:  # what makes numbers of it must not know the rows to calibrate on
-            known = mixed_columns(table.take(np.delete(np.arange(n), self.calibration_indices_)))
+            known = fitted_columns(table.take(np.delete(np.arange(n), self.calibration_indices_)))
             X = training_data(known.transform(table))
         if self.model is None:
             d = math.prod(X.sample_shape)

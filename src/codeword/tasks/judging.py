@@ -11,11 +11,11 @@ import numpy as np
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.data import Data, load
-from codeword.data.columns import Columns
+from codeword.data.columns import Columns, fitted_columns
 from codeword.data.labels import classes_of
 from codeword.data.rows import blocks, read
 from codeword.data.scaling import Scaling, check_finite
-from codeword.model.inputs import mixed_columns, mixed_table
+from codeword.model.inputs import mixed_table
 from codeword.tasks.codecs import draw, flat, scale_of, take
 from codeword.tasks.labels import (
     LabelTask,
@@ -150,7 +150,7 @@ def part(x: Any, y: Any, test: Any, *, missing: bool) -> tuple[Data, Data]:
 def _labelled(x: Any, y: Any, name: str, missing: bool, columns: Columns | None) -> Data:
     """Rows with their labels; a mixed table as `columns` or, without these, columns of its own make it."""
     if columns is None and (table := mixed_table(x)) is not None:
-        columns = mixed_columns(table)
+        columns = fitted_columns(table)
     if columns is not None and not isinstance(x, Data) and (hasattr(x, "columns") or hasattr(x, "schema")):
         x = columns.transform(x)
     data = load(np.asarray(x) if isinstance(x, (list, tuple)) else x, missing=missing)
