@@ -140,14 +140,14 @@ def run_rows() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
 
 
-def upload(view: Any, names: Any = None) -> Read:
+def upload(view: Any) -> Read:
     """What the explorer does with a file that a visitor hands over."""
     from codeword.pages.uploads import sample_of
 
     def read(folder: Path, chance: random.Random) -> None:
         data = (folder / "upload").read_bytes()
         missing, invert = chance.random() < 0.3, chance.random() < 0.3
-        values = sample_of(data, view, names=names, missing=missing, invert=invert)
+        values = sample_of(data, view, missing=missing, invert=invert)
         assert values.shape == (1, *view.shape)
         assert not np.isinf(values).any()
 
@@ -329,7 +329,7 @@ def _uploads(name: str) -> Reader:
     sent = [npy(numbers(1)), npy(numbers(1)[0].astype(np.float32)), b"1,2,3,4\n", b"a,b,c,label\n1,2,,4\n"]
     sent += [b"label;c;b;a\n1;2;3;4", b"1 2 3 4", b"1\t2\t3\t4\n", "a,b,c,label\n1,2,3,4".encode("utf-8-sig")]
     view = Display("table", (4,), 0.0, 1.0, names)
-    return Reader([{"upload": data} for data in sent], upload(view, names))
+    return Reader([{"upload": data} for data in sent], upload(view))
 
 
 READERS = (

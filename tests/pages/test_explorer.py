@@ -233,6 +233,7 @@ def bomb(width: int, height: int) -> bytes:
         (b"\x93NUMPY\x01\x00\x10\x00{'descr': '|O'}", IMAGE, "npy"),
         (b"\x93NUMPY", TABLE, "npy"),
         (b"\xff\xfe\x00", TABLE, "UTF-8"),
+        (b"a\xff,b,c\n1,2,3", TABLE, "UTF-8"),
         (b"1,2", TABLE, "2 numbers: expected one sample, which has 3"),
         (b"1,2,3\n4,5,6", TABLE, "6 numbers"),
         (b"a,b,c\n1,2,x", TABLE, "'x'"),

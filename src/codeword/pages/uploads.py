@@ -21,6 +21,7 @@ from codeword.base.text import listed
 from codeword.data.display import Display
 from codeword.data.images import plain
 from codeword.data.reading import reading
+from codeword.data.scaling import check_finite
 from codeword.data.tables import check_names, numbers_of, read_tables
 
 __all__ = ["MOST_BYTES", "MOST_PIXELS", "Frame", "row_as_text", "sample_of"]
@@ -133,7 +134,7 @@ def sample_of(
     if len(data) > MOST_BYTES:
         raise DataError(f"{len(data):,} bytes are too many: at most {MOST_BYTES:,} are read")
     if data.startswith(b"\x93NUMPY"):
-        return _from_array(data, display)
+        return _from_array(data, display, missing or display.columns is not None)
     if display.kind == "image":
         return _from_picture(data, display, invert, frame, dtype)
     return _from_text(data, display, missing)
@@ -167,16 +168,17 @@ def _as_file(data: bytes, name: str) -> Iterator[Path]:
             raise DataError(text) from None
 
 
-def _from_array(data: bytes, display: Display) -> NDArray[Any]:
+def _from_array(data: bytes, display: Display, missing: bool) -> NDArray[Any]:
     shape = display.shape
-    with _as_file(data, "sample.npy") as path, reading(path, "an .npy file"):
+    with _as_file(data, "sample.npy") as path, reading(path, "an .npy file"), np.errstate(all="ignore"):
         x = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header may promise any size
         # Not any shape of as many values: a picture with its axes in another order would be scrambled.
         if x.dtype.kind not in "fiub" or x.shape not in (shape, (1, *shape), (math.prod(shape),)):
             raise DataError(
                 f"the .npy file holds {x.dtype} of shape {x.shape}: expected one sample of shape {shape}"
             )
-        return np.array(x).reshape(1, *shape)
+        check_finite(row := np.array(x).reshape(1, *shape), missing=missing)
+        return row
 
 
 def _from_picture(
@@ -189,6 +191,7 @@ def _from_picture(
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[1 if places.ndim == 2 else places.shape[2]]
     gray = mode == "L" and frame is not None
     with reading("the picture", "a PNG, a JPEG or the like"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # damaged notes of a camera, for one
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             opened = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -217,7 +220,7 @@ def _from_text(data: bytes, display: Display, missing: bool) -> NDArray[Any]:
     if re.fullmatch(rb"[\s\d.eE+-]+", data):  # numbers with blanks between them
         data = b"\n".join(b",".join(line.split()) for line in data.splitlines())
     columns, wanted = display.columns, math.prod(display.shape)
-    with _as_file(data, "sample.csv") as path:
+    with _as_file(data, "sample.csv") as path, reading(path, "a table of text in UTF-8"):
         table = read_tables([path], None, as_text=() if columns is None else columns.names)
         check_names(table.column_names, table.num_rows, None, "what was sent")
         headed = table.column_names[0] != "column_0"
