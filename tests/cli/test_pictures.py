@@ -1,6 +1,9 @@
 """One value has one shade, and samples are of one kind, in every picture, page and export of a model."""
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from codeword import MLP, AutoEncoder, load, plots
@@ -53,3 +56,24 @@ def test_a_value_has_one_shade_wherever_it_is_shown(displays, dtype, scaling, en
     found = displays(AutoEncoder(2, scaling=scaling, **settings).fit(x), load("x.npy"), "x.npy")
     assert len(found) == 4
     assert [(display.kind, display.low, display.high) for display in found] == [("image", *ends)] * 4
+
+
+def test_the_person_says_what_samples_are(do, refused, saved_model, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    curve, few = ["--display", "curve"], ["--points", 20, "--method", "pca"]
+    do("export", saved_model, "digits", "--parquet", "d.parquet", *few, *curve, "-q")
+    assert "signal" in pq.read_schema("d.parquet").names
+    do("report", saved_model, "digits", "-o", "r.html", *few, *curve, "-q")
+    assert '"kind": "curve"' in Path("r.html").read_text() or '"kind":"curve"' in Path("r.html").read_text()
+    commands = {
+        "sample": ["-n", 4],
+        "traverse": [],
+        "reconstruct": ["digits"],
+        "interpolate": ["digits"],
+        "neighbors": ["digits", "--query", 3],
+    }
+    for command, words in commands.items():
+        do(command, saved_model, *words, "-o", f"{command}.svg", "--display", "table", "-q")
+        assert "<!-- x12 -->" in Path(f"{command}.svg").read_text()
+    said = refused("sample", saved_model, "-o", "s.png", "--display", "photo")
+    assert "--display must be one of image, curve, table. Got 'photo' instead" in said

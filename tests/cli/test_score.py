@@ -7,6 +7,7 @@ from PIL import Image
 
 from codeword import MLP, AutoEncoder, OutlierDetector, load, plots
 from codeword.cli.main import run
+from codeword.model.fitted import FittedModel
 
 NAMES = ["weight", "height", "width", "depth"]
 
@@ -192,7 +193,7 @@ def test_rows_in_blocks_are_counted_as_in_one(do, trained, monkeypatch):
     do("score", trained, "new.csv", "-q")
     whole = do("score", trained, "new.csv", "--overwrite")
     before = pd.read_csv("scores.csv")
-    monkeypatch.setattr(AutoEncoder, "_chunk", 7)
+    monkeypatch.setattr(FittedModel, "chunk", 7)
     assert do("score", trained, "new.csv", "--overwrite") == whole
     after = pd.read_csv("scores.csv")
     np.testing.assert_allclose(after.error, before.error, rtol=1e-4)

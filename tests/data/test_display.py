@@ -45,14 +45,12 @@ def test_the_person_can_say_what_samples_are():
     assert display_of((30,), names=["c"] * 30, kind="curve").names == ()
     with pytest.raises(ParameterError, match=r"one of image, curve, table\. Got 'photo' instead"):
         display_of((8, 8), kind="photo")
-    with pytest.raises(
-        ParameterError, match=r"Got samples of the shape \(784,\) instead: give images in that"
-    ):
+    with pytest.raises(ParameterError, match=r"shape \(784,\)\. Got .image. instead: give rows"):
         display_of((784,), kind="image")
     with pytest.raises(ParameterError, match=r"one for each of 4 columns\. Got 2"):
         display_of((4,), names=["a", "b"])
     columns = Columns().fit(pd.DataFrame({"a": list("xyxy"), "b": [1.0, 2.0, 3.0, 4.5]}))
-    with pytest.raises(ParameterError, match="a mixed table is shown as a table"):
+    with pytest.raises(ParameterError, match=r"must be .table. for a mixed table"):
         display_of((3,), columns=columns, kind="curve")
 
 

@@ -507,7 +507,7 @@ def test_reconstructions_that_do_not_fit_are_refused(images):
 def test_the_person_can_say_what_samples_are():
     assert collections(sample_figure(np.zeros((2, 8, 8)), display="curve"), LineCollection)
     assert lines_of(sample_figure(np.zeros((2, 30)), display="table"))[0][:2] == ["x0", "x1"]
-    with pytest.raises(ParameterError, match="display must be one of"):
+    with pytest.raises(ParameterError, match=r".display. parameter of display_of must be one of"):
         sample_figure(np.zeros((2, 30)), display="picture")
 
 

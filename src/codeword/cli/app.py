@@ -62,6 +62,7 @@ class Job:
     kind: list[str] | None = None
     size: str | None = None
     device: str = "auto"
+    display: str | None = None
     overwrite: bool = False
     quiet: bool = False
     json: bool = False
@@ -125,9 +126,9 @@ def command(
     ----------
     example : str
         A command line that ends the help; the command is named after its first word.
-    reads : sequence of {"folder", "model", "source", "rows", "kinds"}
+    reads : sequence of {"folder", "model", "source", "rows", "kinds", "display"}
         A model folder (with "model", to be opened on a device), a source, the options that rows of other
-        sources are read with, and the kinds of columns of a table.
+        sources are read with, the kinds of columns of a table, and how samples are shown.
     writes : Output or bool, default=False
         What -o names, which is checked before the function is called. True: outputs by options of its own.
     split : str, default="train"

@@ -13,7 +13,7 @@ from codeword.cli.report import Seed, content_of
 __all__: list[str] = []
 
 
-@command(example="explore digits.ae digits", reads=("model", "source"), split="test")
+@command(example="explore digits.ae digits", reads=("model", "source", "display"), split="test")
 def explore(
     job: Job,
     port: Annotated[

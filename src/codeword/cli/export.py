@@ -17,7 +17,7 @@ __all__: list[str] = []
 
 @command(
     example="export digits.ae mnist --split test --parquet digits.parquet",
-    reads=("model", "rows"),
+    reads=("model", "rows", "display"),
     writes=True,
 )
 def export(
@@ -89,7 +89,7 @@ def export(
 
         data = job.rows(source)
         n = _how_many(points, neighbors, source, len(data))
-        seen = look(job.model, data, chosen(len(data), n, seed), verbose=not job.quiet)
+        seen = look(job.model, data, chosen(len(data), n, seed), display=job.display, verbose=not job.quiet)
         found = write_parquet(seen, parquet, method=method, seed=seed, n_neighbors=neighbors, **how)
         facts |= {"n": n, "parquet": str(parquet), **found}
         lines += _about_table(parquet, found)

@@ -15,7 +15,7 @@ __all__: list[str] = []
 
 @command(
     example="interpolate digits.ae digits --samples 3,17,8,40 -o between.png",
-    reads=("model", "source"),
+    reads=("model", "source", "display"),
     writes=Output("interpolation.png", *ROWS_OR_PICTURE),
 )
 def interpolate(

@@ -14,7 +14,7 @@ from codeword.cli.options import PICTURES, indices
 __all__: list[str] = []
 
 
-@command(example="neighbors digits.ae digits --query 3,17", reads=("model", "source"), writes=True)
+@command(example="neighbors digits.ae digits --query 3,17", reads=("model", "source", "display"), writes=True)
 def neighbors(
     job: Job,
     query: Annotated[

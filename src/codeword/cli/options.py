@@ -112,6 +112,12 @@ _SHARED = {
         str | None, None, help="Bring a folder's images to this size: 32, or 32x48 (height x width)."
     ),
     "device": _option(str, "auto", help="auto, cpu, cuda, cuda:1, mps."),
+    "display": _option(
+        str | None,
+        None,
+        help="How samples are shown, where their shape does not show it: image, curve or table.",
+        show_default=False,
+    ),
     "overwrite": _option(bool, False, "--overwrite", help="Replace the output if it exists."),
     "quiet": _option(bool, False, "--quiet", "-q", help="Show nothing but errors and results."),
     "json": _option(bool, False, "--json", help="End with one line of JSON on standard output."),
@@ -122,6 +128,7 @@ _OF = {
     "source": ("source", "split", "label_column", "size"),
     "rows": ("split", "label_column", "size"),
     "kinds": ("kind",),
+    "display": ("display",),
 }
 """The options that come with what a command reads."""
 

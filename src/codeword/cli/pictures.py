@@ -61,5 +61,5 @@ def write_samples(job: Job, path: Path, groups: Any, **words: Any) -> None:
         return
     from codeword.plots import sample_figure, save
 
-    figure = sample_figure(rows, display=job.model.model_.display(rows=rows), **words)
+    figure = sample_figure(rows, display=job.model.model_.display(rows=rows, kind=job.display), **words)
     save(figure, path, overwrite=job.overwrite)

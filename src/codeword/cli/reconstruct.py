@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ __all__: list[str] = []
 
 @command(
     example="reconstruct digits.ae mnist --samples 100,300 -o pairs.png",
-    reads=("model", "source"),
+    reads=("model", "source", "display"),
     writes=Output(
         "reconstructions.png",
         "A picture (.png, .svg, .pdf) of some, or all rows (.npy, .csv, …).",
@@ -52,5 +52,6 @@ def reconstruct(
     from codeword.cli.pictures import save_reconstructions
 
     rows = chosen(n, 10, seed) if samples is None else indices(samples, n)
-    save_reconstructions(job.model, job.data, rows, job.output, overwrite=job.overwrite)
+    how: dict[str, Any] = {"overwrite": job.overwrite, "display": job.display}
+    save_reconstructions(job.model, job.data, rows, job.output, **how)
     job.wrote(samples=rows)

@@ -19,7 +19,7 @@ Seed = Annotated[int, typer.Option(help="Seed of all that is drawn, and of the m
 
 @command(
     example="report digits.ae digits -o report.html",
-    reads=("model", "source"),
+    reads=("model", "source", "display"),
     writes=Output("report.html", "An .html file.", (".html", ".htm")),
     split="test",
 )
@@ -66,6 +66,7 @@ def content_of(job: Job, *, points: int, method: str, seed: int, most_points: in
             points=points,
             method=method,
             seed=seed,
+            display=job.display,
             evaluating=evaluation.upto,
             mapping=mapping.upto,
             **more,

@@ -17,7 +17,7 @@ MOST_PICTURED = 400
 
 @command(
     example="sample digits.ae -n 64 -o samples.png",
-    reads=("model",),
+    reads=("model", "display"),
     writes=Output("samples.png", *ROWS_OR_PICTURE),
 )
 def sample(

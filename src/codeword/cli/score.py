@@ -25,7 +25,7 @@ PICTURED = 10
 
 @command(
     example="score digits.ae mnist --split test -o scores.csv --picture worst.png",
-    reads=("model", "source"),
+    reads=("model", "source", "display"),
     writes=Output("scores.csv", "Where the scores go: .csv or .parquet.", (".csv", ".parquet")),
     split="test",
 )
@@ -70,7 +70,8 @@ def score(
 
         rows = seen.rows.tolist()
         titles = [f"{row}\np = {p:.2g}" for row, p in zip(rows, seen.worst.p_values, strict=True)]
-        save_reconstructions(job.model, job.data, rows, picture, overwrite=job.overwrite, titles=titles)
+        how: dict[str, Any] = {"overwrite": job.overwrite, "display": job.display}
+        save_reconstructions(job.model, job.data, rows, picture, titles=titles, **how)
     facts = seen.facts(detector)
     by = f"held out from {job.folder}" if calibrate is None else f"of {calibrate}"
     lines = [*_summary(seen, facts, by, job.model.model_.display().feature_name), f"wrote {job.output}"]

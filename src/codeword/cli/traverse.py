@@ -15,7 +15,7 @@ __all__: list[str] = []
 
 @command(
     example="traverse digits.ae -o traversals.png",
-    reads=("model", "rows"),
+    reads=("model", "rows", "display"),
     writes=Output("traversals.png", *ROWS_OR_PICTURE),
 )
 def traverse(

@@ -220,16 +220,17 @@ def display_of(
 
 
 def _checked_kind(kind: str | None, shape: tuple[int, ...], columns: Columns | None) -> str | None:
+    must = "The 'display' parameter of display_of must be"
     if columns is not None:
         if kind not in (None, "table"):
-            raise ParameterError(f"display={kind!r} is for numbers alone: a mixed table is shown as a table")
+            raise ParameterError(f"{must} 'table' for a mixed table. Got {kind!r} instead.")
         return "table"
     if kind is not None and kind not in DISPLAYS:
-        raise ParameterError(f"display must be one of {', '.join(DISPLAYS)}. Got {kind!r} instead.")
+        raise ParameterError(f"{must} one of {', '.join(DISPLAYS)}. Got {kind!r} instead.")
     if kind == "image" and not _is_image(shape):
         raise ParameterError(
-            "display='image' takes samples of the shape (height, width) or (height, width, channels), with "
-            f"sides of at least 4. Got samples of the shape {shape} instead: give images in that shape."
+            f"{must} 'curve' or 'table' for samples of the shape {shape}. Got 'image' instead: give rows "
+            "in the shape (height, width) or (height, width, channels), with sides of at least 4."
         )
     return kind
 
