@@ -7,8 +7,7 @@ import torch
 
 from codeword.networks import MLP, Spec, build_network
 from codeword.objectives import Reconstruction
-from codeword.training.steps import AutogradStep, DenseStep, FlatAdam
-from codeword.training.threads import KEPT, MEASURED, Threads
+from codeword.training.steps import KEPT, MEASURED, AutogradStep, DenseStep, FlatAdam, Threads
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +54,7 @@ def test_other_steps_keep_to_the_rule():
 
 def test_the_faster_is_kept_and_short_batches_take_one(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("codeword.training.threads.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("codeword.training.steps.time.perf_counter", lambda: clock[0])
     threads = Threads((1, 2), 32)
     used = []
     for _ in range(2 * MEASURED + KEPT):

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from codeword.base.about import __version__
-from codeword.model.repeat import command, in_words, of_kinds
+from codeword.model.parameters import command, in_words, of_kinds
 
 __all__ = ["Evaluated", "Place", "model_card"]
 

@@ -54,7 +54,6 @@ class Conv(Architecture):
         self.linear_skip = linear_skip
 
     def build(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Architecture.build`."""
         self._check_activation()
         good = widths(self.channels) and len(self.channels) > 0
         self.must("channels", good, "a sequence of at least one positive integer")
@@ -122,7 +121,6 @@ class Residual(Conv):
         self.blocks = blocks
 
     def build(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Architecture.build`."""
         self.must("blocks", whole(self.blocks), "a positive integer")
         return super().build(spec)
 

@@ -51,7 +51,6 @@ class MLP(Architecture):
         self.tied = tied
 
     def build(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        """See `Architecture.build`."""
         self._check_activation()
         self.must("hidden", widths(self.hidden), "a sequence of positive integers")
         self.must("norm", self.norm in (None, *_NORMS), f"one of {', '.join(_NORMS)}, or None")

@@ -12,8 +12,7 @@ from typing import Any
 from codeword.base.errors import ParameterError
 from codeword.data.columns import Layout
 from codeword.objectives.base import Objective, Reconstruction
-from codeword.objectives.nested import Nested
-from codeword.objectives.plain import Contractive, Denoising, Masked, Sparse
+from codeword.objectives.plain import Contractive, Denoising, Masked, Nested, Sparse
 from codeword.objectives.priors import Adversarial, Regularized, Wasserstein
 from codeword.objectives.quantized import VectorQuantized
 from codeword.objectives.variational import Variational

@@ -169,11 +169,9 @@ class Reconstruction(Objective):
 
     @property
     def logits(self) -> bool:
-        """See `Objective.logits`."""
         return self.loss == "bce"
 
     def check(self) -> None:
-        """See `Objective.check`."""
         self.must("loss", isinstance(self.loss, str) and self.loss in LOSSES, f"one of {', '.join(LOSSES)}")
         self.must("delta", real(self.delta) and self.delta > 0, "a positive number")
 
@@ -182,7 +180,6 @@ class Reconstruction(Objective):
         return self.value_errors(network.decoder(z), x, self.loss, self.delta)
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        """See `Objective.losses`."""
         return {"error": self.errors(network, self.encode(network, x), x).mean()}
 
 

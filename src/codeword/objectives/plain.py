@@ -17,7 +17,7 @@ from codeword.objectives.base import Reconstruction, squared_jacobian
 if TYPE_CHECKING:
     from codeword.networks.pca import PrincipalComponents
 
-__all__ = ["Contractive", "Denoising", "Masked", "Sparse"]
+__all__ = ["Contractive", "Denoising", "Masked", "Nested", "Sparse"]
 
 
 class Denoising(Reconstruction):
@@ -43,7 +43,6 @@ class Denoising(Reconstruction):
         self.loss = loss
 
     def check(self) -> None:
-        """See `Objective.check`."""
         super().check()
         kinds = ("gaussian", "masking", "salt_and_pepper")
         self.must("noise", self.noise in kinds, f"one of {', '.join(kinds)}")
@@ -61,7 +60,6 @@ class Denoising(Reconstruction):
         return torch.where(hit, extremes, x)
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        """See `Objective.losses`."""
         return {"error": self.errors(network, self.encode(network, self.corrupt(self.filled(x))), x).mean()}
 
 
@@ -88,14 +86,12 @@ class Contractive(Reconstruction):
         self.loss = loss
 
     def check(self) -> None:
-        """See `Objective.check`."""
         super().check()
         self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
         good = self.directions is None or whole(self.directions)
         self.must("directions", good, "a positive integer or None")
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        """See `Objective.losses`."""
         with (
             torch.enable_grad()
         ):  # held-out rows are judged without gradients, and the penalty is made of them
@@ -151,7 +147,6 @@ class Sparse(Reconstruction):
         self.loss = loss
 
     def check(self) -> None:
-        """See `Objective.check`."""
         super().check()
         kinds = ("topk", "l1", "kl")
         self.must("penalty", self.penalty in kinds, f"one of {', '.join(kinds)}")
@@ -162,7 +157,7 @@ class Sparse(Reconstruction):
         self.must("dead_after", whole(self.dead_after), "a positive integer")
 
     def extra(self, spec: Spec) -> nn.Module | None:
-        """See `Objective.extra`: rows since each number of the code was last used."""
+        """Rows since each number of the code was last used."""
         super().extra(spec)
         k = spec.n_components
         if self.active is not None and self.active > k:
@@ -205,11 +200,10 @@ class Sparse(Reconstruction):
             into.bias.add_(math.log(self.target / (1 - self.target)))
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
-        """See `Objective.encode`."""
         return self._sparse(network.encoder(self.filled(x)))
 
     def project(self, network: Network, z: Tensor) -> Tensor:
-        """See `Objective.project`: as few numbers at work, or in the range of the activation."""
+        """As few numbers at work, or in the range of the activation."""
         return z.clamp(0, 1) if self.penalty == "kl" else self._sparse(z)
 
     def _sparse(self, u: Tensor) -> Tensor:
@@ -218,7 +212,6 @@ class Sparse(Reconstruction):
         return u.relu() if self.penalty == "l1" else u.sigmoid()
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        """See `Objective.losses`."""
         u = network.encoder(self.filled(x))
         z = self._sparse(u)
         error = self.errors(network, z, x).mean()
@@ -288,11 +281,9 @@ class Masked(Reconstruction):
 
     @property
     def takes_missing(self) -> bool:
-        """See `Objective.takes_missing`."""
         return self.missing == "mask" or self.layout is not None
 
     def check(self) -> None:
-        """See `Objective.check`."""
         super().check()
         self.must(
             "ratio", real(self.ratio) and 0 <= self.ratio < 1, "a number from 0 up to, not including, 1"
@@ -302,7 +293,7 @@ class Masked(Reconstruction):
         self.must("on", self.on in ("all", "hidden"), "all or hidden")
 
     def extra(self, spec: Spec) -> nn.Module | None:
-        """See `Objective.extra`: the mask token, and the patch that each value belongs to."""
+        """The mask token, and the patch that each value belongs to."""
         super().extra(spec)
         shape = spec.sample_shape
         grid = shape[:2]
@@ -322,18 +313,15 @@ class Masked(Reconstruction):
 
     @torch.no_grad()
     def start(self, network: Network, baseline: PrincipalComponents) -> None:
-        """See `Objective.start`."""
         super().start(network, baseline)
         network.extra.get_parameter("token").copy_(baseline.mean)
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
-        """See `Objective.encode`."""
         if self.takes_missing:
             x = torch.where(x.isnan(), network.extra.get_parameter("token"), x)
         return super().encode(network, x)
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        """See `Objective.losses`."""
         token = network.extra.get_parameter("token")
         known = ~x.isnan()
         # As many draws as values, of which each patch uses one.
@@ -344,3 +332,57 @@ class Masked(Reconstruction):
         counted = (known & hidden if self.on == "hidden" else known).to(x.dtype)
         errors = self.value_errors(network.decoder(z), target, self.loss, self.delta)
         return {"error": (errors * counted).sum() / counted.sum().clamp_min(1)}
+
+
+class Nested(Reconstruction):
+    """Codes whose first numbers are a code of their own: one training for every k up to n_components.
+
+    Nested dropout (Rippel et al. 2014, section 2.1): while training, each row keeps the first b numbers of
+    its code, b drawn anew, and has zeros for the rest, so that they come ordered by how much they tell, as
+    those of PCA do; `transform(x, k=8)` gives the first eight, and `inverse_transform` takes them.
+
+    Parameters
+    ----------
+    truncation : {"uniform", "geometric"}, default="uniform"
+        The distribution of b: all lengths alike, or, as in the paper, each number after the first dropped
+        with probability `rate` together with all that follow.
+    rate : float in (0, 1), default=0.1
+        Of the geometric distribution.
+    loss : {"mse", "bce", "l1", "huber"}, default="mse"
+        See `Reconstruction`.
+    """
+
+    ordered = True
+
+    def __init__(self, truncation: str = "uniform", rate: float = 0.1, loss: str = "mse") -> None:
+        self.truncation = truncation
+        self.rate = rate
+        self.loss = loss
+
+    def check(self) -> None:
+        super().check()
+        self.must("truncation", self.truncation in ("uniform", "geometric"), "uniform or geometric")
+        self.must("rate", real(self.rate) and 0 < self.rate < 1, "a number between 0 and 1")
+
+    def lengths(self, n: int, k: int, device: torch.device) -> Tensor:
+        """How many numbers of k each of n rows keeps: (n, 1), from 1 to k."""
+        draw = torch.rand(n, 1, device=device)
+        if self.truncation == "uniform":
+            return (draw * k).floor().add(1).clamp_max(k)
+        return ((1 - draw).log() / math.log(1 - self.rate)).floor().add(1).clamp_max(k)
+
+    def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
+        z = self.encode(network, x)
+        k = z.shape[1]
+        kept = torch.arange(k, device=z.device) < self.lengths(len(z), k, z.device)
+        return {"error": self.errors(network, z * kept, x).mean()}
+
+    @torch.no_grad()
+    def errors_by_length(self, network: Network, x: Tensor) -> Tensor:
+        """The mean squared error, in scaled units, of rows (n, d) from the first 1, 2, …, k numbers: (k,)."""
+        z = self.encode(network, x)
+        lengths = torch.arange(1, z.shape[1] + 1, device=z.device)
+        kept = torch.arange(z.shape[1], device=z.device) < lengths[:, None]
+        squares = ((self.decode(network, z * row) - x).square() for row in kept)
+        mean = torch.Tensor.mean if self.layout is None else torch.Tensor.nanmean
+        return torch.stack([mean(values) for values in squares])

@@ -25,7 +25,7 @@ class _Summed(Objective):
     normal_prior = True
 
     def start(self, network: Network, baseline: PrincipalComponents) -> None:
-        """See `Objective.start`: the codes have the prior's mean and covariance."""
+        """The codes have the prior's mean and covariance."""
         start_white(network, baseline, *self.outputs_at_mean(baseline))
 
     def error(self, network: Network, z: Tensor, x: Tensor) -> Tensor:
@@ -50,11 +50,9 @@ class Wasserstein(_Summed):
         self.weight = weight
 
     def check(self) -> None:
-        """See `Objective.check`."""
         self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        """See `Objective.losses`."""
         z = self.encode(network, x)
         discrepancy = mmd(z.float(), torch.randn_like(z, dtype=torch.float32))
         return {"error": self.error(network, z, x), "discrepancy": self.weight * discrepancy}
@@ -107,19 +105,17 @@ class Adversarial(_Summed):
         self.hidden = hidden
 
     def check(self) -> None:
-        """See `Objective.check`."""
         self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
         self.must("hidden", widths(self.hidden), "a sequence of positive integers")
 
     def extra(self, spec: Spec) -> nn.Module | None:
-        """See `Objective.extra`: the discriminator, codes (n, k) to logits (n, 1)."""
+        """The discriminator, codes (n, k) to logits (n, 1)."""
         layers: list[nn.Module] = []
         for a, b in pairwise([spec.n_components, *self.hidden]):
             layers += [nn.Linear(a, b), nn.LeakyReLU(0.2)]
         return nn.Sequential(*layers, nn.Linear([spec.n_components, *self.hidden][-1], 1))
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        """See `Objective.losses`."""
         z = self.encode(network, x)
         error = self.error(network, z, x)
         prior = network.extra(torch.randn_like(z))
@@ -168,17 +164,14 @@ class Regularized(Objective):
         self.penalty = penalty
 
     def check(self) -> None:
-        """See `Objective.check`."""
         self.must("beta", real(self.beta) and self.beta >= 0, "a number, zero or above")
         self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
         self.must("penalty", self.penalty in ("gradient", "l2"), "gradient or l2")
 
     def start(self, network: Network, baseline: PrincipalComponents) -> None:
-        """See `Objective.start`."""
         start_white(network, baseline, *self.outputs_at_mean(baseline))
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        """See `Objective.losses`."""
         z = self.encode(network, x)
         if self.penalty == "l2":
             penalty = torch.stack([p.square().sum() for p in network.decoder.parameters()]).sum()

@@ -74,7 +74,6 @@ class VectorQuantized(Reconstruction):
         self.loss = loss
 
     def check(self) -> None:
-        """See `Objective.check`."""
         super().check()
         methods = ("ema", "residual", "finite")
         self.must("method", self.method in methods, f"one of {', '.join(methods)}")
@@ -87,7 +86,7 @@ class VectorQuantized(Reconstruction):
         self.must("revive", real(self.revive) and 0 <= self.revive < 1, "a number from 0 to below 1")
 
     def extra(self, spec: Spec) -> nn.Module | None:
-        """See `Objective.extra`: how often each entry is used, and the sum of the codes that used it.
+        """How often each entry is used, and the sum of the codes that used it.
 
         Both in units of the rows that an entry has where all have alike. Their ratio is the codebook. Kept
         apart, and so, their averages over several processes are what one with all of the rows would have.
@@ -114,7 +113,7 @@ class VectorQuantized(Reconstruction):
 
     @torch.no_grad()
     def start(self, network: Network, baseline: PrincipalComponents) -> None:
-        """See `Objective.start`: entries lie as the codes of PCA do."""
+        """Entries lie as the codes of PCA do."""
         if self.method == "finite":
             if self.logits:
                 super().start(network, baseline)
@@ -169,15 +168,14 @@ class VectorQuantized(Reconstruction):
         return bounded + (bounded.round() - bounded).detach()
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
-        """See `Objective.encode`: the quantised codes."""
+        """The quantised codes."""
         return self.quantise(network, network.encoder(self.filled(x)))[0]
 
     def indices(self, network: Network, x: Tensor) -> Tensor:
-        """See `Objective.indices`: of the entry in each codebook, or of each number's level."""
+        """Of the entry in each codebook, or of each number's level."""
         return self.quantise(network, network.encoder(self.filled(x)))[1]
 
     def lookup(self, network: Network, indices: Tensor) -> Tensor:
-        """See `Objective.lookup`."""
         if self.method == "finite":
             sizes = self._levels(indices).long()
         else:
@@ -201,14 +199,14 @@ class VectorQuantized(Reconstruction):
         return torch.cat(taken, dim=1) if self.method == "ema" else torch.stack(taken).sum(dim=0)
 
     def project(self, network: Network, z: Tensor) -> Tensor:
-        """See `Objective.project`: the entries, or the levels, that are nearest."""
+        """The entries, or the levels, that are nearest."""
         if self.method != "finite":
             return self.quantise(network, z)[0]
         half = self._half_width(z)
         return (z * half).round().clamp(-half, self._levels(z) - 1 - half) / half
 
     def latent_metrics(self, network: Network, rows: Iterator[Tensor]) -> dict[str, list[float]]:
-        """See `Objective.latent_metrics`: the share of each book's entries, or number's levels, in use."""
+        """The share of each book's entries, or number's levels, in use."""
         every = torch.cat([self.indices(network, x).cpu() for x in rows])
         if self.method == "finite":
             sizes = self._levels(every).tolist()
@@ -218,7 +216,7 @@ class VectorQuantized(Reconstruction):
         return {"codebook_use": [n / size for n, size in zip(used, sizes, strict=True)]}
 
     def figures(self, network: Network) -> dict[str, float]:
-        """See `Objective.figures`: the perplexity, of how many entries as many would be used alike."""
+        """The perplexity, of how many entries as many would be used alike."""
         if self.method == "finite":
             return {}
         return {"perplexity": float(perplexity(_buffers(network)[0]).mean())}
@@ -226,7 +224,6 @@ class VectorQuantized(Reconstruction):
     # -- losses ---------------------------------------------------------------------------------------------
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        """See `Objective.losses`."""
         z = network.encoder(self.filled(x)).float()
         code, indices, asked = self.quantise(network, z)
         if self.method == "finite":

@@ -78,11 +78,9 @@ class Variational(Objective):
 
     @property
     def logits(self) -> bool:
-        """See `Objective.logits`."""
         return self.likelihood == "bernoulli"
 
     def check(self) -> None:
-        """See `Objective.check`."""
         self.must("beta", real(self.beta) and self.beta >= 0, "a number, zero or above")
         self.must("decomposition", self.decomposition in (None, "tc"), "tc or None")
         self.must("free_bits", real(self.free_bits) and self.free_bits >= 0, "a number, zero or above")
@@ -101,11 +99,11 @@ class Variational(Objective):
             )
 
     def width(self, n_components: int) -> int:
-        """See `Objective.width`: means, then log-variances."""
+        """Means, then log-variances."""
         return 2 * n_components
 
     def extra(self, spec: Spec) -> nn.Module | None:
-        """See `Objective.extra`: the log-variance of the Gaussian likelihood."""
+        """The log-variance of the Gaussian likelihood."""
         super().extra(spec)
         if self.likelihood == "bernoulli":
             return None
@@ -160,11 +158,11 @@ class Variational(Objective):
         return mean, log_variance
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
-        """See `Objective.encode`: the posterior mean."""
+        """The posterior mean."""
         return self.posterior(network, x)[0]
 
     def latent_metrics(self, network: Network, rows: Iterator[Tensor]) -> dict[str, list[float]]:
-        """See `Objective.latent_metrics`: nats of each number of the code, averaged over rows."""
+        """Nats of each number of the code, averaged over rows."""
         total, n = torch.zeros(1, dtype=torch.float64), 0
         for x in rows:
             total = total + divergence(*self.posterior(network, x)).double().sum(dim=0).cpu()
@@ -186,7 +184,6 @@ class Variational(Objective):
     # -- losses ---------------------------------------------------------------------------------------------
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        """See `Objective.losses`."""
         if self.n_importance > 1:
             weights = self.log_weights(network, x, self.n_importance)
             bound = weights.logsumexp(dim=0) - math.log(self.n_importance)

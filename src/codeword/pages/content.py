@@ -14,8 +14,7 @@ from codeword.base.errors import DataError, ModelError
 from codeword.data import Data
 from codeword.data.display import Display
 from codeword.data.labels import classes_of
-from codeword.model.parameters import to_json
-from codeword.model.repeat import command, in_words, of_kinds
+from codeword.model.parameters import command, in_words, of_kinds, to_json
 from codeword.tasks.evaluate import Evaluation, evaluate_rows
 from codeword.tasks.generate import Traversal, traverse
 from codeword.tasks.map import map_codes

@@ -83,11 +83,9 @@ class ResidentBatches:
         self.n, self.d = len(rows if chosen is None else chosen), rows.shape[1]
 
     def steps(self, batch_size: int) -> int:
-        """See `Batches.steps`."""
         return -(-self.n // (batch_size * self.world.size))
 
     def epoch(self, seed: int, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, float]]:
-        """See `Batches.epoch`."""
         order = _shuffled(self.n, seed).to(self.rows.device)
         rank, size = self.world.rank, self.world.size
         whole = batch_size * size
@@ -106,7 +104,6 @@ class ResidentBatches:
                 yield torch.empty(0, self.rows.shape[1], device=self.rows.device), 0.0
 
     def alone(self) -> ResidentBatches:
-        """See `Batches.alone`."""
         other = copy.copy(self)
         other.world = World()
         return other
@@ -143,7 +140,6 @@ class StreamedBatches:
         self.d = math.prod(x.shape[1:])
 
     def alone(self) -> StreamedBatches:
-        """See `Batches.alone`."""
         other = copy.copy(self)
         other.world = World()
         return other
@@ -157,13 +153,12 @@ class StreamedBatches:
         return [sum(sizes[i] for i in self._mine(order, rank)) for rank in range(self.world.size)]
 
     def steps(self, batch_size: int) -> int:
-        """See `Batches.steps`: every process makes as many as the one with most rows."""
+        """Every process makes as many as the one with most rows."""
         # Blocks differ by their last row only, so that the count of any order bounds them all.
         longest = max((b - a for a, b in self.blocks), default=1)
         return -(-min(self.n, longest * -(-len(self.blocks) // self.world.size)) // batch_size)
 
     def epoch(self, seed: int, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, float]]:
-        """See `Batches.epoch`."""
         order = _shuffled(len(self.blocks), seed).tolist()
         counts = self._counts(order)
         mine = self._mine(order, self.world.rank)

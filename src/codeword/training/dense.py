@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from codeword.networks import Clip, Network, Skip
-from codeword.networks.products import affine
+from codeword.networks.pca import affine
 
 __all__ = ["Buffers", "Chain", "chain_of"]
 
@@ -59,7 +59,6 @@ class LinearLayer:
         self.x: Tensor = torch.empty(0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See `Layer.forward`."""
         self.x = x
         module = self.module
         return affine(x, module.weight, module.bias, self.buffers.get("y", len(x), module.out_features))
@@ -87,13 +86,11 @@ class ActivationLayer:
         self.before = self.after = torch.empty(0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See `Layer.forward`."""
         self.before = x
         self.after = _FORWARD[type(self.module)](self.module, x, self.buffers.get("y", *x.shape))
         return self.after
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
-        """See `Layer.backward`."""
         _BACKWARD[type(self.module)](self.module, gradient, self.before, self.after)
         return gradient
 
@@ -105,11 +102,10 @@ class SkipLayer:
         self.linear, self.deep = linear, deep
 
     def forward(self, x: Tensor) -> Tensor:
-        """See `Layer.forward`."""
         return self.linear.forward(x).add_(self.deep.forward(x))
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
-        """See `Layer.backward`: the linear way goes first, since the deep one may overwrite the gradient."""
+        """The linear way goes first, since the deep one may overwrite the gradient."""
         straight = self.linear.backward(gradient, wanted)
         deep = self.deep.backward(gradient, wanted)
         return None if straight is None or deep is None else straight.add_(deep)
@@ -122,13 +118,11 @@ class Chain:
         self.layers = layers
 
     def forward(self, x: Tensor) -> Tensor:
-        """See `Layer.forward`."""
         for layer in self.layers:
             x = layer.forward(x)
         return x
 
     def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
-        """See `Layer.backward`."""
         found: Tensor | None = gradient
         for i in range(len(self.layers) - 1, -1, -1):
             assert found is not None

@@ -27,8 +27,7 @@ from codeword.objectives import Objective
 from codeword.training.batches import Batches, ResidentBatches
 from codeword.training.checkpoint import Checkpoint
 from codeword.training.distributed import World
-from codeword.training.steps import FlatAdam, Step, make_step, mean_squared_error
-from codeword.training.threads import Threads
+from codeword.training.steps import FlatAdam, Step, Threads, make_step, mean_squared_error
 
 __all__ = ["SCHEDULES", "Plan", "Run", "fit", "seeded"]
 

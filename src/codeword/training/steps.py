@@ -7,6 +7,7 @@ trains dense networks on a CPU without autograd. `GraphStep` replays autograd's 
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any, Protocol
 
 import torch
@@ -19,7 +20,7 @@ from codeword.objectives import Objective, Reconstruction
 from codeword.training.dense import Buffers, Chain, chain_of
 from codeword.training.distributed import World
 
-__all__ = ["AutogradStep", "DenseStep", "FlatAdam", "GraphStep", "Step", "make_step"]
+__all__ = ["AutogradStep", "DenseStep", "FlatAdam", "GraphStep", "Step", "Threads", "make_step"]
 
 
 class FlatAdam:
@@ -128,7 +129,6 @@ class AutogradStep:
         self.totals = torch.zeros(0)
 
     def begin(self, names: list[str], totals: Tensor) -> None:
-        """See `Step.begin`."""
         self.names, self.totals = names, totals.clone()
 
     def losses(self, x: Tensor) -> Tensor:
@@ -167,7 +167,6 @@ class GraphStep:
         return self.eager.totals
 
     def begin(self, names: list[str], totals: Tensor) -> None:
-        """See `Step.begin`."""
         self.eager.begin(names, totals)
 
     def __call__(self, x: Tensor, share: float = 1.0) -> None:
@@ -216,7 +215,6 @@ class DenseStep:
         return chain_of(network) if plain else None
 
     def begin(self, names: list[str], totals: Tensor) -> None:
-        """See `Step.begin`."""
         self.names, self.totals = names, totals.clone()
 
     def gradients_of(self, x: Tensor, share: float = 1.0) -> Tensor:
@@ -260,3 +258,71 @@ def mean_squared_error(x_hat: Tensor, x: Tensor) -> Tensor:
     known = ~x.isnan()
     errors = F.mse_loss(x_hat.float(), x, reduction="none")
     return torch.where(known, errors, 0.0).sum(dim=1) / known.sum(dim=1).clamp_min(1)
+
+
+MEASURED = 16
+KEPT = 800
+"""Steps timed with each number of threads, and steps made with the faster before they are timed again."""
+
+
+class Threads:
+    """Chooses, before each step, how many threads make it.
+
+    Parameters
+    ----------
+    counts : tuple of int
+        The numbers to choose from; with one, there is nothing to choose.
+    rows : int
+        The rows of a full batch; a shorter one is always made by one thread, since only full ones were tried.
+    """
+
+    def __init__(self, counts: tuple[int, ...], rows: int) -> None:
+        self.counts, self.rows = counts, rows
+        self.phase, self.left, self.current = -1, 0, counts[0]
+        self.seconds: list[float] = []
+        self.since = 0.0
+        torch.set_num_threads(self.current)
+
+    @classmethod
+    def for_step(cls, step: Step, rows: int, d: int, *, small: bool) -> Threads:
+        """One thread for small steps and all of them for others, or both, if they give the same bits."""
+        most = torch.get_num_threads()
+        if most > 1 and isinstance(step, DenseStep) and _same_gradients(step, rows, d, most):
+            return cls((1, most), rows)
+        return cls((1 if small else most,), rows)
+
+    def before(self, rows: int) -> None:
+        """Set the number of threads for a step of so many rows."""
+        if len(self.counts) == 1:
+            return
+        if self.left == 0:
+            self._turn()
+        self.left -= 1
+        wanted = self.current if rows == self.rows else 1
+        if torch.get_num_threads() != wanted:
+            torch.set_num_threads(wanted)
+
+    def _turn(self) -> None:
+        """From one number to the next, and after the last to the one that was fastest."""
+        now = time.perf_counter()
+        if self.phase >= 0:
+            self.seconds.append(now - self.since)
+        self.phase += 1
+        if self.phase < len(self.counts):
+            self.current, self.left = self.counts[self.phase], MEASURED
+        else:
+            self.current, self.left = self.counts[self.seconds.index(min(self.seconds))], KEPT
+            self.phase, self.seconds = -1, []
+        self.since = now
+
+
+@torch.no_grad()
+def _same_gradients(step: DenseStep, rows: int, d: int, most: int) -> bool:
+    """Whether a batch of random rows gives the same bits with one thread and with all."""
+    x = torch.rand(rows, d, generator=torch.Generator().manual_seed(0))
+    found: list[Tensor] = []
+    for count in (1, most):
+        torch.set_num_threads(count)
+        step.gradients_of(x)
+        found.append(step.optimiser.gradients.clone())
+    return torch.equal(*found)
