@@ -51,13 +51,13 @@ def rows(n: int = 60, d: int = D, seed: int = 0) -> torch.Tensor:
 
 def network_for(objective: Objective, k: int = K, d: int = D, started: bool = True, **mlp) -> Network:
     torch.manual_seed(0)
-    spec = Spec((d,), k, objective.width(k), True, objective.logits)
+    spec = Spec((d,), k, objective.encoder_outputs(k), True, objective.logits)
     architecture = MLP(**({"hidden": (16,)} | mlp))
-    network = build_network(architecture, spec, objective.extra(spec))
+    network = build_network(architecture, spec, objective.extra_modules(spec))
     if started:
         baseline = pca(rows(d=d), k)
-        architecture.start(network, baseline)
-        objective.start(network, baseline)
+        architecture.init_weights(network, baseline)
+        objective.init_weights(network, baseline)
     return network
 
 
@@ -169,8 +169,8 @@ def test_a_network_behind_a_sigmoid_starts_near_pca():
     spec = Spec((D,), K, K, True, True)
     network = build_network(architecture, spec)
     baseline = pca(x, K)
-    architecture.start(network, baseline)
-    objective.start(network, baseline)
+    architecture.init_weights(network, baseline)
+    objective.init_weights(network, baseline)
     with torch.no_grad():
         error = (objective.decode(network, objective.encode(network, x)) - x).square().mean()
     assert error < 1.1 * baseline.residual + 1e-4
@@ -322,9 +322,9 @@ def test_the_start_is_the_optimum_of_the_linear_model():
     baseline = PrincipalComponents.fit(x.numpy(), scaling, scaling.scaled_mean(seen), 3, 0)
     objective, architecture = Variational(), MLP(())
     spec = Spec((6,), 3, 6, False)
-    network = build_network(architecture, spec, objective.extra(spec))
-    architecture.start(network, baseline)
-    objective.start(network, baseline)
+    network = build_network(architecture, spec, objective.extra_modules(spec))
+    architecture.init_weights(network, baseline)
+    objective.init_weights(network, baseline)
     with torch.no_grad():
         torch.manual_seed(0)
         losses = [float(sum(objective.losses(network, x).values())) for _ in range(20)]
@@ -670,11 +670,11 @@ def test_lengths_are_drawn_as_said():
 
 def test_patches_are_hidden_as_a_whole():
     spec = Spec((5, 4, 2), 3, 3, True)
-    patches = Masked(patch=2).extra(spec).get_buffer("patches").reshape(5, 4, 2)
+    patches = Masked(patch=2).extra_modules(spec).get_buffer("patches").reshape(5, 4, 2)
     assert torch.equal(patches[..., 0], patches[..., 1])
     expected = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3], [4, 4, 5, 5]])
     assert torch.equal(patches[..., 0], expected)
-    assert len(torch.unique(Masked().extra(spec).get_buffer("patches"))) == 20
+    assert len(torch.unique(Masked().extra_modules(spec).get_buffer("patches"))) == 20
 
 
 def holes(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

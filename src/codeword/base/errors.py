@@ -21,6 +21,7 @@ __all__ = [
     "ModelError",
     "ParameterError",
     "TrainingError",
+    "check_parameter",
     "out_of_memory",
 ]
 
@@ -51,6 +52,15 @@ class DownloadError(CodewordError, OSError):
 
 class TrainingError(CodewordError, RuntimeError):
     """Training cannot go on; the estimator is as it was before."""
+
+
+def check_parameter(owner: object, name: str, good: bool, what: str) -> None:
+    """Raise a ParameterError that says what a parameter of `owner` has to be, unless it is `good`."""
+    if not good:
+        raise ParameterError(
+            f"The {name!r} parameter of {type(owner).__name__} must be {what}. "
+            f"Got {getattr(owner, name)!r} instead."
+        )
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
 import os
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from codeword.base.errors import ParameterError
+from codeword.base.errors import ParameterError, check_parameter
 from codeword.data.columns import Columns
 from codeword.data.scaling import KINDS, Scaling
 from codeword.networks import MLP, Network, Skip, Spec, build_network, resolve_architecture
@@ -55,12 +56,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 def check_parameters(ae: AutoEncoder) -> None:
     """Raise a ParameterError that names the first parameter of an AutoEncoder with a value it cannot have."""
 
-    def must(name: str, good: bool, what: str) -> None:
-        if not good:
-            value = getattr(ae, name)
-            raise ParameterError(
-                f"The {name!r} parameter of AutoEncoder must be {what}. Got {value!r} instead."
-            )
+    must = functools.partial(check_parameter, ae)
 
     def whole(value: Any) -> bool:
         return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value > 0)
@@ -142,7 +138,7 @@ def make_plan(ae: AutoEncoder, train: Batches, seed: int, world: World) -> Plan:
 
 def network_spec(k: int, objective: Objective, scaling: Scaling, sample_shape: tuple[int, ...]) -> Spec:
     """What a network has to fit, for codes of k numbers."""
-    return Spec(sample_shape, k, objective.width(k), scaling.bounded, objective.logits)
+    return Spec(sample_shape, k, objective.encoder_outputs(k), scaling.bounded, objective.logits)
 
 
 def make_network(
@@ -157,12 +153,12 @@ def make_network(
 
     `bare` leaves out what the objective adds of its own.
     """
-    made = build_network(network, spec, None if bare else objective.extra(spec))
+    made = build_network(network, spec, None if bare else objective.extra_modules(spec))
     architecture = resolve_architecture(network)
     if baseline is not None:
         if architecture is not None:
-            architecture.start(made, baseline)
-        objective.start(made, baseline)
+            architecture.init_weights(made, baseline)
+        objective.init_weights(made, baseline)
     return made
 
 

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.errors import ParameterError
+from codeword.base.errors import check_parameter
 
 if TYPE_CHECKING:
     from codeword.networks.pca import PrincipalComponents
@@ -52,11 +52,7 @@ class Configurable(BaseEstimator):  # type: ignore[misc]
 
     def must(self, name: str, good: bool, what: str) -> None:
         """Raise a ParameterError that says what the parameter `name` has to be, unless it is `good`."""
-        if not good:
-            raise ParameterError(
-                f"The {name!r} parameter of {type(self).__name__} must be {what}. "
-                f"Got {getattr(self, name)!r} instead."
-            )
+        check_parameter(self, name, good, what)
 
 
 def whole(value: object, least: int = 1) -> bool:
@@ -132,7 +128,7 @@ class Architecture(Configurable):
         """
         raise NotImplementedError
 
-    def start(self, network: Network, baseline: PrincipalComponents) -> None:
+    def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
         """Bring the weights of a new network to where training should begin, given the data's PCA."""
         start_linear(network, baseline)
 

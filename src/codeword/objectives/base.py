@@ -21,11 +21,11 @@ __all__ = [
     "LOSSES",
     "Objective",
     "Reconstruction",
+    "component_std",
     "logit_start",
     "squared_jacobian",
     "start_logits",
-    "start_white",
-    "white",
+    "start_whitened",
 ]
 
 
@@ -54,11 +54,11 @@ class Objective(Configurable):
     def check(self) -> None:
         """Raise a ParameterError if a parameter has a value it cannot have."""
 
-    def width(self, n_components: int) -> int:
+    def encoder_outputs(self, n_components: int) -> int:
         """How many numbers the encoder puts out for a code of `n_components`."""
         return n_components
 
-    def extra(self, spec: Spec) -> nn.Module | None:
+    def extra_modules(self, spec: Spec) -> nn.Module | None:
         """Modules and buffers of the objective's own, trained and saved with the network.
 
         Raises
@@ -73,7 +73,7 @@ class Objective(Configurable):
             )
         return None
 
-    def start(self, network: Network, baseline: PrincipalComponents) -> None:
+    def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
         """Bring a new network, after its architecture has, to where training should begin."""
         if self.logits or self.layout is not None:
             start_logits(network, baseline, *self.outputs_at_mean(baseline))
@@ -84,13 +84,13 @@ class Objective(Configurable):
             return mixed.start(self.layout, baseline.mean)
         return logit_start(baseline) if self.logits else (None, None)
 
-    def filled(self, x: Tensor) -> Tensor:
+    def impute(self, x: Tensor) -> Tensor:
         """Rows (n, d) as the encoder takes them: of a mixed table, with means for what is missing."""
         return x if self.layout is None else mixed.impute(self.layout, x)
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
         """Rows (n, d) in scaled units to codes (n, k)."""
-        code: Tensor = network.encoder(self.filled(x))
+        code: Tensor = network.encoder(self.impute(x))
         return code
 
     def decode(self, network: Network, z: Tensor) -> Tensor:
@@ -201,7 +201,7 @@ def squared_jacobian(y: Tensor, x: Tensor, directions: int | None) -> Tensor:
 # -- where training begins ----------------------------------------------------------------------------------
 
 
-def white(baseline: PrincipalComponents) -> Tensor:
+def component_std(baseline: PrincipalComponents) -> Tensor:
     """The deviations of the components, (k,), none of them so small that to divide by it would hurt."""
     deviations = baseline.deviations
     if not len(deviations) or not float(deviations.max()):
@@ -209,11 +209,11 @@ def white(baseline: PrincipalComponents) -> Tensor:
     return deviations.clamp_min(1e-3 * float(deviations.max()))
 
 
-def start_white(
+def start_whitened(
     network: Network, baseline: PrincipalComponents, slope: Tensor | None = None, bias: Tensor | None = None
 ) -> None:
     """Start with codes that have mean 0 and the identity for covariance, as a standard normal prior has."""
-    deviations = white(baseline)
+    deviations = component_std(baseline)
     start_linear(network, baseline, encode=1 / deviations, decode=deviations, slope=slope, bias=bias)
 
 

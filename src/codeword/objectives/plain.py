@@ -60,7 +60,7 @@ class Denoising(Reconstruction):
         return torch.where(hit, extremes, x)
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        return {"error": self.errors(network, self.encode(network, self.corrupt(self.filled(x))), x).mean()}
+        return {"error": self.errors(network, self.encode(network, self.corrupt(self.impute(x))), x).mean()}
 
 
 class Contractive(Reconstruction):
@@ -95,7 +95,7 @@ class Contractive(Reconstruction):
         with (
             torch.enable_grad()
         ):  # held-out rows are judged without gradients, and the penalty is made of them
-            varied = self.filled(x.detach()).requires_grad_()
+            varied = self.impute(x.detach()).requires_grad_()
             z = self.encode(network, varied)
             penalty = squared_jacobian(z, varied, self.directions)
         return {"error": self.errors(network, z, x).mean(), "contraction": self.weight * penalty}
@@ -156,9 +156,9 @@ class Sparse(Reconstruction):
         self.must("revive", real(self.revive) and self.revive >= 0, "a number, zero or above")
         self.must("dead_after", whole(self.dead_after), "a positive integer")
 
-    def extra(self, spec: Spec) -> nn.Module | None:
+    def extra_modules(self, spec: Spec) -> nn.Module | None:
         """Rows since each number of the code was last used."""
-        super().extra(spec)
+        super().extra_modules(spec)
         k = spec.n_components
         if self.active is not None and self.active > k:
             raise ParameterError(
@@ -171,7 +171,7 @@ class Sparse(Reconstruction):
         return extra
 
     @torch.no_grad()
-    def start(self, network: Network, baseline: PrincipalComponents) -> None:
+    def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
         """Encoder rows in random directions of the components' space, and the decoder their transpose.
 
         Gao et al. 2024, appendix A.1; the components themselves would leave no choice of which to use.
@@ -200,7 +200,7 @@ class Sparse(Reconstruction):
             into.bias.add_(math.log(self.target / (1 - self.target)))
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
-        return self._sparse(network.encoder(self.filled(x)))
+        return self._sparse(network.encoder(self.impute(x)))
 
     def project(self, network: Network, z: Tensor) -> Tensor:
         """As few numbers at work, or in the range of the activation."""
@@ -212,7 +212,7 @@ class Sparse(Reconstruction):
         return u.relu() if self.penalty == "l1" else u.sigmoid()
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        u = network.encoder(self.filled(x))
+        u = network.encoder(self.impute(x))
         z = self._sparse(u)
         error = self.errors(network, z, x).mean()
         if self.penalty == "l1":
@@ -224,7 +224,7 @@ class Sparse(Reconstruction):
             return {"error": error, "sparsity": self.weight * divergence.sum()}
         if not (network.training and self.revive):
             return {"error": error}
-        return {"error": error, "revival": self.revive * self._revival(network, self.filled(x), u, z)}
+        return {"error": error, "revival": self.revive * self._revival(network, self.impute(x), u, z)}
 
     def _revival(self, network: Network, x: Tensor, u: Tensor, z: Tensor) -> Tensor:
         """How badly the dead numbers of the code explain what the others leave of x; 0 if none is dead."""
@@ -292,9 +292,9 @@ class Masked(Reconstruction):
         self.must("missing", self.missing in ("error", "mask"), "error or mask")
         self.must("on", self.on in ("all", "hidden"), "all or hidden")
 
-    def extra(self, spec: Spec) -> nn.Module | None:
+    def extra_modules(self, spec: Spec) -> nn.Module | None:
         """The mask token, and the patch that each value belongs to."""
-        super().extra(spec)
+        super().extra_modules(spec)
         shape = spec.sample_shape
         grid = shape[:2]
         patches = torch.zeros(grid, dtype=torch.long)
@@ -312,8 +312,8 @@ class Masked(Reconstruction):
         return extra
 
     @torch.no_grad()
-    def start(self, network: Network, baseline: PrincipalComponents) -> None:
-        super().start(network, baseline)
+    def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
+        super().init_weights(network, baseline)
         network.extra.get_parameter("token").copy_(baseline.mean)
 
     def encode(self, network: Network, x: Tensor) -> Tensor:

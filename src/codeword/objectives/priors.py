@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codeword.networks import Network, Spec, real, widths
-from codeword.objectives.base import Objective, squared_jacobian, start_white
+from codeword.objectives.base import Objective, squared_jacobian, start_whitened
 
 if TYPE_CHECKING:
     from codeword.networks.pca import PrincipalComponents
@@ -24,9 +24,9 @@ class _Summed(Objective):
 
     normal_prior = True
 
-    def start(self, network: Network, baseline: PrincipalComponents) -> None:
+    def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
         """The codes have the prior's mean and covariance."""
-        start_white(network, baseline, *self.outputs_at_mean(baseline))
+        start_whitened(network, baseline, *self.outputs_at_mean(baseline))
 
     def error(self, network: Network, z: Tensor, x: Tensor) -> Tensor:
         """The squared error of decoding x from z, summed over features and averaged over rows."""
@@ -108,7 +108,7 @@ class Adversarial(_Summed):
         self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
         self.must("hidden", widths(self.hidden), "a sequence of positive integers")
 
-    def extra(self, spec: Spec) -> nn.Module | None:
+    def extra_modules(self, spec: Spec) -> nn.Module | None:
         """The discriminator, codes (n, k) to logits (n, 1)."""
         layers: list[nn.Module] = []
         for a, b in pairwise([spec.n_components, *self.hidden]):
@@ -168,8 +168,8 @@ class Regularized(Objective):
         self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
         self.must("penalty", self.penalty in ("gradient", "l2"), "gradient or l2")
 
-    def start(self, network: Network, baseline: PrincipalComponents) -> None:
-        start_white(network, baseline, *self.outputs_at_mean(baseline))
+    def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
+        start_whitened(network, baseline, *self.outputs_at_mean(baseline))
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         z = self.encode(network, x)

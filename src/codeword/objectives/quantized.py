@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.networks import Network, Spec, code_size, real, whole, widths
-from codeword.objectives.base import Reconstruction, start_white
+from codeword.objectives.base import Reconstruction, start_whitened
 
 if TYPE_CHECKING:
     from codeword.networks.pca import PrincipalComponents
@@ -85,13 +85,13 @@ class VectorQuantized(Reconstruction):
         self.must("decay", real(self.decay) and 0 < self.decay < 1, "a number between 0 and 1")
         self.must("revive", real(self.revive) and 0 <= self.revive < 1, "a number from 0 to below 1")
 
-    def extra(self, spec: Spec) -> nn.Module | None:
+    def extra_modules(self, spec: Spec) -> nn.Module | None:
         """How often each entry is used, and the sum of the codes that used it.
 
         Both in units of the rows that an entry has where all have alike. Their ratio is the codebook. Kept
         apart, and so, their averages over several processes are what one with all of the rows would have.
         """
-        super().extra(spec)
+        super().extra_modules(spec)
         k = spec.n_components
         if self.method == "finite":
             if not isinstance(self.levels, int) and len(self.levels) != k:
@@ -112,15 +112,15 @@ class VectorQuantized(Reconstruction):
         return extra
 
     @torch.no_grad()
-    def start(self, network: Network, baseline: PrincipalComponents) -> None:
+    def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
         """Entries lie as the codes of PCA do."""
         if self.method == "finite":
             if self.logits:
-                super().start(network, baseline)
+                super().init_weights(network, baseline)
             else:
-                start_white(network, baseline)
+                start_whitened(network, baseline)
             return
-        super().start(network, baseline)
+        super().init_weights(network, baseline)
         _, sums = _buffers(network)
         k = sums.shape[2] * (len(sums) if self.method == "ema" else 1)
         spread = F.pad(baseline.deviations / code_size(baseline), (0, k - len(baseline.deviations)))
@@ -169,11 +169,11 @@ class VectorQuantized(Reconstruction):
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
         """The quantised codes."""
-        return self.quantise(network, network.encoder(self.filled(x)))[0]
+        return self.quantise(network, network.encoder(self.impute(x)))[0]
 
     def indices(self, network: Network, x: Tensor) -> Tensor:
         """Of the entry in each codebook, or of each number's level."""
-        return self.quantise(network, network.encoder(self.filled(x)))[1]
+        return self.quantise(network, network.encoder(self.impute(x)))[1]
 
     def lookup(self, network: Network, indices: Tensor) -> Tensor:
         if self.method == "finite":
@@ -224,7 +224,7 @@ class VectorQuantized(Reconstruction):
     # -- losses ---------------------------------------------------------------------------------------------
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        z = network.encoder(self.filled(x)).float()
+        z = network.encoder(self.impute(x)).float()
         code, indices, asked = self.quantise(network, z)
         if self.method == "finite":
             return {"error": self.errors(network, code, x).mean()}

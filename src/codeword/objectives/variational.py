@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from codeword.base.errors import ParameterError
 from codeword.networks import Network, Spec, linear_maps, real, start_linear, whole
 from codeword.objectives import mixed
-from codeword.objectives.base import Objective, white
+from codeword.objectives.base import Objective, component_std
 
 if TYPE_CHECKING:
     from codeword.networks.pca import PrincipalComponents
@@ -98,13 +98,13 @@ class Variational(Objective):
                 "decomposition and without free_bits: the importance-weighted bound has no KL term of its own"
             )
 
-    def width(self, n_components: int) -> int:
+    def encoder_outputs(self, n_components: int) -> int:
         """Means, then log-variances."""
         return 2 * n_components
 
-    def extra(self, spec: Spec) -> nn.Module | None:
+    def extra_modules(self, spec: Spec) -> nn.Module | None:
         """The log-variance of the Gaussian likelihood."""
-        super().extra(spec)
+        super().extra_modules(spec)
         if self.likelihood == "bernoulli":
             return None
         extra = nn.Module()
@@ -118,13 +118,13 @@ class Variational(Objective):
     # -- where training begins ------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def start(self, network: Network, baseline: PrincipalComponents) -> None:
+    def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
         """See `Objective.start`.
 
         With σ² for the variance of a value given its code, W for the decoder and c for a component: the
         posterior's precision is 1 + ‖W c‖² / σ², and its mean what that makes of the component.
         """
-        deviations = white(baseline)
+        deviations = component_std(baseline)
         slope, bias = self.outputs_at_mean(baseline)
         if self.likelihood == "gaussian":
             log_variance = _log_variance(network)
@@ -154,7 +154,7 @@ class Variational(Objective):
 
     def posterior(self, network: Network, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the code of each row, (n, k) each."""
-        mean, log_variance = network.encoder(self.filled(x)).float().chunk(2, dim=1)
+        mean, log_variance = network.encoder(self.impute(x)).float().chunk(2, dim=1)
         return mean, log_variance
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
