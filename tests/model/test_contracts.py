@@ -86,7 +86,7 @@ def architecture(network: str, objective: str):
     if network != "pair":
         return NETWORK[network]
     torch.manual_seed(0)
-    width = OBJECTIVE[objective].width(K)
+    width = OBJECTIVE[objective].encoder_outputs(K)
     encoder = nn.Sequential(nn.Conv2d(1, 3, 3), nn.SiLU(), nn.Flatten(), nn.Linear(60, width))
     return encoder, nn.Sequential(nn.Linear(K, 12), nn.SiLU(), nn.Linear(12, 42), nn.Sigmoid())
 
@@ -158,13 +158,13 @@ def training(objective: str, network: str, device: str = "cpu") -> tuple[Network
     x, what = rows(network), OBJECTIVE[objective]
     seen = describe(x)
     scaling = Scaling.choose("unit", x.dtype, x.shape[1:], seen)
-    spec = Spec(x.shape[1:], K, what.width(K), True, what.logits)
+    spec = Spec(x.shape[1:], K, what.encoder_outputs(K), True, what.logits)
     torch.manual_seed(0)
-    made = build_network(architecture(network, objective), spec, what.extra(spec))
+    made = build_network(architecture(network, objective), spec, what.extra_modules(spec))
     baseline = PrincipalComponents.fit(x, scaling, scaling.scaled_mean(seen), K, 0)
     if network != "pair":
-        NETWORK[network].start(made, baseline)
-    what.start(made, baseline)
+        NETWORK[network].init_weights(made, baseline)
+    what.init_weights(made, baseline)
     made.to(device).train()
     optimiser = FlatAdam(made, 0.01)
     if device == "cuda":
