@@ -395,7 +395,8 @@ def _image_grid(display: Display, parts: Sequence[NDArray[Any]], words: _Words) 
     """Draw images, those of each further part below the first, in one image with white between them."""
     images = [_on_white(display, rows) for rows in parts]
     n, *size = images[0].shape[:3]
-    height, width = _image_size(size[0], size[1], words.columns)
+    # Pairs, of which there are few, are twice as large as samples.
+    height, width = _image_size(size[0], size[1], words.columns / len(parts))
     gap = min(max(round(0.04 * min(width, height)), 3), 8)
     names = ["original", "reconstruction"] if len(parts) > 1 else []
     beside = _text_size(names)[0] + PAD if names else 0
@@ -429,7 +430,7 @@ def _on_white(display: Display, rows: NDArray[Any]) -> NDArray[np.uint8]:
     return np.broadcast_to(np.where(known, pixels, np.uint8(255)), (*pixels.shape[:3], 3))
 
 
-def _image_size(height: int, width: int, columns: int) -> tuple[int, int]:
+def _image_size(height: int, width: int, columns: float) -> tuple[int, int]:
     """Return height and width of an image in dots: whole dots for each pixel, or a smaller image."""
     wanted = min(max(900 / columns, 56), 220)
     scale = min(wanted / math.sqrt(height * width), WIDEST / columns / width, 800 / height)
