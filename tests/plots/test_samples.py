@@ -292,7 +292,7 @@ def test_the_values_beside_curves_are_those_of_their_lines(curves):
     assert {"0", "49", "1", "−1"} <= set(shown(figure))
 
 
-def test_marked_curves_have_another_colour(curves):
+def test_marked_curves_have_another_color(curves):
     lines = collections(sample_figure(curves, columns=3, mark_columns=1), LineCollection)[-1]
     first, second, third, fourth, *_ = lines.get_colors().tolist()
     assert first == fourth != second == third

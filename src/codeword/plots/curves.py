@@ -173,19 +173,17 @@ def _check(rows: Sequence[Mapping[str, Any]]) -> None:
     if len(rows) == 0:
         raise ParameterError("rows must hold one run at least. Got none.")
     for i, row in enumerate(rows):
-        missing = [key for key in ("objective", "k", "mse") if key not in row]
-        if missing:
-            raise ParameterError(
-                f"Each of rows must have 'objective', 'k' and 'mse'. Row {i} has no {missing[0]!r}."
-            )
-        k = row["k"]
+        for key in ("objective", "k", "mse"):
+            if key not in row:
+                raise ParameterError(
+                    f"Each of rows must have 'objective', 'k' and 'mse'. Row {i} has no {key!r}."
+                )
+        k, values = row["k"], {key: row.get(key) for key in ("mse", "knn_accuracy")}
         if not hasattr(k, "__index__") or isinstance(k, bool) or k < 1:
             raise ParameterError(f"The 'k' of rows must be whole numbers of 1 or more. Row {i} has {k!r}.")
-        for key in ("mse", "knn_accuracy"):
-            if not isinstance(row.get(key), Real | None):
-                raise ParameterError(
-                    f"The '{key}' of rows must be numbers or None. Row {i} has {row[key]!r}."
-                )
+        for key, value in values.items():
+            if not isinstance(value, Real | None):
+                raise ParameterError(f"The '{key}' of rows must be numbers or None. Row {i} has {value!r}.")
 
 
 def _runs(rows: Sequence[Mapping[str, Any]], key: str) -> list[Runs]:

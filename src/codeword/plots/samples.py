@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.data.display import Display, display_of, in_shape
+from codeword.plots.sprites import resized
 from codeword.plots.style import (
     DOTS_PER_INCH,
     ORIGINAL,
@@ -408,7 +409,7 @@ def _image_grid(display: Display, parts: Sequence[NDArray[Any]], words: _Words) 
     for part, rows in enumerate(images):
         for (x, y), image in zip(grid.corners - (left, top), rows, strict=True):
             start = y + part * (height + gap)
-            mosaic[start : start + height, x : x + width] = _resized(image, (width, height))
+            mosaic[start : start + height, x : x + width] = resized(image, height, width)
     extent = (left, right, bottom, top)
     grid.page.imshow(mosaic, extent=extent, aspect="auto", interpolation="nearest")
     for start in np.unique(grid.corners[:, 1]):
@@ -439,19 +440,13 @@ def _image_size(height: int, width: int, columns: float) -> tuple[int, int]:
     return max(1, round(scale * height)), max(1, round(scale * width))
 
 
-def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return an image of this width and height: each of its pixels many times, or the mean of many."""
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
-
-
 # -- curves -----------------------------------------------------------------------------------------------
 
 
 def _curve_grid(display: Display, parts: Sequence[NDArray[Any]], words: _Words) -> Figure:
     """Draw curves, those of further parts over the first, on one range of values."""
     from matplotlib.collections import LineCollection, PolyCollection
+    from matplotlib.lines import Line2D
 
     curves = [display.curves(rows) for rows in parts]
     n, length, channels = curves[0].shape
@@ -492,18 +487,10 @@ def _curve_grid(display: Display, parts: Sequence[NDArray[Any]], words: _Words) 
         side = "center" if length == 1 else "left" if place == 0 else "right"
         grid.page.text(left + across[place], bottom + height + 5, str(place), ha=side, va="top", **TICK)
     if len(parts) > 1:
-        _legend(grid.figure, "0.3" if channels > 1 else RECONSTRUCTION)
+        shades = {"original": (ORIGINAL, 2.0), "reconstruction": (front[0] if channels == 1 else "0.3", 0.9)}
+        handles = [Line2D([], [], color=c, linewidth=w, label=name) for name, (c, w) in shades.items()]
+        grid.figure.legend(handles=handles, loc="upper left", ncols=2, handlelength=1.6, borderpad=0.2)
     return grid.figure
-
-
-def _legend(figure: Figure, color: str) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D([], [], color=ORIGINAL, linewidth=2.0, label="original"),
-        Line2D([], [], color=color, linewidth=0.9, label="reconstruction"),
-    ]
-    figure.legend(handles=handles, loc="upper left", ncols=2, handlelength=1.6, borderpad=0.2)
 
 
 def _range(values: NDArray[Any]) -> tuple[float, float]:

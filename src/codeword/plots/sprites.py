@@ -7,7 +7,7 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["png", "sprite_sheet"]
+__all__ = ["png", "resized", "sprite_sheet"]
 
 Pixels = NDArray[np.uint8]
 
@@ -30,7 +30,7 @@ def sprite_sheet(images: Pixels, tile: int, across: int) -> tuple[int, int, byte
     if max(height, width) > tile:
         share = tile / max(height, width)
         height, width = max(1, round(share * height)), max(1, round(share * width))
-        images = np.stack([_resized(image, (height, width)) for image in images])
+        images = np.stack([resized(image, height, width) for image in images])
     channels = images.shape[3:]
     cells = np.zeros((-(-len(images) // across) * across, height, width, *channels), np.uint8)
     cells[: len(images)] = images
@@ -38,8 +38,8 @@ def sprite_sheet(images: Pixels, tile: int, across: int) -> tuple[int, int, byte
     return height, width, png(lines.reshape(-1, across * width, *channels))
 
 
-def _resized(image: Pixels, size: tuple[int, int]) -> Pixels:
+def resized(image: Pixels, height: int, width: int) -> Pixels:
+    """An image of this height and width: each of its pixels many times, or the mean of many."""
     from PIL import Image
 
-    height, width = size
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
