@@ -7,6 +7,7 @@ from PIL import Image
 
 from codeword import plots
 from codeword.base.errors import DataError, ParameterError
+from codeword.data.labels import classes_of
 from codeword.plots import map_figure, save
 
 
@@ -126,6 +127,13 @@ def test_missing_labels_are_gray(points, tmp_path):
 
 def test_a_script_the_font_lacks_is_no_warning(points, tmp_path):
     written(map_figure(points, np.array(["靴", "shoe"])[np.arange(400) % 2]), tmp_path)
+
+
+def test_labels_are_what_they_are_among_all_rows_though_few_are_drawn(points):
+    labels = classes_of(np.arange(1000) % 150, 1000)
+    figure = map_figure(points[:60], labels.take(np.arange(60)))
+    assert len(figure.axes) == 1  # no color bar
+    assert len(figure.axes[0].texts) == 60
 
 
 def test_whole_floats_are_classes(points):

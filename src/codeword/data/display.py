@@ -18,21 +18,11 @@ if TYPE_CHECKING:
     from codeword.data.column import Column
     from codeword.data.columns import Columns
 
-__all__ = [
-    "CURVE_FROM",
-    "DISPLAYS",
-    "Display",
-    "as_curves",
-    "as_images",
-    "cells_of",
-    "display_of",
-    "in_shape",
-    "plain_cell",
-]
+__all__ = ["DISPLAYS", "Display", "cells_of", "display_of", "in_shape", "plain_cell"]
 
 DISPLAYS = ("image", "curve", "table")
 
-CURVE_FROM = 20
+_CURVE_FROM = 20
 """Rows without names are curves from this many values on, and rows of a table below it."""
 
 
@@ -67,7 +57,7 @@ class Display:
 
     def images(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Rows as images (n, h, w), or (n, h, w, 3 or 4) in color, in the units of x."""
-        images = as_images(np.reshape(rows, (len(rows), *self.shape)), self.shape)
+        images = _as_images(np.reshape(rows, (len(rows), *self.shape)), self.shape)
         assert images is not None, f"samples of shape {self.shape} are no images"
         return images
 
@@ -86,7 +76,10 @@ class Display:
 
     def curves(self, rows: NDArray[Any]) -> NDArray[np.float64]:
         """Rows as curves (n, length, channels)."""
-        return as_curves(np.reshape(rows, (len(rows), *self.shape)), self.shape)
+        curves = np.asarray(rows, dtype=np.float64).reshape(len(rows), *self.shape)
+        if len(self.shape) != 2:
+            return curves.reshape(len(rows), -1, 1)
+        return curves if self.shape[1] < self.shape[0] else np.swapaxes(curves, 1, 2)
 
     def cells(self, rows: NDArray[Any]) -> list[list[Any]]:
         """Rows as lists of cells, one for each name: numbers, or a mixed table's own, fit for JSON."""
@@ -239,11 +232,11 @@ def _kind_of(shape: tuple[int, ...], names: Sequence[str] | None) -> str:
     if _is_image(shape):
         return "image"
     several = len(shape) == 2 and min(shape) > 1
-    return "table" if names is not None or (math.prod(shape) < CURVE_FROM and not several) else "curve"
+    return "table" if names is not None or (math.prod(shape) < _CURVE_FROM and not several) else "curve"
 
 
 def _is_image(shape: tuple[int, ...]) -> bool:
-    return as_images(np.empty((0, *shape)), shape) is not None
+    return _as_images(np.empty((0, *shape)), shape) is not None
 
 
 def _limits(rows: NDArray[Any]) -> tuple[float, float] | None:
@@ -280,7 +273,7 @@ def in_shape(rows: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray[A
     return rows.reshape(len(rows), *shape)
 
 
-def as_images(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
+def _as_images(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
     """Return rows as grayscale (n, h, w) or color (n, h, w, 3 or 4), or None where they are no images."""
     match shape:
         case (h, w) if min(h, w) >= 4:
@@ -294,17 +287,6 @@ def as_images(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None
         case (3, h, w) if min(h, w) >= 4:
             return np.moveaxis(rows, 1, -1)
     return None
-
-
-def as_curves(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return rows as (n, length, channels)."""
-    curves = rows.astype(np.float64)
-    match shape:
-        case (length, channels) if channels < length:
-            return curves
-        case (_, _):
-            return np.swapaxes(curves, 1, 2)
-    return curves.reshape(len(rows), -1, 1)
 
 
 # -- cells of a mixed table ---------------------------------------------------------------------------------
