@@ -1,9 +1,10 @@
-"""One column of a table: its kind, its cells as values that scikit-learn takes, and values as cells again."""
+"""One column of a table: its kind, its cells as numbers, and numbers as its cells again."""
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,23 +15,26 @@ from codeword.base.text import shortened
 from codeword.data.tables import (
     NUMBER,
     decoded,
+    is_date,
     is_number,
     is_text,
     is_time,
     nearly_numbers,
     parsed,
 )
-from codeword.data.types import range_of, ticks_of, times_of_text, type_of, whole_limits
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["KINDS", "MISSING", "OTHER", "Column", "look", "shown"]
+__all__ = ["KINDS", "MISSING", "OTHER", "Column", "date_form", "look", "shown", "type_of", "whole_limits"]
 
 KINDS = ("number", "date", "flag", "category")
 
 MISSING, OTHER = "\0missing", "\0other"
 """Stand among the categories for cells without a value, and for all the rarer words: see `shown`."""
+
+NO_CATEGORY, NOT_KNOWN = -1, -2
+"""Places of words that are no category, and of missing cells where none were missing in training."""
 
 FEW = 20
 """So many words are categories in any table, however few its rows."""
@@ -39,6 +43,70 @@ LARGEST = 1e150
 """Of numbers whose squares still are numbers."""
 
 _ISO_DATE = r"^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?$"
+
+# -- the types of cells -------------------------------------------------------------------------------------
+
+_TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(, tz=[\w+:/-]{1,64})?\]")
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_NUMBERS = (
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+    *("halffloat", "float", "double"),
+)
+_PLAIN = (*_NUMBERS, "bool", "string", "large_string")
+
+
+def type_of(text: str) -> pa.DataType:
+    """The pyarrow type of that name, among those that a column can have; moments of any zone are in UTC.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
+    """
+    import pyarrow as pa
+
+    if text in _PLAIN:
+        return pa.type_for_alias(text)
+    if found := _TIMESTAMP.fullmatch(text):
+        return pa.timestamp(found[1], "UTC" if found[2] else None)
+    days = {"date32[day]": pa.date32(), "date64[ms]": pa.date64()}
+    if text not in days:
+        raise ValueError(f"no column has the type {text!r}")
+    return days[text]
+
+
+def date_form(text: str) -> dict[str, Any]:
+    """A type of dates for a page: what it counts, how many of it make a second, from where to where."""
+    import pyarrow as pa
+
+    own = type_of(text)
+    low, high = _date_limits(own)
+    form = "day" if pa.types.is_date(own) else "moment"
+    return {"form": form, "per_second": _per_second(own), "low": low, "high": high}
+
+
+def whole_limits(own: pa.DataType) -> tuple[float, float]:
+    """The least and the largest float that a type of whole numbers can hold."""
+    limits = np.iinfo(own.to_pandas_dtype())
+    high = float(limits.max)
+    # The float next to the largest of 64 bits is one too large, and a cast would wrap around.
+    return float(limits.min), high if int(high) <= limits.max else float(np.nextafter(high, 0))
+
+
+def _date_limits(own: pa.DataType) -> tuple[float, float]:
+    """The first and the last moment of a type of dates: of the years 1 to 9999."""
+    unit = _per_second(own)
+    return max(-719_162 * 86_400.0 * unit, -(2.0**62)), min(2_932_896 * 86_400.0 * unit, 2.0**62)
+
+
+def _per_second(own: pa.DataType) -> float:
+    """How many of what a type of dates counts make a second."""
+    import pyarrow as pa
+
+    return {pa.date32(): 1 / 86_400, pa.date64(): 10**3}.get(own) or _PER_SECOND[own.unit]
+
+
+# -- a column -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -49,7 +117,7 @@ class Column:
     ----------
     name : str
     kind : {"number", "date", "flag", "category"}
-        `flag` is a boolean; `date` any point or stretch of time.
+        `flag` is a boolean; `date` a day or a moment.
     type : str
         The pyarrow type of its cells; of categories, that of the values.
     missing : bool
@@ -70,6 +138,41 @@ class Column:
     other: bool = False
     encoded: str = ""
 
+    @classmethod
+    def from_json(cls, known: dict[str, Any]) -> Column:
+        """The column of which `dataclasses.asdict` made `known`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a part is missing or unknown, or has a value that it cannot have.
+        """
+        import pyarrow as pa
+
+        types = {"name": str, "kind": str, "type": str, "missing": bool, "values": list, "other": bool}
+        if set(known) != {field.name for field in fields(cls)}:
+            raise ValueError(f"the parts of a column are {sorted(known)}")
+        for key, kind in (types | {"encoded": str}).items():
+            if type(known[key]) is not kind:
+                raise TypeError(f"{key!r} of a column is {known[key]!r}")
+        made = cls(**{**known, "values": tuple(known["values"])})
+        own = type_of(made.type)
+        fits = {
+            "number": pa.types.is_integer(own) or pa.types.is_floating(own),
+            "date": is_date(own),
+            "flag": pa.types.is_boolean(own),
+            "category": not is_date(own),
+        }
+        if not fits[made.kind] or made.encoded not in ("", "plain", "ordered"):
+            raise ValueError(f"the kind or the type of {made.name!r}")
+        words, of_words = made.values, made.kind == "category"
+        if not all(type(word) is str for word in words) or len(set(words)) < len(words):
+            raise ValueError(f"the categories of {made.name!r}")
+        if of_words != bool(words) or ((made.other or made.encoded) and not of_words):
+            raise ValueError(f"the categories of {made.name!r}")
+        made.cells(np.arange(len(words)) if of_words else np.array([0.0, math.nan]))  # shows what cannot be
+        return made
+
     @property
     def group(self) -> tuple[str, ...]:
         """The categories, with those that stand for missing cells and for rarer words."""
@@ -84,18 +187,21 @@ class Column:
         return pa.dictionary(pa.int32(), made, ordered=self.encoded == "ordered") if self.encoded else made
 
     def read(self, column: Any, where: str) -> NDArray[Any]:
-        """Cells as values: float64 with NaN, of dates in their own unit; of categories text or None.
+        """Cells as numbers: float64 with NaN, of dates in their own unit; of categories places in `group`.
 
         Raises
         ------
         DataError
             If a cell does not fit the column's kind; it names the row.
         """
+        import pyarrow as pa
+
         column = decoded(column)
         if self.kind == "category":
-            return _words(column)
+            return self._places(column)
         if self.kind == "date":
-            return _floats(ticks_of(self._in_time(column, where)))
+            ticks = self._dates(column, where)
+            return _floats(ticks.cast(pa.int32() if ticks.type.bit_width == 32 else pa.int64()))
         if is_text(column.type):
             numbers, row = parsed(column)
             if numbers is None:
@@ -114,40 +220,68 @@ class Column:
         return values
 
     def cells(self, values: NDArray[Any]) -> pa.Array:
-        """Values as cells of the column's own type: NaN and None become missing, whole numbers whole."""
+        """Numbers as cells of the column's own type: NaN and no category are missing, whole numbers whole."""
         import pyarrow as pa
 
+        own = type_of(self.type)
         if self.kind == "category":
-            return self._categories(values)
+            # Among numbers there is no word for the rarer ones.
+            rarer = self.other and is_text(own)
+            known = pa.array([*self.values, *(shown(OTHER),) * rarer], pa.string()).cast(own)
+            places = [*range(len(self.values)), *(-1,) * self.missing, *(len(self.values) if rarer else -1,)]
+            indices = np.array([*places, -1])[values]
+            found = pa.DictionaryArray.from_arrays(
+                pa.array(indices, pa.int32(), mask=indices < 0), known, ordered=self.encoded == "ordered"
+            )
+            return found if self.encoded else found.cast(own)
         gone = np.isnan(values)
         values = np.where(gone, 0.0, values)
-        own = type_of(self.type)
         if self.kind == "flag":
             return pa.array(values >= 0.5, mask=gone)
         if self.kind == "number":
             if pa.types.is_integer(own):
                 values = np.round(values).clip(*whole_limits(own))
             return pa.array(values.astype(own.to_pandas_dtype()), own, mask=gone)
-        ticks = np.round(values.clip(*range_of(own))).astype(np.int64)
+        ticks = np.round(values.clip(*_date_limits(own))).astype(np.int64)
         return pa.array(ticks.astype(np.int32) if own.bit_width == 32 else ticks, mask=gone).cast(own)
 
-    def _in_time(self, column: Any, where: str) -> Any:
+    def most_probable(self, shares: NDArray[Any], *, fill: bool) -> NDArray[Any]:
+        """The place of each row's category; none where missing is more probable, unless `fill`."""
+        shares = np.nan_to_num(shares, nan=-np.inf)
+        own = [i for i, word in enumerate(self.group) if word != MISSING]
+        chosen: NDArray[Any] = np.array(own)[shares[:, own].argmax(axis=1)]
+        # Of a missing one nothing is known; a word that was not there in training is none of them.
+        chosen[~(shares > 0).any(axis=1)] = NO_CATEGORY
+        if self.missing and not fill:
+            chosen[shares[:, len(self.values)] > 0.5] = NO_CATEGORY
+        return chosen
+
+    def _places(self, column: Any) -> NDArray[Any]:
         import pyarrow as pa
         import pyarrow.compute as pc
+
+        words = _as_text(column)
+        found = pc.index_in(words, value_set=pa.array(self.values, pa.string()))
+        rare = len(self.group) - 1 if self.other else NO_CATEGORY
+        places = np.array(pc.fill_null(found, rare).to_numpy())
+        places[words.is_null().to_numpy()] = len(self.values) if self.missing else NOT_KNOWN
+        return places
+
+    def _dates(self, column: Any, where: str) -> Any:
+        import pyarrow as pa
 
         own = type_of(self.type)
         if column.null_count == len(column):
             return pa.chunked_array([pa.nulls(len(column), own)])
-        found = column
         try:
+            found = column
             if is_text(column.type):
-                found = times_of_text(column, own)
-            if pa.types.is_duration(own) and pa.types.is_integer(found.type):
-                found = found.cast(pa.int64())  # so many of its own unit, as a CSV file has them
-            elif not is_time(found.type):
+                try:
+                    found = column.cast(pa.timestamp("us"))
+                except pa.ArrowInvalid:  # with a zone in each cell
+                    found = column.cast(pa.timestamp("us", "UTC"))
+            if not is_date(found.type):
                 raise self._alien(where, _filled(column), column)
-            if pa.types.is_timestamp(found.type) and found.type.tz is None and getattr(own, "tz", None):
-                found = pc.assume_timezone(found, own.tz, ambiguous="earliest", nonexistent="latest")
             return found.cast(own, safe=False)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             raise self._alien(where, _filled(column), column) from None
@@ -158,19 +292,6 @@ class Column:
             f"{where}: row {row + 1}, column {self.name!r} holds {shortened(repr(column[row].as_py()), 40)}: "
             f"expected {expected[self.kind]}; correct it or drop the column"
         )
-
-    def _categories(self, values: NDArray[Any]) -> pa.Array:
-        import pyarrow as pa
-
-        own = type_of(self.type)
-        # Among numbers there is no word for the rarer ones.
-        known = [*self.values, *(shown(OTHER),) * (self.other and is_text(own))]
-        places = {word: i for i, word in enumerate([*self.values, OTHER][: len(known)])}
-        indices = pa.array([places.get(word) for word in values], pa.int32())
-        found = pa.DictionaryArray.from_arrays(indices, pa.array(known, pa.string()).cast(own))
-        if not self.encoded:
-            return found.cast(own)
-        return pa.DictionaryArray.from_arrays(indices, found.dictionary, ordered=self.encoded == "ordered")
 
 
 def shown(word: str) -> str:
@@ -202,6 +323,8 @@ def look(name: str, column: Any, where: str, kind: str | None, most: int) -> Col
             _check_words(name, column, where)
         if kind == "number" and _counts_rows(column):
             return "counts the rows"
+        if is_time(column.type) and not is_date(column.type):
+            return f"holds {type_} values: give durations and times of day as numbers, such as hours"
     if kind in ("", "category"):
         if not (is_text(column.type) or is_number(column.type)):
             return f"holds {type_} values, which are neither numbers, words nor dates"
@@ -217,10 +340,11 @@ def look(name: str, column: Any, where: str, kind: str | None, most: int) -> Col
     elif kind == "date" and is_text(column.type):
         days = pc.all(pc.equal(pc.utf8_length(column), len("2000-01-01"))).as_py()
         type_ = "date32[day]" if days else "timestamp[us]"
-    elif kind == "date" and not is_time(column.type):
+    elif kind == "date" and not is_date(column.type):
         type_ = "timestamp[s]"  # which says what was expected, where it is read
     found = Column(name, kind, type_, missing)
-    return replace(found, missing=bool(np.isnan(found.read(column, where)).any()))
+    gone = np.isnan(found.read(column, where))
+    return "holds nothing" if gone.all() else replace(found, missing=bool(gone.any()))
 
 
 def _counts_rows(column: Any) -> bool:
@@ -250,7 +374,7 @@ def _kind_of(column: Any) -> str:
         return "flag"
     if is_number(kind):
         return "number"
-    if is_time(kind):
+    if is_date(kind):
         return "date"
     if not is_text(kind):
         return ""
@@ -313,6 +437,9 @@ def _as_text(column: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if not (is_text(column.type) or is_number(column.type) or is_date(column.type)):
+        text = [None if cell is None else str(cell) for cell in column.to_pylist()]
+        return pa.chunked_array([pa.array(text, pa.string())])
     if pa.types.is_floating(column.type):
         gone = pc.is_nan(column)
         column = pc.if_else(gone, None, column)
@@ -321,12 +448,6 @@ def _as_text(column: Any) -> Any:
         if whole and small:
             column = column.cast(pa.int64())
     return column.cast(pa.string())
-
-
-def _words(column: Any) -> NDArray[Any]:
-    if not (is_text(column.type) or is_number(column.type) or is_time(column.type)):
-        return np.array([None if cell is None else str(cell) for cell in column.to_pylist()], dtype=object)
-    return np.array(_as_text(column).to_pylist(), dtype=object)
 
 
 def _floats(column: Any) -> NDArray[np.float64]:

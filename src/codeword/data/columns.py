@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,16 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from codeword.base.errors import DataError, ModelError, ParameterError
 from codeword.base.text import listed
 from codeword.data import Data
-from codeword.data.column import KINDS, MISSING, Column, look, shown
-from codeword.data.preprocessing import distinct, gaps, make_transformer, most_probable, stack
+from codeword.data.column import KINDS, MISSING, NOT_KNOWN, Column, look, shown
 from codeword.data.tables import arrow_table
-from codeword.data.told import check_told
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Columns", "Layout", "fitted_columns"]
 
 FORMAT = 1
-"""Of columns.json; raised when an older codeword could no longer read what is written."""
+"""Of columns.json; a newer codeword raises it when an older one could not read what it writes."""
+
+KEYS = {"format", "kinds", "columns", "left_out", "means", "scaler"}
 
 ROWS_AT_ONCE = 1 << 14
 
@@ -76,10 +76,10 @@ class Layout:
 class Columns(BaseEstimator):  # type: ignore[misc]
     """Make rows of numbers of a table of mixed columns, and the table's own columns of such rows.
 
-    Numbers, and dates in their own unit, go through scikit-learn's `StandardScaler`, booleans through its
-    `OrdinalEncoder`, categories through its `OneHotEncoder`; where cells were missing, its `MissingIndicator`
-    adds a 1 or a 0. A missing number, date or boolean stays NaN, and missing categories are one of their own.
-    Columns of names, row numbers and free text are left out, with a warning.
+    Numbers, and dates in their own unit, get mean 0 and variance 1; booleans are 0 or 1; each category is a
+    column of its own, 1 where the cell is of it and else 0; where cells were missing, a 1 says so. A missing
+    number, date or boolean stays NaN, and missing categories are one of their own. Moments are in UTC.
+    Columns of names, row numbers, free text, durations and times of day are left out, with a warning.
 
     Parameters
     ----------
@@ -94,24 +94,22 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         Those in use, in the order of the table.
     left_out_ : dict of str to str
         The other columns, with the reason.
-    transformer_ : sklearn.compose.ColumnTransformer
-        Takes numbers, dates and booleans as floats and categories as text, in the order of `inputs_`.
-    inputs_ : list of str
-        The columns in the order in which `transformer_` takes them.
+    mean_, scale_ : ndarray of shape (number of number and date columns,), float64
+        Mean and standard deviation of these columns, in the order of the table.
     feature_names_ : tuple of str
-        What the numbers of a row are called, as "colour=red".
+        What the numbers of a row are called, as "color=red".
     layout : Layout
         The parts of a row, as an objective takes them.
 
     Examples
     --------
     >>> import pyarrow as pa
-    >>> table = pa.table({"size": [1.0, 2.0, None, 3.0], "colour": ["red", "blue", "red", "red"]})
+    >>> table = pa.table({"size": [1.0, 2.0, None, 3.0], "color": ["red", "blue", "red", "red"]})
     >>> columns = Columns().fit(table)
     >>> columns.feature_names_
-    ('size', 'size=(missing)', 'colour=blue', 'colour=red')
+    ('size', 'size=(missing)', 'color=blue', 'color=red')
     >>> columns.inverse_table(columns.transform(table).x).to_pylist()[1:3]
-    [{'size': 2.0, 'colour': 'blue'}, {'size': None, 'colour': 'red'}]
+    [{'size': 2.0, 'color': 'blue'}, {'size': None, 'color': 'red'}]
     """
 
     def __init__(self, kinds: Mapping[str, str] | None = None, max_categories: int = 50) -> None:
@@ -150,14 +148,16 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         if not found:
             reasons = "; ".join(f"{name!r} {reason}" for name, reason in list(left_out.items())[:3])
             raise DataError(f"no column of {where} can be learnt from: {reasons}")
-        self._take(tuple(found), left_out)
-        self._fit_scaler(table, where)
-        means = np.zeros(len(self.feature_names_))
-        counts = np.zeros(len(self.feature_names_))
-        for block in self._blocks(table, where):
-            means += np.nansum(block, axis=0, dtype=np.float64)
-            counts += (~np.isnan(block)).sum(axis=0)
-        self._means = tuple((means / np.maximum(counts, 1)).tolist())
+        columns = tuple(found)
+        scaled = [each.read(table[each.name], where) for each in columns if each.kind in ("number", "date")]
+        self._set(columns, left_out, *_mean_and_scale(scaled))
+        x = self._rows(table, where)
+        sums, known = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            part = x[start : start + ROWS_AT_ONCE]
+            sums += np.nansum(part, axis=0, dtype=np.float64)
+            known += (~np.isnan(part)).sum(axis=0)
+        self._means = tuple((sums / np.maximum(known, 1)).tolist())
         return self
 
     def _checked(self, table: pa.Table, where: str) -> dict[str, str]:
@@ -181,39 +181,28 @@ class Columns(BaseEstimator):  # type: ignore[misc]
             )
         return kinds
 
-    def _fit_scaler(self, table: pa.Table, where: str) -> None:
-        scaled = self._of("number", "date")
-        if not scaled:
-            return
-        values = np.stack([column.read(table[column.name], where) for column in scaled], axis=1)
-        scaler = StandardScaler().fit(values)
-        self._set_scaler(scaler.mean_, scaler.var_, scaler.scale_, scaler.n_samples_seen_)
-
-    def _set_scaler(self, mean: Any, variance: Any, scale: Any, seen: Any) -> None:
-        scaler = self.transformer_.named_transformers_["numbers"]
-        scaler.mean_, scaler.var_, scaler.scale_ = (
-            np.asarray(a, np.float64) for a in (mean, variance, scale)
-        )
-        scaler.n_samples_seen_ = np.asarray(seen) if np.ndim(seen) else np.int64(seen)
-
-    def _take(self, columns: tuple[Column, ...], left_out: dict[str, str]) -> None:
-        """Take these columns over, and what follows from them."""
+    def _set(
+        self,
+        columns: tuple[Column, ...],
+        left_out: dict[str, str],
+        mean: NDArray[np.float64],
+        scale: NDArray[np.float64],
+    ) -> None:
         self.__dict__.pop("layout", None)
-        self.columns_, self.left_out_ = columns, left_out
-        scaled, flags, words = self._of("number", "date"), self._of("flag"), self._of("category")
-        self.inputs_ = [column.name for column in (*scaled, *flags, *words)]
-        self._absent = [i for i, column in enumerate((*scaled, *flags)) if column.missing]
-        self.transformer_ = make_transformer(
-            len(scaled), len(flags), [column.group for column in words], self._absent
-        )
-        names = [column.name for column in scaled]
-        names += [f"{self.inputs_[i]}={shown(MISSING)}" for i in self._absent]
-        names += [column.name for column in flags]
-        names += [f"{column.name}={shown(word)}" for column in words for word in column.group]
-        self.feature_names_ = tuple(distinct(names))
+        self.columns_, self.left_out_, self.mean_, self.scale_ = columns, left_out, mean, scale
+        names = [column.name for column in self._of("number", "date")]
+        names += [f"{column.name}={shown(MISSING)}" for column in self._with_gaps]
+        names += [column.name for column in self._of("flag")]
+        names += [f"{column.name}={shown(word)}" for column in self._of("category") for word in column.group]
+        self.feature_names_ = tuple(_distinct(names))
 
     def _of(self, *kinds: str) -> list[Column]:
         return [column for column in self.columns_ if column.kind in kinds]
+
+    @property
+    def _with_gaps(self) -> list[Column]:
+        """The columns for which a number of the row says whether the cell is missing."""
+        return [column for column in (*self._of("number", "date"), *self._of("flag")) if column.missing]
 
     # -- what it says ---------------------------------------------------------------------------------------
 
@@ -235,12 +224,11 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         places = {name: i for i, name in enumerate(self.names)}
         scaled, flags, words = self._of("number", "date"), self._of("flag"), self._of("category")
-        owners = [places[column.name] for column in scaled]
-        owners += [places[self.inputs_[i]] for i in self._absent]
-        owners += [places[column.name] for column in flags]
+        owners = [places[column.name] for column in (*scaled, *self._with_gaps, *flags)]
         owners += [places[column.name] for column in words for _ in column.group]
         groups = tuple(len(column.group) for column in words)
-        return Layout(len(scaled), len(self._absent) + len(flags), groups, tuple(owners), self._means)
+        bits = len(self._with_gaps) + len(flags)
+        return Layout(len(scaled), bits, groups, tuple(owners), self._means)
 
     def summary(self) -> str:
         """Say in a few lines which columns are taken as what, and which are left out."""
@@ -280,33 +268,37 @@ class Columns(BaseEstimator):  # type: ignore[misc]
                 f"{where} has no column {absent[0]!r}, which was there in training; its columns: "
                 f"{listed(table.column_names)}"
             )
-        x = np.concatenate(list(self._blocks(table, where)))
+        x = self._rows(table, where)
         return Data(x, names=self.feature_names_, source=where, missing=True, columns=self)
 
     def fit_transform(self, frame: Any, y: Any = None) -> Data:
         """`fit`, then `transform`."""
         return self.fit(frame).transform(frame)
 
-    def _blocks(self, table: pa.Table, where: str) -> Any:
-        known = {column.name: column for column in self.columns_}
-        columns = [known[name] for name in self.inputs_]
-        values = [column.read(table[column.name], where) for column in columns]
-        for start in range(0, table.num_rows, ROWS_AT_ONCE):
-            part = [each[start : start + ROWS_AT_ONCE] for each in values]
-            x = np.asarray(self.transformer_.transform(stack(part, columns)), dtype=np.float64)
-            self._forget(x, part, columns)
-            yield x.clip(-FARTHEST, FARTHEST).astype(np.float32)
-
-    def _forget(self, x: NDArray[Any], part: list[NDArray[Any]], columns: list[Column]) -> None:
-        """A missing category of a column that had none missing is not known, rather than none of them."""
-        first = x.shape[1] - sum(len(column.group) for column in columns if column.kind == "category")
-        for column, words in zip(columns, part, strict=True):
-            if column.kind != "category":
-                continue
-            if not column.missing:
-                gone = gaps(words)
-                x[gone, first : first + len(column.group)] = np.nan
+    def _rows(self, table: pa.Table, where: str) -> NDArray[np.float32]:
+        x = np.zeros((table.num_rows, len(self.feature_names_)), np.float32)
+        scaled, with_gaps = self._of("number", "date"), self._with_gaps
+        gap, flag = len(scaled), len(scaled) + len(with_gaps)
+        for i, column in enumerate((*scaled, *self._of("flag"))):
+            values = column.read(table[column.name], where)
+            if column in with_gaps:
+                x[:, gap] = np.isnan(values)
+                gap += 1
+            if i < len(scaled):
+                values = ((values - self.mean_[i]) / self.scale_[i]).clip(-FARTHEST, FARTHEST)
+                x[:, i] = values
+            else:
+                x[:, flag] = values
+                flag += 1
+        first = flag
+        for column in self._of("category"):
+            places = column.read(table[column.name], where)
+            known = np.flatnonzero(places >= 0)
+            x[known, first + places[known]] = 1.0
+            # Not known, rather than none of the categories.
+            x[places == NOT_KNOWN, first : first + len(column.group)] = np.nan
             first += len(column.group)
+        return x
 
     def inverse_table(self, matrix: Any, *, fill: bool = False) -> pa.Table:
         """Rows of numbers (n, d), or of probabilities, as a pyarrow Table: own columns, types, units.
@@ -329,19 +321,24 @@ class Columns(BaseEstimator):  # type: ignore[misc]
                 "instead."
             )
         layout, found = self.layout, {}
-        scaled, flags, words = self._of("number", "date"), self._of("flag"), self._of("category")
+        scaled, flags = self._of("number", "date"), self._of("flag")
         first = layout.numbers + layout.flags
-        values = x[:, : len(scaled)]
-        if scaled:
-            values = self.transformer_.named_transformers_["numbers"].inverse_transform(values)
-        plain = np.concatenate([values, x[:, first - len(flags) : first]], axis=1)
+        values = x[:, : len(scaled)] * self.scale_ + self.mean_
+        plain = dict(
+            zip(
+                (column.name for column in (*scaled, *flags)),
+                np.concatenate([values, x[:, first - len(flags) : first]], axis=1).T,
+                strict=True,
+            )
+        )
         if not fill:
-            for place, i in enumerate(self._absent):
-                plain[x[:, len(scaled) + place] > 0.5, i] = np.nan
-        for column, cells in zip((*scaled, *flags), plain.T, strict=True):
-            found[column.name] = column.cells(cells)
-        for column in words:
-            found[column.name] = column.cells(most_probable(column, x[:, first:], fill=fill))
+            for place, column in enumerate(self._with_gaps, len(scaled)):
+                plain[column.name][x[:, place] > 0.5] = np.nan
+        for column in (*scaled, *flags):
+            found[column.name] = column.cells(plain[column.name])
+        for column in self._of("category"):
+            shares = x[:, first : first + len(column.group)]
+            found[column.name] = column.cells(column.most_probable(shares, fill=fill))
             first += len(column.group)
         return pa.table({name: found[name] for name in self.names})
 
@@ -349,13 +346,9 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         """What `inverse_table` gives; `plain` has for each column a type that a CSV file can hold."""
         import pyarrow as pa
 
-        def type_(column: Column) -> pa.DataType:
-            own = column.arrow_type
-            if plain and column.encoded:
-                return own.value_type
-            return pa.int64() if plain and pa.types.is_duration(own) else own
-
-        return pa.schema([(column.name, type_(column)) for column in self.columns_])
+        types = {column.name: column.arrow_type for column in self.columns_}
+        coded = {column.name for column in self.columns_ if column.encoded and plain}
+        return pa.schema([(name, kind.value_type if name in coded else kind) for name, kind in types.items()])
 
     def inverse_transform(self, matrix: Any, *, fill: bool = False, index: Any = None) -> Any:
         """`inverse_table` as a pandas DataFrame; where pandas is not installed, the pyarrow Table.
@@ -383,32 +376,19 @@ class Columns(BaseEstimator):  # type: ignore[misc]
     def to_json(self) -> dict[str, Any]:
         """Everything that was learnt, of which `from_json` makes the same again."""
         check_is_fitted(self)
-        import sklearn
-
-        state: dict[str, Any] = {
+        scaler = {"mean": self.mean_.tolist(), "scale": self.scale_.tolist()}
+        return {
             "format": FORMAT,
-            "scikit-learn": sklearn.__version__,
             "kinds": dict(self.kinds or {}),
             "columns": [asdict(column) | {"values": list(column.values)} for column in self.columns_],
             "left_out": dict(self.left_out_),
             "means": list(self._means),
-            "scaler": None,
+            "scaler": scaler if len(self.mean_) else None,
         }
-        if self._of("number", "date"):
-            scaler = self.transformer_.named_transformers_["numbers"]
-            state["scaler"] = {
-                "mean": scaler.mean_.tolist(),
-                "variance": scaler.var_.tolist(),
-                "scale": scaler.scale_.tolist(),
-                "rows": np.asarray(scaler.n_samples_seen_).tolist(),
-            }
-        return state
 
     @classmethod
     def from_json(cls, state: Any) -> Columns:
-        """The fitted Columns that `to_json` told of.
-
-        Its scikit-learn objects are made anew by the installed version, and given the figures.
+        """The fitted Columns of which `to_json` made `state`, or an earlier codeword.
 
         Raises
         ------
@@ -421,20 +401,68 @@ class Columns(BaseEstimator):  # type: ignore[misc]
                 f"columns.json: the format is {found!r}, and this codeword reads {FORMAT}; upgrade it"
             )
         try:
-            told = check_told(state)
-            made = cls(told.kinds or None)
-            made._take(told.columns, told.left_out)
-            made._means = told.means
-            if told.scaler is not None:
-                made._set_scaler(*told.scaler)
-            if len(made._means) != len(made.feature_names_):
-                raise ValueError("too few or too many means")
+            # The first folders had no kinds; all of them a version of scikit-learn.
+            known = {"kinds": {}} | {key: value for key, value in state.items() if key != "scikit-learn"}
+            if set(known) != KEYS:
+                raise ValueError(f"unknown or missing: {sorted(set(known) ^ KEYS)}")
+            columns = tuple(Column.from_json(each) for each in known["columns"])
+            names = {column.name for column in columns}
+            if not columns or len(names) < len(columns):
+                raise ValueError("no columns, or two of one name")
+            numbers = sum(column.kind in ("number", "date") for column in columns)
+            scaler = {"mean": [], "scale": []} if known["scaler"] is None else dict(known["scaler"])
+            mean, scale = (_floats(scaler.pop(key), numbers) for key in ("mean", "scale"))
+            if min(scale, default=1.0) <= 0 or set(scaler) - {"variance", "rows"}:
+                raise ValueError("the scaler")
+            made = cls({str(name): str(kind) for name, kind in known["kinds"].items()} or None)
+            left_out = {str(name): str(reason) for name, reason in known["left_out"].items()}
+            made._set(columns, left_out, np.array(mean), np.array(scale))
+            made._means = tuple(_floats(known["means"], len(made.feature_names_)))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             reason = (str(error).splitlines() or [""])[0]
             raise ModelError(
                 f"columns.json: a part is missing or cannot be ({reason}); train or copy the model again"
             ) from None
         return made
+
+
+def _mean_and_scale(columns: Sequence[NDArray[np.float64]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mean and standard deviation of each column without what is NaN; 1 for the deviation of a constant.
+
+    As scikit-learn's StandardScaler has them, to the bit.
+    """
+    if not columns:
+        return np.zeros(0), np.zeros(0)
+    values = np.stack(columns, axis=1)
+    n = (~np.isnan(values)).sum(axis=0)
+    mean = np.nansum(values, axis=0) / n
+    off = values - mean
+    variance = (np.nansum(off**2, axis=0) - np.nansum(off, axis=0) ** 2 / n) / n
+    eps = np.finfo(np.float64).eps
+    constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+    return mean, np.where(constant, 1.0, np.sqrt(variance))
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names, those that come again with a number."""
+    found: dict[str, None] = {}
+    for name in names:
+        new, count = name, 1
+        while new in found:
+            count += 1
+            new = f"{name} ({count})"
+        found[new] = None
+    return list(found)
+
+
+def _floats(values: Any, length: int) -> list[float]:
+    """A list of JSON as finite numbers, so many of them, or ValueError or TypeError."""
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise TypeError("a list of numbers that is none")
+    found = [float(value) for value in values]
+    if len(found) != length or not all(map(math.isfinite, found)):
+        raise ValueError("numbers that are not finite, or too few or too many of them")
+    return found
 
 
 def fitted_columns(table: Any, kinds: Mapping[str, str] | None = None, where: str = "the table") -> Columns:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
-from codeword.data.types import moments, type_of, whole_limits
+from codeword.data.column import date_form, type_of, whole_limits
 
 if TYPE_CHECKING:
     from codeword.data.column import Column
@@ -293,16 +293,9 @@ def _as_images(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | Non
 
 
 def plain_cell(value: Any) -> bool | int | float | str | None:
-    """A cell as JSON has it: moments as text to the minute, times of day and durations to the second."""
+    """A cell as JSON has it: moments as text to the minute, in UTC."""
     if isinstance(value, dt.datetime):
         return (value + dt.timedelta(seconds=30)).replace(tzinfo=None).isoformat(" ", "minutes")[:16]
-    if isinstance(value, dt.timedelta):
-        seconds = round(value.total_seconds())
-        days, rest = divmod(abs(seconds), 86_400)
-        clock = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
-        return "-" * (seconds < 0) + (f"{days} d {clock}" if days else clock)
-    if isinstance(value, dt.time):
-        return value.isoformat("seconds")
     return value if isinstance(value, bool | int | float | None) else str(value)
 
 
@@ -312,8 +305,7 @@ def cells_of(columns: Columns, rows: NDArray[Any]) -> list[list[Any]]:
 
     def listed(column: Any) -> list[Any]:
         if getattr(column.type, "unit", "") == "ns":  # which Python's own dates do not go down to
-            kind = type_of(str(column.type).replace("[ns", "[us"))
-            column = column.cast(kind, safe=False)
+            column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
         return [plain_cell(value) for value in column.to_pylist()]
 
     table: pa.Table = columns.inverse_table(rows)
@@ -341,7 +333,6 @@ def _value(column: Column, own: list[int]) -> int:
 
 def _described(columns: Columns) -> list[dict[str, Any]]:
     """What a page needs to make cells of a row of numbers, for each column; fit for JSON."""
-    scaler = columns.transformer_.named_transformers_.get("numbers")
     found = []
     for column, own in zip(columns.columns_, _places(columns), strict=True):
         known: dict[str, Any] = {"kind": column.kind, "places": own, "gap": None}
@@ -351,15 +342,15 @@ def _described(columns: Columns) -> list[dict[str, Any]]:
             at = _value(column, own)
             known |= {"at": at, "gap": next((i for i in own if i != at), None)}
         if column.kind in ("number", "date"):
-            known |= {"mean": float(scaler.mean_[at]), "scale": float(scaler.scale_[at])}
-            known |= _whole(column) if column.kind == "number" else moments(column.type)
+            known |= {"mean": float(columns.mean_[at]), "scale": float(columns.scale_[at])}
+            known |= _whole(column) if column.kind == "number" else date_form(column.type)
         found.append(known)
     return found
 
 
 def _words(column: Column) -> dict[str, Any]:
     """The cell that each category stands for, and which of them stands for missing ones."""
-    cells = column.cells(np.array(column.group, dtype=object)).to_pylist()
+    cells = column.cells(np.arange(len(column.group))).to_pylist()
     missing = len(column.values) if column.missing else None
     return {"words": [plain_cell(cell) for cell in cells], "missing": missing}
 

@@ -22,6 +22,7 @@ __all__ = [
     "check_names",
     "decoded",
     "first",
+    "is_date",
     "is_large_parquet",
     "is_list",
     "is_mixed",
@@ -574,7 +575,7 @@ def _from_lists(
 
 
 def decoded(column: Any) -> Any:
-    """Return the column as plain cells: words of a dictionary, floats for decimals, text for bytes."""
+    """Return the column as plain cells: words of a dictionary, floats of decimals, text of bytes, UTC."""
     import pyarrow as pa
 
     kind = column.type
@@ -582,6 +583,8 @@ def decoded(column: Any) -> Any:
         return decoded(column.cast(kind.value_type))
     if pa.types.is_decimal(kind):
         return column.cast(pa.float64())
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return column.cast(pa.timestamp(kind.unit, "UTC"))
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         text = [None if cell is None else cell.decode("utf-8", "replace") for cell in column.to_pylist()]
         return pa.chunked_array([pa.array(text, pa.string())])
@@ -610,6 +613,13 @@ def is_text(kind: Any) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def is_date(kind: Any) -> bool:
+    """Whether the cells are days or moments."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind))
 
 
 def is_time(kind: Any) -> bool:

@@ -6,8 +6,6 @@ codeword.said = function (cell) {
   return typeof cell === "number" && !whole ? codeword.short(cell) : String(cell);
 };
 
-codeword.two = number => String(number).padStart(2, "0");
-
 codeword.Cells = class {
   constructor(columns) { this.columns = columns; }
 
@@ -34,31 +32,10 @@ codeword.Cells = class {
     return shares[best] > 0 ? words[best] : null;  // a word that was not there in training is none of them
   }
 
-  date({ at, mean, scale, form, per_second, low, high, zone }, row) {
+  date({ at, mean, scale, form, per_second, low, high }, row) {
     const ticks = Math.min(Math.max(row[at] * scale + mean, low), high);
-    const seconds = Math.round(ticks) / per_second;
-    if (form === "day") return this.moment(seconds, null).slice(0, 10);
-    if (form === "moment") return this.moment(seconds + 30, zone).slice(0, 16);
-    const all = form === "time" ? Math.floor(seconds) : Math.abs(Math.round(seconds));
-    const days = Math.floor(all / 86400), rest = all - days * 86400;
-    const clock = [rest / 3600, rest / 60 % 60, rest % 60].map(part => codeword.two(Math.floor(part))).join(":");
-    return (Math.round(seconds) < 0 ? "-" : "") + (days ? `${days} d ${clock}` : clock);
-  }
-
-  // Seconds since 1970 as a date and a time of day, there where the clocks are those of the zone.
-  moment(seconds, zone) {
-    let ahead = 0;
-    if (zone !== null && zone !== "UTC") {
-      const form = { timeZone: zone, hourCycle: "h23", year: "numeric", month: "numeric", day: "numeric",
-        hour: "numeric", minute: "numeric" };
-      try {
-        const parts = new Intl.DateTimeFormat("en-GB", form).formatToParts(seconds * 1000);
-        const { year, month, day, hour, minute } = Object.fromEntries(parts.map(p => [p.type, Number(p.value)]));
-        const there = new Date(Date.UTC(2000, month - 1, day, hour, minute));
-        there.setUTCFullYear(year, month - 1, day);  // Date.UTC takes the years up to 99 for those from 1900
-        ahead = there / 1000 - Math.floor(seconds / 60) * 60;
-      } catch { /* a zone that the browser does not know: UTC */ }
-    }
-    return new Date((seconds + ahead) * 1000).toISOString().replace("T", " ");
+    const seconds = Math.round(ticks) / per_second + (form === "moment" ? 30 : 0);
+    const text = new Date(seconds * 1000).toISOString().replace("T", " ");
+    return form === "day" ? text.slice(0, 10) : text.slice(0, 16);
   }
 };
