@@ -18,7 +18,7 @@ from codeword import MLP, AutoEncoder, compare, plots
 from codeword.cli.main import run
 from codeword.model.signature import parameters
 from codeword.plots.style import new_figure
-from codeword.tasks.judging import Judge
+from codeword.tasks.compare import HeldOut
 
 TINY = ["--network", "mlp(hidden=(8,))", "--epochs", "2", "--batch-size", "64", "--device", "cpu"]
 FILES = ["comparison.csv", "comparison.png", "results.jsonl", "settings.json"]
@@ -187,16 +187,16 @@ def test_labels_of_a_table_judge_the_codes(do, rows):
 def test_ctrl_c_says_how_to_go_on_and_what_is_done_is_kept(do, capsys, monkeypatch):
     words = ["compare", "x.npy", "--k", "1,2,4", "--seeds", "2", *TINY]
     do(*words, "-o", "alone")
-    figures = Judge.figures
+    metrics = HeldOut.metrics
     calls = []
 
-    def interrupted(self, codec):
+    def interrupted(self, codec, scaling):
         calls.append(codec)
         if len(calls) == 6:  # PCA's and the model's of each k
             raise KeyboardInterrupt
-        return figures(self, codec)
+        return metrics(self, codec, scaling)
 
-    monkeypatch.setattr(Judge, "figures", interrupted)
+    monkeypatch.setattr(HeldOut, "metrics", interrupted)
     assert run([*words, "-o", "c"]) == 130
     out, err = capsys.readouterr()
     assert out.count("\n") == 2

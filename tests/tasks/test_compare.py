@@ -1,9 +1,7 @@
 """Comparisons: what a row says can be found by hand, and a stop at any moment changes none of them."""
 
-import csv
 import errno
 import itertools
-import json
 import os
 
 import numpy as np
@@ -15,10 +13,10 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from codeword import MLP, AutoEncoder, Data, Masked, Nested, Reconstruction, Variational, compare, plots
 from codeword.base.errors import DataError, InputError, ParameterError, TrainingError
+from codeword.model.fitted import FittedModel
 from codeword.plots.style import new_figure
-from codeword.tasks import judging
-from codeword.tasks.choice import elbow, recommend, summarise
-from codeword.tasks.outcome import Comparison
+from codeword.tasks import compare as comparing
+from codeword.tasks.choice import Comparison, elbow, recommend, summarize
 from codeword.training import checkpoint
 
 TINY = {"network": MLP(hidden=(8,)), "epochs": 3, "batch_size": 64, "device": "cpu"}
@@ -166,26 +164,26 @@ def test_a_fifth_is_held_out_from_every_training(monkeypatch):
         return fit(self, data, **more)
 
     judged = []
-    judge = judging.reconstruct_all
+    judge = comparing.reconstruct_all
 
     def judge_watched(codecs, rows, *args, **more):
         judged.append(set(np.asarray(rows)[:, 0]))
         return judge(codecs, rows, *args, **more)
 
     monkeypatch.setattr(AutoEncoder, "fit", watched)
-    monkeypatch.setattr(judging, "reconstruct_all", judge_watched)
+    monkeypatch.setattr(comparing, "reconstruct_all", judge_watched)
     found = compare(x, k=(1, 2), seeds=2, **TINY)
     assert (found.n, len(seen)) == (20, 4)
     assert all(rows == seen[0] for rows in seen)
     assert all(rows == set(x[:, 0]) - seen[0] for rows in judged)
-    monkeypatch.setattr(judging, "MOST_HELD_OUT", 7)
+    monkeypatch.setattr(comparing, "MOST_HELD_OUT", 7)
     assert compare(x, k=1, seeds=1, **TINY).n == 7
 
 
 def test_rows_that_are_too_many_to_copy_are_held_out_where_they_lie(x, monkeypatch):
     plain = compare(x, np.arange(150) % 2, k=2, seeds=1, **TINY)
-    monkeypatch.setattr(judging, "RESIDENT_BYTES", 0)
-    held = judging.part(x, None, None, missing=False)[1].x
+    monkeypatch.setattr(comparing, "RESIDENT_BYTES", 0)
+    held = comparing.train_and_held_out(x, None, None, missing=False)[1].x
     assert not isinstance(held, np.ndarray)
     assert results(compare(x, np.arange(150) % 2, k=2, seeds=1, **TINY)) == results(plain)
 
@@ -245,16 +243,16 @@ def test_labels_that_are_no_classes_judge_nothing_unless_they_were_given(digits)
 
 
 def test_the_neighbours_are_of_a_sample_where_rows_are_many(digits, monkeypatch):
-    monkeypatch.setattr(judging, "MOST_NEIGHBOURS_OF", 50)
-    monkeypatch.setattr(judging, "MOST_HELD_OUT", 30)
+    monkeypatch.setattr(comparing, "MOST_NEIGHBORS_OF", 50)
+    monkeypatch.setattr(comparing, "MOST_HELD_OUT", 30)
     asked = []
-    transform = AutoEncoder.transform
+    transform = FittedModel.transform
 
     def watched(self, rows, **more):
         asked.append(len(rows))
         return transform(self, rows, **more)
 
-    monkeypatch.setattr(AutoEncoder, "transform", watched)
+    monkeypatch.setattr(FittedModel, "transform", watched)
     found = compare(digits[:200], k=2, seeds=1, test=digits[200:300], **TINY)
     assert asked == [100, 50, 30]
     assert (found.n, found.n_labelled) == (100, 30)
@@ -348,12 +346,12 @@ def row(k, mse, accuracy=None, objective="reconstruction", seed=0, share=None):
 
 def test_with_labels_it_is_the_smallest_k_within_a_standard_error_of_the_best():
     rows = [row(2, 0.4, 0.80), row(4, 0.3, 0.899), row(8, 0.2, 0.91), row(16, 0.1, 0.90)]
-    best = recommend(summarise(rows), 400, 20)  # sqrt(0.91 × 0.09 / 400) = 0.0143
+    best = recommend(summarize(rows), 400, 20)  # sqrt(0.91 × 0.09 / 400) = 0.0143
     assert best.k == 4
     assert "0.899, within one standard error (0.014) of the best, 0.910 with 8" in best.reason
-    assert recommend(summarise(rows), 4000, 20).k == 8  # 0.0045
+    assert recommend(summarize(rows), 4000, 20).k == 8  # 0.0045
     assert (
-        "no smaller k comes within one standard error (0.005)" in recommend(summarise(rows), 4000, 20).reason
+        "no smaller k comes within one standard error (0.005)" in recommend(summarize(rows), 4000, 20).reason
     )
 
 
@@ -361,18 +359,18 @@ def test_seeds_that_differ_widen_the_standard_error():
     rows = [row(2, 0.4, 0.80, seed=s) for s in range(4)] + [
         row(4, 0.3, accuracy, seed=s) for s, accuracy in enumerate([0.81, 0.89, 0.81, 0.89])
     ]
-    assert recommend(summarise(rows), 10**6, 20).k == 4
+    assert recommend(summarize(rows), 10**6, 20).k == 4
     rows += [row(3, 0.3, 0.83, seed=s) for s in range(4)]
-    assert recommend(summarise(rows), 10**6, 20).k == 3  # the deviation is 0.046, of the mean 0.023
+    assert recommend(summarize(rows), 10**6, 20).k == 3  # the deviation is 0.046, of the mean 0.023
     alike = [row(k, 1 / k, accuracy, seed=s) for k, accuracy in ((2, 0.90), (4, 0.91)) for s in range(3)]
-    assert recommend(summarise(alike), 10**6, 20).k == 4
-    assert recommend(summarise(alike), 400, 20).k == 2  # that they agree says nothing of other rows
+    assert recommend(summarize(alike), 10**6, 20).k == 4
+    assert recommend(summarize(alike), 400, 20).k == 2  # that they agree says nothing of other rows
 
 
 def test_of_objectives_that_are_as_good_the_one_of_the_least_error_is_recommended():
     rows = [row(4, 0.2, 0.90), row(4, 0.3, 0.905, "nested"), row(8, 0.1, 0.91, "nested")]
     rows += [row(4, 0.1, 0.8, "sparse"), row(4, 0.1, 0.99, "pca")]
-    best = recommend(summarise(rows), 400, 20)
+    best = recommend(summarize(rows), 400, 20)
     assert (best.k, best.objective) == (4, "reconstruction")
     assert best.reason.endswith("of the best, 0.910 with 8 by nested")
 
@@ -389,7 +387,7 @@ def test_of_objectives_that_are_as_good_the_one_of_the_least_error_is_recommende
     ],
 )
 def test_odd_curves_have_a_recommendation_too(rows, k, words):
-    best = recommend(summarise(rows), 100, 20)
+    best = recommend(summarize(rows), 100, 20)
     assert best.k == k
     assert words in best.reason
     assert ("larger k" in best.reason) == (words in best.reason and "larger k" in words)
@@ -536,7 +534,7 @@ def test_a_training_under_way_goes_on_from_its_checkpoint(x, undisturbed, tmp_pa
     monkeypatch.setattr(checkpoint.Checkpoint, "save", save_and_die)
     with pytest.raises(Killed):
         compare(x, folder=tmp_path / "c", **WHOLE)
-    assert sum("checkpoint" in name for name in names(tmp_path / "c")) == 1
+    assert len(names(tmp_path / "c" / "training")) == 1
     saved.clear()
     monkeypatch.setattr(
         checkpoint.Checkpoint, "save", lambda *args: (save(*args), saved.append(args[1]["epoch"]))
@@ -547,50 +545,15 @@ def test_a_training_under_way_goes_on_from_its_checkpoint(x, undisturbed, tmp_pa
 
 
 @pytest.mark.usefixtures("small_picture")
-@pytest.mark.parametrize(("cut", "again"), [(0, 0), (1, 0), (2, 1), (100, 1), (300, 2), (600, 4)])
-def test_what_a_torn_line_told_is_trained_again_and_no_more(x, undisturbed, tmp_path, fits, cut, again):
+def test_a_kill_while_results_are_written_loses_one_training_at_most(x, undisturbed, tmp_path, fits):
     with pytest.raises(Killed):
         compare(x, folder=tmp_path / "c", on_row=stop_after(9), **WHOLE)
-    file = tmp_path / "c" / "results.jsonl"
-    file.write_bytes(file.read_bytes()[: -cut or None])
+    (tmp_path / "c" / ".results.jsonl.part.0").write_text('{"objective": "nes')
     fits.clear()
     assert results(compare(x, folder=tmp_path / "c", resume=True, **WHOLE)) == undisturbed
-    assert len(fits) == 1 + again
-    assert len(file.read_text().splitlines()) == 15
-    assert all(json.loads(line) for line in file.read_text().splitlines())
-
-
-@pytest.mark.usefixtures("small_picture")
-def test_a_comparison_may_grow(x, undisturbed, tmp_path, fits):
-    small = WHOLE | {"k": (1, 4), "objectives": ("reconstruction",), "seeds": 1}
-    compare(x, folder=tmp_path / "c", **small)
-    fits.clear()
-    found = compare(x, folder=tmp_path / "c", resume=True, **WHOLE)
-    assert results(found) == undisturbed
-    assert sorted(fits) == [
-        *[("nested", 4, seed) for seed in (0, 1)],
-        *[("reconstruction", k, seed) for k, seed in ((1, 1), (2, 0), (2, 1), (4, 1))],
-    ]
-    with pytest.raises(InputError, match=r"was made with k = 1, 2, 4, and this run has 1, 4: .* or more"):
-        compare(x, folder=tmp_path / "c", resume=True, **WHOLE | {"k": (1, 4)})
-    with pytest.raises(InputError, match="seeds = 2, and this run has 1"):
-        compare(x, folder=tmp_path / "c", resume=True, **WHOLE | {"seeds": 1})
-    with pytest.raises(InputError, match="objectives = reconstruction, nested, and this run has nested"):
-        compare(x, folder=tmp_path / "c", resume=True, **WHOLE | {"objectives": ("nested",)})
-
-
-@pytest.mark.usefixtures("small_picture")
-def test_a_larger_k_makes_ordered_codes_anew(x, undisturbed, tmp_path, fits):
-    compare(x, folder=tmp_path / "c", **WHOLE | {"k": (1, 2)})
-    fits.clear()
-    found = compare(x, folder=tmp_path / "c", resume=True, **WHOLE)
-    assert results(found) == undisturbed
-    assert len(fits) == 4  # k = 4 with two seeds, and nested codes with two seeds
-    with open(tmp_path / "c" / "comparison.csv", newline="") as file:
-        table = list(csv.DictReader(file))
-    assert [(r["objective"], int(r["k"]), float(r["mse"])) for r in table] == [
-        (r["objective"], r["k"], r["mse"]) for r in found.rows
-    ]
+    assert len(fits) == 1
+    assert names(tmp_path / "c") == FILES
+    assert len((tmp_path / "c" / "results.jsonl").read_text().splitlines()) == 15
 
 
 @pytest.mark.usefixtures("small_picture")
@@ -609,6 +572,9 @@ def test_other_parameters_or_other_data_are_refused_by_name(x, tmp_path):
         ((x, y + (y == 1), {}), "the digest of (training|held-out) rows"),
         ((x, None, {}), "the digest of training rows"),
         ((x.astype(np.float64), y, {}), "the type of training values"),
+        ((x, y, {"k": (1, 2, 4)}), "made with k = 1, 2, and this run has 1, 2, 4"),
+        ((x, y, {"seeds": 2}), "seeds = 1, and this run has 2"),
+        ((x, y, {"objectives": ("nested",)}), "objectives = reconstruction, nested, and this run has nested"),
     ]:
         with pytest.raises(InputError, match=words) as error:
             compare(*given[:2], folder=tmp_path / "c", resume=True, **settings | given[2])
@@ -650,10 +616,11 @@ def test_overwriting_starts_anew_and_spares_what_is_none_of_ours(x, tmp_path, fi
     ],
 )
 def test_damaged_files_are_named(x, tmp_path, name, text, words):
-    compare(x, folder=tmp_path / "c", **WHOLE | {"k": 2, "objectives": "nested", "seeds": 1})
+    settings = WHOLE | {"k": 2, "objectives": "nested", "seeds": 1}
+    compare(x, folder=tmp_path / "c", **settings)
     (tmp_path / "c" / name).write_text(text)
     with pytest.raises(InputError, match=words):
-        compare(x, folder=tmp_path / "c", resume=True, **WHOLE)
+        compare(x, folder=tmp_path / "c", resume=True, **settings)
 
 
 # -- bad input ----------------------------------------------------------------------------------------------
@@ -719,4 +686,4 @@ def test_rows_that_cannot_be_parted_or_do_not_fit_are_refused(x, monkeypatch):
     ("d", "ks"), [(1, [1]), (2, [1]), (6, [2, 4]), (64, [2, 4, 8, 16, 32]), (65, [2, 4, 8, 16, 32, 64])]
 )
 def test_auto_takes_what_is_below_the_number_of_features(d, ks):
-    assert judging.check_k("auto", d) == ks
+    assert comparing.check_k("auto", d) == ks

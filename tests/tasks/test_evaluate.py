@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from codeword import AutoEncoder, Masked, Variational, VectorQuantized
 from codeword.base.errors import DataError, ParameterError
-from codeword.tasks import codecs
+from codeword.tasks import reconstruction as chunked
 from codeword.tasks.evaluate import evaluate, evaluate_rows
 
 RECONSTRUCTION = [
@@ -110,14 +110,14 @@ def test_it_is_json(images):
 def test_the_size_of_a_chunk_does_not_change_the_figures(x, rows, monkeypatch):
     pca = PCA(3).fit(x)
     whole = reconstruction(evaluate(pca, x, baseline=pca))
-    monkeypatch.setattr(codecs, "CHUNK_ROWS", rows)
+    monkeypatch.setattr(chunked, "CHUNK_ROWS", rows)
     assert reconstruction(evaluate(pca, x, baseline=pca)) == pytest.approx(whole, rel=1e-7)
 
 
 def test_a_memory_map_is_read_in_chunks(x, tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", x)
     on_disk = np.load(tmp_path / "x.npy", mmap_mode="r")
-    monkeypatch.setattr(codecs, "CHUNK_BYTES", 64 * x[0].nbytes)
+    monkeypatch.setattr(chunked, "CHUNK_BYTES", 64 * x[0].nbytes)
     pca = PCA(3).fit(x)
     sizes = []
 
@@ -135,12 +135,12 @@ def test_a_memory_map_is_read_in_chunks(x, tmp_path, monkeypatch):
 
 
 def test_rows_are_drawn_in_order_and_by_seed():
-    assert codecs.draw(5, 9, 0).tolist() == [0, 1, 2, 3, 4]
-    rows = codecs.draw(1000, 50, 3)
+    assert chunked.draw(5, 9, 0).tolist() == [0, 1, 2, 3, 4]
+    rows = chunked.draw(1000, 50, 3)
     assert sorted(set(rows.tolist())) == rows.tolist()  # a file is read from its start to its end
     assert len(rows) == 50
-    assert (rows == codecs.draw(1000, 50, 3)).all()
-    assert (rows != codecs.draw(1000, 50, 4)).any()
+    assert (rows == chunked.draw(1000, 50, 3)).all()
+    assert (rows != chunked.draw(1000, 50, 4)).any()
 
 
 def test_a_large_offset_drowns_neither_variance_nor_neighbours(x):
@@ -193,9 +193,9 @@ def test_rows_that_cannot_be_judged_are_refused(x, monkeypatch):
         evaluate(pca, x[:0])
     with pytest.raises(DataError, match=r"Got the shape \(12,\)"):
         evaluate(pca, x[0])
-    monkeypatch.setattr(codecs, "CHUNK_ROWS", 10)
+    monkeypatch.setattr(chunked, "CHUNK_ROWS", 10)
     x[23, 4] = np.nan
-    with pytest.raises(DataError, match="x is not finite: row 23, feature 4 is nan"):
+    with pytest.raises(DataError, match=r"x contains NaN \(the first in row 23, column 4\)"):
         evaluate(pca, x)
 
 

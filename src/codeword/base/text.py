@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["listed", "shortened"]
+__all__ = ["METRICS", "listed", "shortened"]
+
+METRICS = {
+    "mse": ("mean squared error", "{:.5g}"),
+    "worst_decile_mse": ("  of the worst tenth", "{:.5g}"),
+    "explained_variance": ("variance kept", "{:.1%}"),
+    "trustworthiness": ("trustworthiness", "{:.3f}"),
+    "knn_accuracy": ("5 nearest neighbors", "{:.1%}"),
+    "linear_accuracy": ("linear probe", "{:.1%}"),
+    "clustering.accuracy": ("k-means accuracy", "{:.1%}"),
+    "clustering.nmi": ("  NMI", "{:.3f}"),
+    "clustering.ari": ("  ARI", "{:.3f}"),
+    "mixture.accuracy": ("Gaussian mixture accuracy", "{:.1%}"),
+    "mixture.nmi": ("  NMI", "{:.3f}"),
+    "mixture.ari": ("  ARI", "{:.3f}"),
+}
+"""What each metric of `evaluate` is called and how it is written; one within another stands behind a dot."""
 
 
 def shortened(text: object, limit: int = 120) -> str:

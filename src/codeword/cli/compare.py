@@ -18,7 +18,7 @@ from codeword.model.signature import convert, parameters
 
 if TYPE_CHECKING:
     from codeword.data import Data
-    from codeword.tasks.outcome import Comparison
+    from codeword.tasks.choice import Comparison
 
 __all__: list[str] = []
 
@@ -45,7 +45,7 @@ def compare(
 
     One table and one picture of the error of held-out rows against k, and of the accuracy of their labels
     where there are any, with PCA beside it. What is finished is kept at once: a comparison that was stopped
-    goes on with --resume, and may then have more k, objectives and seeds.
+    goes on with --resume.
     """
     lengths, objectives = _lengths(k), _objectives(objective)
     from codeword.tasks.compare import compare

@@ -14,7 +14,7 @@ from codeword.data.rows import Rows, block_length, blocks, read
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["KINDS", "Scaling", "Statistics", "describe"]
+__all__ = ["KINDS", "Moments", "Scaling", "Statistics", "describe"]
 
 KINDS = ("auto", "pixels", "unit", "standard", "none")
 
@@ -51,34 +51,48 @@ class Statistics:
 
 
 @dataclass
-class _Sums:
-    """What rows that were seen so far tell; `known` is how many values of each feature were there."""
+class Moments:
+    """Mean of each feature, squared distance to it, and range, of the rows that were seen so far.
 
-    known: Any
-    low: float
-    high: float
-    mean: np.ndarray[Any, Any]
-    squares: np.ndarray[Any, Any]
+    Merged by the pairwise formula of Chan, Golub & LeVeque (1979), which loses no digits.
 
-    def add(
+    Attributes
+    ----------
+    known : int or ndarray of shape (d,)
+        How many values of each feature there were.
+    low, high : float
+    mean, squares : ndarray of shape (d,), float64
+        Of each feature the mean, and the sum of squared distances to it.
+    """
+
+    known: Any = 0
+    low: float = np.inf
+    high: float = -np.inf
+    mean: Any = 0.0
+    squares: Any = 0.0
+
+    def add(self, rows: np.ndarray[Any, Any]) -> None:
+        """Take in rows of shape (m, d), none of them missing."""
+        self.merge(len(rows), float(rows.min()), float(rows.max()), *_moments(rows))
+
+    def merge(
         self, known: Any, low: float, high: float, here: np.ndarray[Any, Any], around: np.ndarray[Any, Any]
     ) -> None:
-        """Take in other rows, by the pairwise formula of Chan, Golub & LeVeque (1979)."""
+        """Take in what other rows gave."""
         self.low, self.high = min(self.low, low), max(self.high, high)
         delta = here - self.mean
         total = self.known + known
         share = known / np.maximum(total, 1)
-        self.mean += delta * share
-        self.squares += around + delta**2 * (self.known * share)
+        self.mean = self.mean + delta * share
+        self.squares = self.squares + (around + delta**2 * (self.known * share))
         self.known = total
 
 
 def describe(x: Rows, *, missing: bool = False, world: Processes | None = None) -> Statistics:
     """Mean and variance of each feature of `x`, of shape (n, ...), in one pass of bounded memory.
 
-    Blocks are merged by the pairwise formula of Chan, Golub & LeVeque (1979), which loses no digits. With
-    `missing`, values that are NaN are left out. Of several processes (`world`) each reads its share of rows
-    that do not lie in memory, and all get the same figures.
+    With `missing`, values that are NaN are left out. Of several processes (`world`) each reads its share of
+    rows that do not lie in memory, and all get the same statistics.
 
     Raises
     ------
@@ -86,7 +100,7 @@ def describe(x: Rows, *, missing: bool = False, world: Processes | None = None) 
         If a value is infinite, or NaN without `missing`; the message names the first bad row and column.
     """
     d = int(np.prod(x.shape[1:], dtype=np.int64))
-    sums = _Sums(0, np.inf, -np.inf, np.zeros(d), np.zeros(d))
+    sums = Moments(mean=np.zeros(d), squares=np.zeros(d))
     if world is None or world.size == 1 or type(x) is np.ndarray:
         _look(x, 0, len(x), missing, sums)
     else:
@@ -103,7 +117,7 @@ def describe(x: Rows, *, missing: bool = False, world: Processes | None = None) 
     )
 
 
-def _look(x: Rows, first: int, last: int, missing: bool, sums: _Sums) -> None:
+def _look(x: Rows, first: int, last: int, missing: bool, sums: Moments) -> None:
     """Take rows `first` to `last` into the sums."""
     d = len(sums.mean)
     for start, block in _between(x, first, last):
@@ -124,7 +138,7 @@ def _look(x: Rows, first: int, last: int, missing: bool, sums: _Sums) -> None:
         here, around = _moments(rows)
         if least is None or most is None:
             least, most = low, high
-        sums.add(known, least, most, here, around)
+        sums.merge(known, least, most, here, around)
 
 
 def _between(x: Rows, first: int, last: int) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
@@ -137,7 +151,7 @@ def _between(x: Rows, first: int, last: int) -> Iterator[tuple[int, np.ndarray[A
         yield start, read(x, start, min(start + length, last))
 
 
-def _shared(sums: _Sums, world: Processes, bad: DataError | None) -> _Sums:
+def _shared(sums: Moments, world: Processes, bad: DataError | None) -> Moments:
     """The sums of all processes, merged in their order, on each of them."""
     import torch
 
@@ -156,10 +170,10 @@ def _shared(sums: _Sums, world: Processes, bad: DataError | None) -> _Sums:
         raise DataError(
             f"process {int(rows[:, -1].argmax())} found rows that nothing can be learnt from: see there"
         )
-    merged = _Sums(np.zeros(d), np.inf, -np.inf, np.zeros(d), np.zeros(d))
+    merged = Moments(np.zeros(d), mean=np.zeros(d), squares=np.zeros(d))
     for row in rows:
         if row[:d].any():
-            merged.add(row[:d], row[-3], row[-2], row[d : 2 * d], row[2 * d : 3 * d])
+            merged.merge(row[:d], row[-3], row[-2], row[d : 2 * d], row[2 * d : 3 * d])
     return merged
 
 

@@ -1,4 +1,4 @@
-"""The trainings of a comparison, one after the other."""
+"""`compare`: trainings with each of several k, objectives and seeds, judged on the same held-out rows."""
 
 from __future__ import annotations
 
@@ -8,22 +8,48 @@ import numbers
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from codeword.base.errors import InputError, ParameterError, TrainingError
-from codeword.data import Data
+import numpy as np
+
+from codeword.base.errors import DataError, InputError, ParameterError, TrainingError
+from codeword.data import Data, load
+from codeword.data.columns import Columns, fitted_columns
+from codeword.data.labels import classes_of
+from codeword.data.rows import blocks, read
+from codeword.data.scaling import Scaling, check_finite, describe
+from codeword.data.tables import is_table
 from codeword.model.autoencoder import AutoEncoder
+from codeword.model.fitted import Codec, FittedModel
+from codeword.model.inputs import mixed_table
 from codeword.model.parameters import to_json
-from codeword.model.plan import check_parameters
+from codeword.model.plan import check_parameters, scaling_kind
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import OBJECTIVES, Objective, resolve_objective
-from codeword.tasks.choice import PCA
-from codeword.tasks.judging import Codec, Judge, check_k, digest_of, part
-from codeword.tasks.outcome import COLUMNS, Comparison
-from codeword.tasks.results import PICTURE, Results
+from codeword.tasks.choice import COLUMNS, PCA, Comparison
+from codeword.tasks.labels import (
+    LabelTask,
+    check_classes,
+    check_reference,
+    label_metric,
+    one_thread_without_warnings,
+)
+from codeword.tasks.reconstruction import (
+    Errors,
+    draw,
+    explained_variance,
+    flat,
+    reconstruct_all,
+    scale_of,
+    take,
+)
+from codeword.tasks.results import Results
+from codeword.training.batches import RESIDENT_BYTES
+from codeword.training.checkpoint import digest
 
 __all__ = ["compare"]
 
@@ -32,6 +58,13 @@ SET_HERE = {"n_components": "k", "objective": "objectives", "random_state": "see
 
 NOT_COMPARED = (*SET_HERE, "device", "verbose")
 """Parameters that leave the results as they are, or that are among the settings under another name."""
+
+HELD_OUT_SHARE = 5
+MOST_HELD_OUT = 10_000
+"""A fifth of the rows, and no more than these, is held out; accuracies are of no more either."""
+
+MOST_NEIGHBORS_OF = 20_000
+"""Training rows among which neighbors are looked for."""
 
 Row = dict[str, Any]
 OnRow = Callable[[Row, int, int], None]
@@ -76,7 +109,7 @@ def compare(
         as CSV and a picture.
     resume : bool, default=False
         Go on with a comparison that was stopped: nothing that is finished is trained again, and the rows end
-        the same. There may be more k, objectives and seeds than before.
+        the same.
     overwrite : bool, default=False
         Replace a comparison that is in `folder`.
     on_row : callable, optional
@@ -89,15 +122,15 @@ def compare(
     -------
     Comparison
         `.rows`, `.summary()`, `.table()` and `.recommended`. A training that diverged is a row without
-        figures, and the rest goes on.
+        metrics, and the rest goes on.
 
     Raises
     ------
     ParameterError, DataError
         If something given cannot be used; all of it is checked before the first training.
     InputError
-        If `folder` exists and neither `resume` nor `overwrite` is set, or holds a comparison of other data or
-        with other parameters; the message names the first that differs.
+        If `folder` exists and neither `resume` nor `overwrite` is set, or holds a comparison of something
+        else; the message names the first setting that differs.
     KeyboardInterrupt
         On Ctrl-C. What is in `folder` can be gone on with.
 
@@ -111,28 +144,27 @@ def compare(
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ParameterError("compare runs in one process: start it without torchrun")
-    by_label = _labelled(objectives)
+    by_label = _by_label(objectives)
     seeds = _check_seeds(seeds)
     for objective in by_label.values():
         check_parameters(_estimator(1, objective, 0, parameters))
     missing = all(objective.takes_missing for objective in by_label.values())
-    train, held_out = part(x, y, test, missing=missing)
+    train, held_out = train_and_held_out(x, y, test, missing=missing)
     d = math.prod(train.sample_shape)
     lengths = check_k(k, d)
-    tasks = [
-        task
+    trainings = [
+        training
         for seed in range(seeds)
         for label, objective in by_label.items()
-        for task in _tasks(label, objective, lengths, seed)
+        for training in _trainings(label, objective, lengths, seed)
     ]
+    held = HeldOut(train, held_out, strict=y is not None)
     results = Results()
-    judge = Judge(train, held_out, strict=y is not None)
     if folder is not None:
         settings = _settings(by_label, lengths, seeds, parameters, train, held_out)
-        ordered = [label for label, objective in by_label.items() if objective.ordered]
-        results = Results.open(folder, settings, resume=resume, overwrite=overwrite, ordered=ordered)
+        results = Results.open(folder, settings, resume=resume, overwrite=overwrite)
     try:
-        _run(tasks, results, train, judge, on_row, parameters)
+        _run(trainings, results, train, held, on_row, parameters)
     except InputError:  # an objective or a network that does not fit the data
         results.withdraw()
         raise
@@ -140,14 +172,16 @@ def compare(
     rows = sorted(
         results.rows.values(), key=lambda row: (order[row["objective"]], row["k"], row["seed"] or 0)
     )
-    found = Comparison(rows, len(held_out), judge.n_labelled, d)
-    if results.path is not None:
-        _finish(results, found)
+    found = Comparison(rows, len(held_out), held.n_labelled, d)
+    results.finish(found)
     return found
 
 
+# -- trainings ----------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
-class Task:
+class Training:
     """One training, and the lengths of code that it gives rows for."""
 
     label: str
@@ -156,82 +190,54 @@ class Task:
     lengths: tuple[int, ...]
 
     @property
-    def width(self) -> int:
-        """The `n_components` to train with."""
-        return self.lengths[-1]
-
-    @property
-    def keys(self) -> list[tuple[str, int, int | None]]:
-        """Of the rows that it gives."""
-        return [(self.label, k, self.seed) for k in self.lengths]
-
-    @property
     def name(self) -> str:
-        """Of its checkpoint: no other training has the same."""
-        return f"k{self.width}-seed{self.seed}-{hashlib.sha256(self.label.encode()).hexdigest()[:8]}."
+        """The name of its checkpoint, which no other training has."""
+        return f"k{self.lengths[-1]}-seed{self.seed}-{hashlib.sha256(self.label.encode()).hexdigest()[:8]}"
+
+    @property
+    def key(self) -> tuple[str, int, int | None]:
+        """The key of its last row in `Results`."""
+        return self.label, self.lengths[-1], self.seed
 
 
-def _tasks(label: str, objective: Objective, lengths: Sequence[int], seed: int) -> Iterator[Task]:
+def _trainings(label: str, objective: Objective, lengths: Sequence[int], seed: int) -> Iterator[Training]:
     if objective.ordered:
-        yield Task(label, objective, seed, tuple(lengths))
+        yield Training(label, objective, seed, tuple(lengths))
     else:
-        yield from (Task(label, objective, seed, (k,)) for k in lengths)
+        yield from (Training(label, objective, seed, (k,)) for k in lengths)
 
 
 def _run(
-    tasks: Sequence[Task],
+    trainings: Sequence[Training],
     results: Results,
     train: Data,
-    judge: Judge,
+    held: HeldOut,
     on_row: OnRow | None,
     parameters: dict[str, Any],
 ) -> None:
     """Do what is not done yet, seed by seed, so that what is there at any time covers all k."""
-    pending = [task for task in tasks if not all(key in results.rows for key in task.keys)]
-    total = sum(len(task.lengths) for task in tasks)
-    results.tidy(keep=[task.name for task in pending])
-    for task in pending:
-        checkpoint = None if results.path is None else results.path / f"{task.name}checkpoint"
-        rows = _fit_and_judge(task, results, train, judge, checkpoint, parameters)
+    pending = [training for training in trainings if training.key not in results.rows]
+    total = sum(len(training.lengths) for training in trainings)
+    done = total - sum(len(training.lengths) for training in pending)
+    pca = _principal_components(train, max(t.lengths[-1] for t in trainings), parameters) if pending else None
+    for training in pending:
+        ae = _estimator(training.lengths[-1], training.objective, training.seed, parameters)
+        failed = _fit(ae, train, results.checkpoint(training.name))
+        rows: list[Row] = []
+        for k in training.lengths:
+            if pca is not None and (PCA, k, None) not in results.rows:
+                rows.append(_row(PCA, k, None, held.metrics(_first_components(pca, k), pca.scaling)))
+            metrics = {"failed": failed} if failed else _metrics(ae.model_, k, held)
+            rows.append(_row(training.label, k, training.seed, metrics))
         results.add(rows)
-        results.tidy()
-        done = sum(row["objective"] != PCA for row in results.rows.values()) - len(task.lengths)
         for row in rows:
             done += row["objective"] != PCA
             if on_row is not None:
                 on_row(row, done, total)
 
 
-def _fit_and_judge(
-    task: Task,
-    results: Results,
-    train: Data,
-    judge: Judge,
-    checkpoint: Path | None,
-    parameters: dict[str, Any],
-) -> list[Row]:
-    """The rows of one training, and PCA's of those k for which there are none yet."""
-    ae = _estimator(task.width, task.objective, task.seed, parameters)
-    failed = _fit(ae, train, checkpoint)
-    ae = ae.as_numbers()  # of a mixed table, which is judged in the numbers made of it
-    rows: list[Row] = []
-    for k in task.lengths:
-        if (PCA, k, None) not in results.rows:
-            pca = _first_components(ae.baseline_, k)
-            codec = Codec(pca.transform, pca.inverse_transform, ae.scaling_, ae.takes_missing)
-            rows.append(_row(PCA, k, None, judge.figures(codec)))
-        figures: Row = {}
-        if failed is None:
-            cut = partial(ae.transform, k=k) if task.objective.ordered else ae.transform
-            figures = judge.figures(Codec(cut, ae.inverse_transform, ae.scaling_, ae.takes_missing))
-        seconds = round(sum(epoch["seconds"] for epoch in ae.history_), 3)
-        figures |= {"epochs": len(ae.history_), "seconds": seconds, "failed": failed}
-        rows.append(_row(task.label, k, task.seed, figures))
-    return rows
-
-
 def _fit(ae: AutoEncoder, train: Data, checkpoint: Path | None) -> str | None:
-    """Train; why it failed, if it did."""
+    """Train; return why it failed, if it did."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "training was interrupted", UserWarning)
@@ -245,27 +251,164 @@ def _fit(ae: AutoEncoder, train: Data, checkpoint: Path | None) -> str | None:
     return None
 
 
-def _row(objective: str, k: int, seed: int | None, figures: Row) -> Row:
-    return dict.fromkeys(COLUMNS) | {"objective": objective, "k": k, "seed": seed} | figures
+def _metrics(model: FittedModel, k: int, held: HeldOut) -> Row:
+    """What came of a training, with the first `k` numbers of its codes."""
+    cut = partial(model.transform, k=k) if model.objective.ordered else model.transform
+    codec = SimpleNamespace(transform=cut, inverse_transform=model.inverse_transform)
+    seconds = round(sum(epoch["seconds"] for epoch in model.history), 3)
+    return held.metrics(codec, model.scaling) | {"epochs": len(model.history), "seconds": seconds}
 
 
-def _first_components(baseline: PrincipalComponents, k: int) -> PrincipalComponents:
-    return PrincipalComponents(
-        baseline.scaling, baseline.mean, baseline.components[:k], baseline.deviations[:k]
-    )
+def _row(objective: str, k: int, seed: int | None, metrics: Row) -> Row:
+    return dict.fromkeys(COLUMNS) | {"objective": objective, "k": k, "seed": seed} | metrics
 
 
-def _finish(results: Results, found: Comparison) -> None:
-    """Put the rows in order into a table and a picture."""
-    from codeword.plots import comparison_figure, save
+def _principal_components(train: Data, k: int, parameters: dict[str, Any]) -> PrincipalComponents:
+    """PCA as every training has it beside it: of a training that diverges nothing is left."""
+    seen = describe(train.x, missing=True)
+    kind = scaling_kind(_estimator(k, "reconstruction", 0, parameters).scaling, train.columns)
+    scaling = Scaling.choose(kind, train.x.dtype, train.sample_shape, seen)
+    return PrincipalComponents.fit(train.x, scaling, scaling.scaled_mean(seen), k, 0)
 
-    assert results.path is not None
-    results.tidy()
-    results.write_table(found.rows, COLUMNS)
-    best = found.recommended
-    if best is not None:
-        drawn = [row for row in found.rows if row["mse"] is not None]
-        save(comparison_figure(drawn, recommended=best.k), results.path / PICTURE, overwrite=True)
+
+def _first_components(pca: PrincipalComponents, k: int) -> PrincipalComponents:
+    return PrincipalComponents(pca.scaling, pca.mean, pca.components[:k], pca.deviations[:k])
+
+
+# -- rows to train on and rows to judge on ------------------------------------------------------------------
+
+
+class HeldOut:
+    """Held-out rows, and the classes of both parts where both have any.
+
+    Parameters
+    ----------
+    train : Data
+        The rows that models are fitted on.
+    rows : Data
+        The rows that they are judged on.
+    strict : bool
+        Whether labels that are no classes are an error; else they judge nothing.
+
+    Raises
+    ------
+    DataError
+        With `strict`, if there is one class only or more than there could be, or the parts share none.
+    """
+
+    def __init__(self, train: Data, rows: Data, *, strict: bool) -> None:
+        self.rows = rows
+        self.task: LabelTask | None = None
+        self.n_labelled = 0
+        if train.y is None or rows.y is None:
+            return
+        try:
+            learned = classes_of(train.y, len(train), "the rows to train on")
+            judged = classes_of(rows.y, len(rows), "the rows to judge on")
+            check_classes(judged, "the rows to judge on", referenced=True)
+            check_reference(learned, judged)
+        except DataError:
+            if strict:
+                raise
+            return
+        near = learned.known[draw(len(learned.known), MOST_NEIGHBORS_OF, 0)]
+        far = judged.known[draw(len(judged.known), MOST_HELD_OUT, 0)]
+        self.near, self.far = take(train.x, near), take(rows.x, far)
+        self.task = LabelTask(judged.index[far], len(judged.names), learned.into(judged.names)[near], 0)
+        self.n_labelled = len(far)
+
+    def metrics(self, codec: Codec, scaling: Scaling) -> dict[str, Any]:
+        """`mse` and `explained_variance` of the held-out rows, and `knn_accuracy` (None without labels)."""
+        errors = Errors("the model", codec, len(self.rows))
+        scale = scale_of(SimpleNamespace(scaling_=scaling))
+        moments = reconstruct_all([errors], self.rows.x, scale, missing=scaling.missing)
+        accuracy = None
+        if self.task is not None:
+            near, far = (flat(codec.transform(rows)) for rows in (self.near, self.far))
+            with one_thread_without_warnings():
+                accuracy = float(label_metric("knn_accuracy", self.task, far, near))
+        return {
+            "mse": errors.mse,
+            "explained_variance": explained_variance(errors, moments),
+            "knn_accuracy": accuracy,
+        }
+
+
+def train_and_held_out(x: Any, y: Any, test: Any, *, missing: bool) -> tuple[Data, Data]:
+    """Rows to train on and rows to judge on, without column names, which have been checked.
+
+    Parameters
+    ----------
+    x : Data, ndarray, memory map, tensor or DataFrame of shape (n, ...)
+    y : array-like of shape (n,) or None
+    test : Data, (x, y), or None
+        With None, a fifth of the rows, at most 10,000, drawn with the seed 0. Of a mixed table the columns
+        are fitted on all rows of x, those held out too: no codes are, and their units are alike for all.
+    missing : bool
+        Whether NaN may stand for what is not known.
+
+    Raises
+    ------
+    DataError
+        If a value is not finite, labels are not one for each row, the two parts differ in the shape or the
+        columns of their samples, or there is one row only.
+    """
+    train = _with_labels(x, y, "x", missing, None)
+    if test is not None:
+        x_test, y_test = test if isinstance(test, tuple) and len(test) == 2 else (test, None)
+        held_out = _with_labels(x_test, y_test, "test", missing, train.columns)
+        if held_out.sample_shape != train.sample_shape:
+            raise DataError(
+                f"the samples of test have the shape {held_out.sample_shape}, and those to train on "
+                f"{train.sample_shape}: give both the same"
+            )
+        mixed = [None if rows.columns is None else rows.columns.to_json() for rows in (train, held_out)]
+        if mixed[0] != mixed[1] or (train.names and held_out.names and train.names != held_out.names):
+            raise DataError("the columns of test are not those of the rows to train on: give the same")
+        return replace(train, names=None), replace(held_out, names=None)
+    return _split(replace(train, names=None))
+
+
+def _with_labels(x: Any, y: Any, name: str, missing: bool, columns: Columns | None) -> Data:
+    """Rows with their labels; a mixed table as `columns` or, without these, columns of its own make it."""
+    if columns is None and (table := mixed_table(x)) is not None:
+        columns = fitted_columns(table)
+    if columns is not None and not isinstance(x, Data) and is_table(x):
+        x = columns.transform(x)
+    data = load(np.asarray(x) if isinstance(x, (list, tuple)) else x, missing=missing)
+    missing = missing or data.columns is not None
+    for start, block in blocks(data.x):  # here, where the number of a row is that in the whole
+        check_finite(block, start, missing=missing)
+    if y is None:
+        return data
+    y = np.asarray(y)
+    if y.shape != (len(data),):
+        raise DataError(
+            f"the labels of {name} have the shape {y.shape}, and there are {len(data):,} rows: "
+            "give one label for each row"
+        )
+    return replace(data, y=y)
+
+
+def _split(data: Data) -> tuple[Data, Data]:
+    n = len(data)
+    if n < 2:
+        raise DataError("x has one row: at least two are needed, one to train on and one to judge on")
+    held_out = draw(n, min(max(1, n // HELD_OUT_SHARE), MOST_HELD_OUT), 0)
+    rest = np.delete(np.arange(n), held_out)
+    if math.prod(data.x.shape) * data.x.dtype.itemsize > RESIDENT_BYTES:
+        return data[rest], data[held_out]  # which copies nothing
+    x = data.x if type(data.x) is np.ndarray else read(data.x, 0, n)
+    parts = [replace(data, x=x[i], y=None if data.y is None else data.y[i]) for i in (rest, held_out)]
+    return parts[0], parts[1]
+
+
+def _digest(data: Data) -> str:
+    """A short name for rows and labels, that differs where they do."""
+    parts = [np.array([digest(np.ascontiguousarray(block)) for _, block in blocks(data.x)])]
+    if data.y is not None:
+        parts.append(data.y.astype(str))
+    return digest(*parts)
 
 
 # -- what was asked for -------------------------------------------------------------------------------------
@@ -278,7 +421,7 @@ def _estimator(k: int, objective: Any, seed: int, parameters: dict[str, Any]) ->
     return AutoEncoder(k, objective=objective, random_state=seed, **parameters)
 
 
-def _labelled(objectives: Any) -> dict[str, Objective]:
+def _by_label(objectives: Any) -> dict[str, Objective]:
     """Objectives by what the command line calls them."""
     given = [objectives] if isinstance(objectives, (str, Objective)) else list(objectives)
     if not given:
@@ -315,7 +458,7 @@ def _settings(
     train: Data,
     held_out: Data,
 ) -> dict[str, Any]:
-    """What has to be the same for a comparison to go on, or may only grow."""
+    """What has to be the same for a comparison to go on."""
     first = next(iter(objectives.values()))
     others = to_json(_estimator(1, first, 0, parameters).get_params(deep=False))
     found: dict[str, Any] = {"k": lengths, "objectives": list(objectives), "seeds": seeds}
@@ -325,6 +468,33 @@ def _settings(
             f"{name} rows": len(rows),
             f"the shape of {name} samples": list(rows.sample_shape),
             f"the type of {name} values": str(rows.x.dtype),
-            f"the digest of {name} rows": digest_of(rows),
+            f"the digest of {name} rows": _digest(rows),
         }
     return found
+
+
+def check_k(k: Any, d: int) -> list[int]:
+    """The lengths of code to compare, increasing and each once.
+
+    Raises
+    ------
+    ParameterError
+        If they are not positive integers, or one exceeds the number of features d.
+    """
+    if isinstance(k, str) and k == "auto":
+        return [n for n in (2, 4, 8, 16, 32, 64) if n < d] or [1]
+    lengths = [k] if isinstance(k, (int, np.integer)) else k
+    whole = isinstance(lengths, (list, tuple, range, np.ndarray)) and all(
+        isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in lengths
+    )
+    if not whole or not len(lengths):
+        raise ParameterError(
+            f"The 'k' parameter of compare must be positive integers, at least one, or 'auto'. "
+            f"Got {k!r} instead."
+        )
+    most = int(max(lengths))
+    if most > d:
+        raise ParameterError(
+            f"k = {most} is more than the number of features in a row, {d}: give k up to {d}"
+        )
+    return sorted({int(n) for n in lengths})

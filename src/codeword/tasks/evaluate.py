@@ -1,4 +1,4 @@
-"""`evaluate`: everything that can be said of a model, in one dictionary."""
+"""`evaluate`: how good a model is, beside PCA and the rows themselves, in one dictionary."""
 
 from __future__ import annotations
 
@@ -13,18 +13,9 @@ from numpy.typing import NDArray
 from codeword.base.errors import DataError, ParameterError
 from codeword.data import Data
 from codeword.data.labels import Labels, classes_of
-from codeword.tasks.codecs import (
-    Codec,
-    Rows,
-    as_numbers,
-    as_rows,
-    chosen_baseline,
-    draw,
-    flat,
-    nameless,
-    scale_of,
-    take,
-)
+from codeword.data.scaling import Moments
+from codeword.data.tables import is_table
+from codeword.model.fitted import Codec, FittedModel, as_codec
 from codeword.tasks.labels import (
     LABEL_METRICS,
     LabelTask,
@@ -33,20 +24,45 @@ from codeword.tasks.labels import (
     label_metric,
     one_thread_without_warnings,
 )
-from codeword.tasks.latent import correlations, trustworthiness_of, unused_dimensions
-from codeword.tasks.reconstruction import Judged, Moments, reconstruct_all
-from codeword.tasks.views import MOST_VALUES, VIEWS, Views
+from codeword.tasks.reconstruction import (
+    Errors,
+    Floats,
+    RowNumbers,
+    Scale,
+    chunks,
+    draw,
+    explained_variance,
+    flat,
+    reconstruct_all,
+    scale_of,
+    take,
+)
 
-__all__ = ["Evaluation", "evaluate", "evaluate_rows"]
+__all__ = ["PREFIXES", "Evaluation", "evaluate", "evaluate_rows"]
+
+PREFIXES = ("", "pca_", "raw_")
+"""What stands before the name of a metric: nothing for the model; the baseline's; the rows' own."""
 
 MOST_JUDGED = 10_000
 MOST_REFERENCE = 60_000
 MOST_NEAR = 2_000
-"""Rows whose neighbours are compared: each with each."""
+"""Rows whose neighbors are compared: each with each."""
 
-COUNTS = ("labelled_rows", "unlabelled", "reference_rows", "classes")
 MOST_RAW_FEATURES = 4_096
 """Beyond this many, accuracies on the rows themselves are not taken."""
+
+MOST_VALUES = 2**26
+"""Numbers that are held at once: 256 MB of raw values."""
+
+COUNTS = ("labelled_rows", "unlabelled", "reference_rows", "classes")
+
+UNUSED_VARIANCE = 1e-6
+"""A variance beside the largest: a spread of less than a thousandth."""
+
+UNUSED_KL = 0.01
+NEAREST = 10
+MOST_DIMENSIONS = 4096
+"""Beyond this many, a matrix of their correlations is no longer made."""
 
 
 def evaluate(
@@ -59,7 +75,7 @@ def evaluate(
     random_state: int | None = 0,
     progress: Callable[[int, int], object] | None = None,
 ) -> dict[str, Any]:
-    """Judge a model on rows `x`, and PCA and the rows themselves beside it through the same code.
+    """Measure how good a model is on rows `x`, and PCA and the rows themselves beside it by the same code.
 
     Parameters
     ----------
@@ -87,7 +103,7 @@ def evaluate(
     Returns
     -------
     dict
-        Fit for JSON, always with the same keys; None for what is absent or undefined. Of a figure the name
+        Fit for JSON, always with the same keys; None for what is absent or undefined. Of a metric the name
         alone is the model's, ``pca_…`` the baseline's, and ``raw_…`` that of the rows in scaled units.
 
         - ``n``: the number of rows; ``k``: numbers in a code.
@@ -95,24 +111,24 @@ def evaluate(
           the rows that come out worst, which the model and the baseline each have of their own.
         - ``explained_variance``: one minus the squared error over the squared distance of `x` to its mean,
           both in the same units; None where `x` does not vary or values are missing.
-        - ``trustworthiness``: how far neighbours in codes are neighbours in x (Venna and Kaski 2001), from
-          ten neighbours of 2,000 rows; None of two rows, or where values are missing.
+        - ``trustworthiness``: how far neighbors in codes are neighbors in x (Venna and Kaski 2001), from
+          ten neighbors of 2,000 rows; None of two rows, or where values are missing.
         - ``latent``: ``unused_dimensions``, the columns of codes with less than 0.01 nats of KL where the
           model tells that, or with less than a millionth of the largest variance; ``max_correlation``, the
           largest |r| of two columns in use, these being ``most_correlated``; ``mean_correlation``, its
-          mean over all pairs; and what `model.latent_metrics` has to say, such as ``kl_per_dimension`` and
+          mean over all pairs; and what `model.latent_metrics` gives, such as ``kl_per_dimension`` and
           ``codebook_use``.
-        - ``labelled_rows``: those that enter the figures below, drawn if there are more than 10,000;
+        - ``labelled_rows``: those that enter the metrics below, drawn if there are more than 10,000;
           ``unlabelled``: rows of x without a label; ``reference_rows``: at most 60,000, or fewer of more than
           1,118 features; ``classes``: their number.
-        - ``knn_accuracy``: of the 5 nearest neighbours; ``linear_accuracy``: of logistic regression on
-          standardised columns, None where it would take minutes (rows, columns and classes multiply to more
+        - ``knn_accuracy``: of the 5 nearest neighbors; ``linear_accuracy``: of logistic regression on
+          standardized columns, None where it would take minutes (rows, columns and classes multiply to more
           than 2³²).
         - ``clustering``: k-means with as many clusters as classes, as ``accuracy`` by the best matching of
           clusters with classes, ``nmi`` and ``ari``; ``mixture``: the same of a Gaussian mixture with full
           covariances, None where clusters have fewer rows than columns, or would take minutes.
 
-        The ``raw_…`` figures are None above 4,096 features, and where values are missing.
+        The ``raw_…`` metrics are None above 4,096 features, and where values are missing.
 
     Raises
     ------
@@ -121,7 +137,7 @@ def evaluate(
         comes without labels of `x`, or `random_state` is no seed.
     DataError
         If `x` has no rows, a reconstruction is not finite or does not fit its row, labels are of another
-        length, of one class or no classes at all, or there are fewer labelled rows than neighbours need.
+        length, of one class or no classes at all, or there are fewer labelled rows than neighbors need.
     """
     return evaluate_rows(model, x, y, reference, baseline, random_state, progress).metrics
 
@@ -154,165 +170,119 @@ def evaluate_rows(
     baseline: Codec | str | None = "auto",
     random_state: int | None = 0,
     progress: Callable[[int, int], object] | None = None,
-    codes_of: Rows | None = None,
+    codes_of: RowNumbers | None = None,
 ) -> Evaluation:
     """Evaluate as `evaluate` does; keep the errors of all rows and the codes of some, in rising order."""
-    baseline = chosen_baseline(model, baseline)
-    model = nameless(model, x)
-    x, y = _apart(x, y)
-    if isinstance(reference, tuple) and len(reference) == 2:
-        reference = as_numbers(model, reference[0])[1], reference[1]
-    model, x = as_numbers(model, x)
-    x = as_rows(x)
-    lesson = _lesson(x, y, reference)
-    seed = _seed(random_state)
-    scale = scale_of(model)
-    n = x.shape[0]
-    told = _Told(progress, n, 0 if lesson is None else len(LABEL_METRICS) * len(VIEWS))
+    codec, pca = _codecs(model, baseline)
+    x, y = _rows(model, x, y)
+    if reference is not None:
+        reference = _reference_rows(model, reference, y)
+    labels = None if y is None else classes_of(y, x.shape[0])
+    if labels is not None:
+        check_classes(labels, referenced=reference is not None)
+        if reference is not None:
+            reference = _checked_reference(reference[0], reference[1], x, labels)
+    seed, n = _seed(random_state), x.shape[0]
+    advance = _Progress(progress, n, 0 if labels is None else len(LABEL_METRICS) * len(PREFIXES))
 
-    own = Judged("the model", model, n, codes_of)
-    pca = None if baseline is None else Judged("the baseline", baseline, n)
-    judged = [own] if pca is None else [own, pca]
-    missing = bool(getattr(model, "takes_missing", False))
-    moments = reconstruct_all(judged, x, scale, missing=missing, advance=told.advance)
-    views = Views(model, baseline, scale, moments.mean)
-    figures: dict[str, Any] = {"n": n, "k": own.k}
-    errors, of_pca = _errors(own, moments), _errors(pca, moments)
-    figures |= {view + name: each[name] for name in errors for view, each in (("", errors), ("pca_", of_pca))}
-    drawn = _Drawn(x, draw(n, max(3, _held(MOST_JUDGED, x, own.k)), seed), views)
-    near = draw(len(drawn.rows), MOST_NEAR, seed)
-    figures |= {f"{view}trustworthiness": drawn.trustworthiness(view, near) for view in VIEWS[:2]}
-    figures["latent"] = _latent(model, drawn, own)
-    told.step()
-    figures |= _labelled(lesson, x, views, drawn, seed, told)
-    baseline_errors = np.full(n, np.nan, np.float32) if pca is None else pca.errors
-    return Evaluation(figures, own.errors, baseline_errors, own.kept_codes)
+    scale = scale_of(codec)
+    errors = [Errors("the model", codec, n, codes_of)]
+    errors += [] if pca is None else [Errors("the baseline", pca, n)]
+    missing = bool(getattr(codec, "takes_missing", False))
+    moments = reconstruct_all(errors, x, scale, missing=missing, advance=advance)
+    own = errors[0]
+    metrics = {"n": n, "k": own.k, **_error_metrics(errors, moments)}
 
-
-def _held(most: int, x: Any, k: int = 1) -> int:
-    """At most so many rows, or fewer of so many values that they would fill the memory."""
-    return int(min(most, MOST_VALUES // max(k, math.prod(x.shape[1:]))))
-
-
-# -- parts of the dictionary --------------------------------------------------------------------------------
-
-
-def _errors(one: Judged | None, moments: Moments) -> dict[str, float | None]:
-    return {
-        "mse": None if one is None else one.mse,
-        "explained_variance": None if one is None else moments.explained(one.squared_error),
-        "worst_decile_mse": None if one is None else one.worst_decile_mse,
-    }
-
-
-class _Drawn:
-    """Some rows of x, read once for all that needs no more than these."""
-
-    def __init__(self, x: Any, rows: Rows, views: Views) -> None:
-        self.rows = rows
-        self.x = x if len(rows) == x.shape[0] else take(x, rows)
-        self.views = views.of(self.x, np.arange(len(rows)), raw=True)
-
-    def trustworthiness(self, view: str, near: Rows) -> float | None:
-        raw, codes = self.views["raw_"], self.views[view]
-        return None if raw is None or codes is None else trustworthiness_of(raw[near], codes[near])
-
-
-def _latent(model: Any, drawn: _Drawn, own: Judged) -> dict[str, Any]:
-    asked = getattr(model, "latent_metrics", None)
-    more = dict(asked(drawn.x)) if callable(asked) else {}
-    unused = unused_dimensions(own.codes, more.get("kl_per_dimension"))
-    codes = drawn.views[""]
-    assert codes is not None
-    return {"unused_dimensions": unused, **correlations(codes, unused), **more}
-
-
-def _labelled(
-    lesson: Lesson | None, x: Any, views: Views, drawn: _Drawn, seed: int, told: _Told
-) -> dict[str, Any]:
-    if lesson is None:
-        names = [view + name for name in LABEL_METRICS for view in VIEWS]
-        return dict.fromkeys([*COUNTS, *names])
-    known = lesson.labels.known
-    rows = known[draw(len(known), MOST_JUDGED, seed)]
-    raw = math.prod(x.shape[1:]) <= MOST_RAW_FEATURES
-    if np.array_equal(rows, drawn.rows):
-        judged = drawn.views if raw else drawn.views | {"raw_": None}
+    represent = _Representations(codec, pca, scale, moments.mean)
+    rows = draw(n, max(3, _held(MOST_JUDGED, x, own.k)), seed)
+    drawn = x if len(rows) == n else take(x, rows)  # read once for all that needs no more than these
+    found = represent(drawn, np.arange(len(rows)), raw=True)
+    near = draw(len(rows), MOST_NEAR, seed)
+    for prefix in PREFIXES[:2]:
+        metrics[f"{prefix}trustworthiness"] = _trustworthiness(found["raw_"], found[prefix], near)
+    metrics["latent"] = _latent_metrics(codec, drawn, found[""], own.code_moments)
+    advance.step()
+    if labels is None:
+        metrics |= dict.fromkeys([*COUNTS, *(p + name for name in LABEL_METRICS for p in PREFIXES)])
     else:
-        judged = views.of(x, rows, raw=raw)
-    learned: dict[str, NDArray[Any] | None] = dict.fromkeys(VIEWS)
-    y_reference = None
-    if lesson.reference is not None:
-        x_reference, labels = lesson.reference
-        near = labels.known[
-            draw(len(labels.known), _held(MOST_REFERENCE, x) if raw else MOST_REFERENCE, seed)
-        ]
-        learned = views.of(x_reference, near, raw=raw)
-        y_reference = labels.into(lesson.labels.names)[near]
-        judged = {view: values if learned[view] is not None else None for view, values in judged.items()}
-    classes = len(lesson.labels.names)
-    m = None if y_reference is None else len(y_reference)
-    found = dict(zip(COUNTS, (len(rows), x.shape[0] - len(known), m, classes), strict=True))
-    task = LabelTask(lesson.labels.index[rows], classes, y_reference, seed)
-    with one_thread_without_warnings():
-        for name in LABEL_METRICS:
-            for view in VIEWS:
-                found[view + name] = label_metric(name, task, judged[view], learned[view])
-                told.step()
-    return found
+        metrics |= _label_metrics(x, labels, reference, represent, (rows, found), seed, advance.step)
+    baseline_errors = np.full(n, np.nan, np.float32) if pca is None else errors[1].by_row
+    return Evaluation(metrics, own.by_row, baseline_errors, own.kept_codes)
 
 
 # -- what was asked -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """The labels of x and, where they are not learned from x itself, other rows and theirs."""
-
-    labels: Labels
-    reference: tuple[Any, Labels] | None
-
-
-def _apart(rows: Any, y: Any) -> tuple[Any, Any]:
-    if isinstance(rows, Data):
-        return rows.x, rows.y if y is None else y
-    return rows, y
-
-
-def _lesson(x: Any, y: Any, reference: Any) -> Lesson | None:
-    """Check labels before anything is computed."""
-    if y is None:
-        if reference is not None:
+def _codecs(model: Any, baseline: Any) -> tuple[Any, Any]:
+    """The model and the baseline that is meant, known to be codecs."""
+    if isinstance(baseline, str):
+        if baseline != "auto":
             raise ParameterError(
-                "The 'reference' parameter of evaluate needs labels of x to judge what is learned: give y."
+                "The 'baseline' parameter of evaluate must be 'auto', None, or an object with transform and "
+                f"inverse_transform. Got {baseline!r} instead."
             )
-        return None
-    labels = classes_of(y, x.shape[0])
-    check_classes(labels, referenced=reference is not None)
-    if reference is None:
-        return Lesson(labels, None)
-    pair = (reference.x, reference.y) if isinstance(reference, Data) else reference
-    if not (isinstance(pair, tuple) and len(pair) == 2):
+        baseline = getattr(model, "baseline_", None)
+    for name, codec in (("model", model), ("baseline", baseline)):
+        lacking = [m for m in ("transform", "inverse_transform") if not callable(getattr(codec, m, None))]
+        if lacking and (name == "model" or codec is not None):
+            raise ParameterError(
+                f"The '{name}' parameter of evaluate must have the methods transform and inverse_transform. "
+                f"Got {type(codec).__name__}, which has no {' and no '.join(lacking)}."
+            )
+    return as_codec(model), baseline
+
+
+def _rows(model: Any, x: Any, y: Any = None, what: str = "x") -> tuple[Any, Any]:
+    """Rows that can be sliced, of numbers where the model is an AutoEncoder, and their labels."""
+    codec = as_codec(model)
+    if isinstance(codec, FittedModel) and (isinstance(x, Data) or is_table(x)) and len(x):
+        model.transform(x[:1])  # which compares names and columns
+    if isinstance(x, Data):
+        x, y = x.x, x.y if y is None else y
+    elif isinstance(codec, FittedModel) and codec.columns is not None and is_table(x):
+        x = codec.columns.transform(x)
+    if isinstance(x, list | tuple):
+        x = np.asarray(x)
+    shape: tuple[int, ...] = tuple(getattr(x, "shape", ()))
+    if len(shape) < 2 or 0 in shape:
+        raise DataError(
+            f"{what} must have rows and features, at least one of each. Got the shape {shape} instead."
+        )
+    return x, y
+
+
+def _reference_rows(model: Any, reference: Any, y: Any) -> tuple[Any, Any]:
+    """Rows of a reference and their labels."""
+    if y is None:
+        raise ParameterError(
+            "The 'reference' parameter of evaluate needs labels of x to judge what is learned: give y."
+        )
+    pair = reference if isinstance(reference, tuple) else (reference, None)
+    if len(pair) != 2 or not (isinstance(reference, tuple | Data)):
         raise ParameterError(
             "The 'reference' parameter of evaluate must be rows and their labels, (x, y), or a Data. Got "
             f"{type(reference).__name__} instead."
         )
-    near = as_rows(pair[0], "the reference")
+    return _rows(model, *pair, "the reference")
+
+
+def _checked_reference(near: Any, y: Any, x: Any, labels: Labels) -> tuple[Any, Labels]:
+    """The rows to learn from and what their labels are, once classes of x can be learned from them."""
     if math.prod(near.shape[1:]) != math.prod(x.shape[1:]):
         raise DataError(
             f"the reference has rows of shape {tuple(near.shape[1:])}, and x has rows of shape "
             f"{tuple(x.shape[1:])}: give both the same"
         )
-    if pair[1] is None:
+    if y is None:
         raise DataError(f"the reference has no labels: give one for each of its {near.shape[0]:,} rows")
     if _same_rows(x, near):
         raise DataError(
             f"the reference is the {x.shape[0]:,} rows that are judged: whoever learns from them knows the "
             "answers; give other rows, or none"
         )
-    known = classes_of(pair[1], near.shape[0], "the reference")
+    known = classes_of(y, near.shape[0], "the reference")
     check_reference(known, labels)
-    return Lesson(labels, (near, known))
+    return near, known
 
 
 def _same_rows(x: Any, other: Any) -> bool:
@@ -336,22 +306,168 @@ def _seed(random_state: Any) -> int:
     return int(random_state)
 
 
-class _Told:
-    """How far the figures are: a step for each of them counts as so many rows."""
+def _held(most: int, x: Any, k: int = 1) -> int:
+    """The number `most` of rows, or fewer where so many values would fill the memory."""
+    return int(min(most, MOST_VALUES // max(k, math.prod(x.shape[1:]))))
+
+
+class _Progress:
+    """Progress in rows: a step for each metric of those that are drawn counts as many as these."""
 
     def __init__(self, progress: Callable[[int, int], object] | None, n: int, steps: int) -> None:
         self.progress = progress
         self.done = 0
-        self.rows = min(n, MOST_JUDGED)
-        self.total = n + self.rows * (1 + steps)
-        self.advance(0)
+        self.drawn = min(n, MOST_JUDGED)
+        self.total = n + self.drawn * (1 + steps)
+        self(0)
 
-    def advance(self, rows: int) -> None:
-        """Go so many rows on."""
+    def __call__(self, rows: int) -> None:
         self.done += rows
         if self.progress is not None:
             self.progress(self.done, self.total)
 
     def step(self) -> None:
-        """Go one figure on."""
-        self.advance(self.rows)
+        """Advance by one metric."""
+        self(self.drawn)
+
+
+# -- parts of the dictionary --------------------------------------------------------------------------------
+
+
+def _error_metrics(errors: list[Errors], moments: Moments) -> dict[str, float | None]:
+    found = [
+        {
+            "mse": one.mse,
+            "explained_variance": explained_variance(one, moments),
+            "worst_decile_mse": one.worst_decile_mse,
+        }
+        for one in errors
+    ]
+    absent = dict.fromkeys(found[0])
+    by_prefix = dict(zip(PREFIXES, [*found, absent], strict=False))
+    return {prefix + name: by_prefix[prefix][name] for name in absent for prefix in PREFIXES[:2]}
+
+
+class _Representations:
+    """Rows as codes of the model, as codes of the baseline, and as they are: by prefix, absent ones None.
+
+    Parameters
+    ----------
+    model : Codec
+    baseline : Codec or None
+    scale : callable
+        From rows to flat float64 in the units that errors are taken in.
+    center : ndarray of shape (d,), float64
+        What is taken off raw rows, which then keep their differences in float32.
+    """
+
+    def __init__(self, model: Codec, baseline: Codec | None, scale: Scale, center: Floats) -> None:
+        self.codecs = {"": model, "pca_": baseline}
+        self.scale = scale
+        self.center = center
+
+    def __call__(self, x: Any, rows: RowNumbers, *, raw: bool) -> dict[str, NDArray[Any] | None]:
+        """Return the codes (n, k) float64 and, if `raw`, the values (n, d) float32 of some rows of `x`.
+
+        Raw rows are absent where a value among them is missing.
+        """
+        found: dict[str, list[NDArray[Any]]] = {prefix: [] for prefix in PREFIXES}
+        for _, some in chunks(x, rows):
+            for prefix, codec in self.codecs.items():
+                if codec is not None:
+                    found[prefix].append(flat(codec.transform(some)))
+            if raw:
+                found["raw_"].append((self.scale(some) - self.center).astype(np.float32))
+        joined = {prefix: np.concatenate(parts) if parts else None for prefix, parts in found.items()}
+        values = joined["raw_"]
+        if values is not None and not np.isfinite(values).all():
+            joined["raw_"] = None
+        return joined
+
+
+def _label_metrics(
+    x: Any,
+    labels: Labels,
+    reference: tuple[Any, Labels] | None,
+    represent: _Representations,
+    drawn: tuple[RowNumbers, dict[str, NDArray[Any] | None]],
+    seed: int,
+    step: Callable[[], None],
+) -> dict[str, Any]:
+    """Counts of labels, and each of LABEL_METRICS by prefix; `drawn` are rows whose codes are known."""
+    known = labels.known
+    rows = known[draw(len(known), MOST_JUDGED, seed)]
+    raw = math.prod(x.shape[1:]) <= MOST_RAW_FEATURES
+    if np.array_equal(rows, drawn[0]):
+        judged = drawn[1] if raw else drawn[1] | {"raw_": None}
+    else:
+        judged = represent(x, rows, raw=raw)
+    learned: dict[str, NDArray[Any] | None] = dict.fromkeys(PREFIXES)
+    y_reference = None
+    if reference is not None:
+        x_reference, their = reference
+        most = _held(MOST_REFERENCE, x) if raw else MOST_REFERENCE
+        near = their.known[draw(len(their.known), most, seed)]
+        learned = represent(x_reference, near, raw=raw)
+        y_reference = their.into(labels.names)[near]
+        judged = {prefix: None if learned[prefix] is None else judged[prefix] for prefix in PREFIXES}
+    classes = len(labels.names)
+    m = None if y_reference is None else len(y_reference)
+    found = dict(zip(COUNTS, (len(rows), x.shape[0] - len(known), m, classes), strict=True))
+    task = LabelTask(labels.index[rows], classes, y_reference, seed)
+    with one_thread_without_warnings():
+        for name in LABEL_METRICS:
+            for prefix in PREFIXES:
+                found[prefix + name] = label_metric(name, task, judged[prefix], learned[prefix])
+                step()
+    return found
+
+
+# -- codes --------------------------------------------------------------------------------------------------
+
+
+def _latent_metrics(model: Any, rows: Any, codes: Any, moments: Moments) -> dict[str, Any]:
+    """What of the codes is unused or said twice, and what the model itself knows of them."""
+    asked = getattr(model, "latent_metrics", None)
+    more = dict(asked(rows)) if callable(asked) else {}
+    kl = more.get("kl_per_dimension")
+    if kl is not None:
+        unused = np.flatnonzero(np.asarray(kl, dtype=np.float64) < UNUSED_KL)
+    else:
+        variances = moments.squares / moments.known
+        # A constant far from zero varies by its rounding.
+        real = variances > 1e-14 * np.square(moments.mean)
+        least = UNUSED_VARIANCE * float(np.where(real, variances, 0.0).max())
+        unused = np.flatnonzero(~real | (variances <= least))
+    return {"unused_dimensions": unused.tolist(), **_correlations(codes, unused), **more}
+
+
+def _correlations(codes: Floats, unused: RowNumbers) -> dict[str, Any]:
+    """How much the columns in use of `codes` (n, k) say the same; None with fewer than two that vary."""
+    columns = np.setdiff1d(np.arange(codes.shape[1]), unused)
+    columns = columns[codes[:, columns].std(axis=0) > 0]
+    if not 2 <= len(columns) <= MOST_DIMENSIONS:
+        return {"max_correlation": None, "mean_correlation": None, "most_correlated": None}
+    r = np.abs(np.corrcoef(codes[:, columns], rowvar=False))
+    upper = np.triu_indices(len(columns), 1)
+    pairs = np.minimum(r[upper], 1.0)
+    largest = int(pairs.argmax())
+    return {
+        "max_correlation": float(pairs[largest]),
+        "mean_correlation": float(pairs.mean()),
+        "most_correlated": [int(columns[axis[largest]]) for axis in upper],
+    }
+
+
+def _trustworthiness(raw: Any, codes: Any, near: RowNumbers) -> float | None:
+    """How far neighbors in `codes` are neighbors in `raw` rows too: 1 is all, about 0.5 chance.
+
+    Venna and Kaski (2001), "Neighborhood preservation in nonlinear projection methods", equation 2, with ten
+    neighbors or, of fewer than 22 rows, as many as it is defined for; None of fewer than three rows.
+    """
+    neighbors = min(NEAREST, (len(near) - 1) // 2)
+    if raw is None or codes is None or neighbors < 1:
+        return None
+    from sklearn.manifold import trustworthiness
+
+    return float(trustworthiness(raw[near], codes[near], n_neighbors=neighbors))

@@ -1,36 +1,30 @@
-"""The folder of a comparison: what is finished is on disk at once, whole, and outlives a kill."""
+"""The folder of a comparison: each finished training is on disk at once, whole, and outlives a kill."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
-import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from codeword.base.errors import InputError, ParameterError
 from codeword.base.files import check_free, check_own, recover, remove, writing
 from codeword.base.text import shortened
+from codeword.tasks.choice import COLUMNS, Comparison
 
-__all__ = ["PICTURE", "RESULTS", "TABLE", "Results", "check_folder", "key"]
+__all__ = ["PICTURE", "RESULTS", "TABLE", "Results", "check_folder"]
 
 SETTINGS = "settings.json"
 RESULTS = "results.jsonl"
 TABLE = "comparison.csv"
 PICTURE = "comparison.png"
-
-GROWING = ("k", "objectives", "seeds")
-"""What a comparison that goes on may have more of."""
+TRAINING = "training"
+"""The folder for the checkpoint of the training under way."""
 
 Row = dict[str, Any]
 Key = tuple[str, int, int | None]
-
-
-def key(row: Row) -> Key:
-    """What a row is the result of."""
-    return row["objective"], row["k"], row["seed"]
 
 
 def check_folder(path: str | os.PathLike[str], *, resume: bool, overwrite: bool) -> Path:
@@ -55,7 +49,8 @@ def check_folder(path: str | os.PathLike[str], *, resume: bool, overwrite: bool)
     if resume and path.exists() and not (path / SETTINGS).is_file():
         raise InputError(f"{path} is no comparison to go on with: there is no {SETTINGS} in it")
     if overwrite and path.is_dir():
-        check_own(path, [entry.name for entry in path.iterdir() if _ours(entry.name)], "a comparison")
+        left = [entry.name for entry in path.glob(".*.part.*")]  # by a kill
+        check_own(path, [SETTINGS, RESULTS, TABLE, PICTURE, TRAINING, *left], "a comparison")
     return check_free(path, overwrite=path.exists())
 
 
@@ -72,28 +67,13 @@ class Results:
 
     def __init__(self, path: Path | None = None, rows: Iterable[Row] = ()) -> None:
         self.path = path
-        self.rows: dict[Key, Row] = {key(row): row for row in rows}
+        self.rows: dict[Key, Row] = {(row["objective"], row["k"], row["seed"]): row for row in rows}
 
     @classmethod
     def open(
-        cls,
-        path: str | os.PathLike[str],
-        settings: dict[str, Any],
-        *,
-        resume: bool,
-        overwrite: bool,
-        ordered: Collection[str] = (),
+        cls, path: str | os.PathLike[str], settings: dict[str, Any], *, resume: bool, overwrite: bool
     ) -> Results:
-        """Make the folder, or go on with the one that is there.
-
-        Parameters
-        ----------
-        path : path
-        settings : dict
-            What is compared, fit for JSON. Of `k`, `objectives` and `seeds` there may be more than before.
-        resume, overwrite : bool
-        ordered : collection of str
-            The objectives whose rows hang on the largest k: where that has grown they are made anew.
+        """Make the folder, or go on with one of the same `settings`, which are fit for JSON.
 
         Raises
         ------
@@ -107,122 +87,81 @@ class Results:
                 (new / SETTINGS).write_text(json.dumps(settings, indent=1), "utf-8")
             return cls(path)
         settings = json.loads(json.dumps(settings))
-        kept = _read_settings(path)
-        _check_settings(path, kept, settings)
-        rows, torn = _read_rows(path / RESULTS)
-        if max(kept["k"]) < max(settings["k"]):
-            rows, torn = [row for row in rows if row["objective"] not in ordered], True
-        if torn:  # before the settings: a kill between the two must leave nothing that they do not describe
-            _write(path / RESULTS, "".join(_line(row) for row in rows))
-        if kept != settings:
-            _write(path / SETTINGS, json.dumps(settings, indent=1))
-        return cls(path, rows)
+        kept = _read_settings(path / SETTINGS)
+        for name in [*kept, *settings]:
+            before, now = kept.get(name), settings.get(name)
+            if before != now:
+                raise InputError(
+                    f"{path} was made with {name} = {_shown(before)}, and this run has {_shown(now)}: give "
+                    "the same, or another folder"
+                )
+        return cls(path, _read_rows(path / RESULTS))
+
+    def checkpoint(self, name: str) -> Path | None:
+        """Where the training of a name keeps its state."""
+        if self.path is None:
+            return None
+        (self.path / TRAINING).mkdir(exist_ok=True)
+        return self.path / TRAINING / name
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Keep what one training gave; of a kill while it was written, some may be there already."""
-        rows = [row for row in rows if key(row) not in self.rows]
+        """Keep what one training gave, all of it or, if the process is killed here, nothing."""
+        self.rows |= {(row["objective"], row["k"], row["seed"]): row for row in rows}
         if self.path is not None:
-            with open(self.path / RESULTS, "a", encoding="utf-8") as file:
-                file.write("".join(_line(row) for row in rows))
-        self.rows |= {key(row): row for row in rows}
+            with writing(self.path / RESULTS, overwrite=True) as new:
+                new.write_text("".join(json.dumps(row) + "\n" for row in self.rows.values()), "utf-8")
+            remove(self.path / TRAINING)
 
     def withdraw(self) -> None:
-        """Take the folder away again, if nothing has come of it."""
-        if self.path is not None and [entry.name for entry in self.path.iterdir()] == [SETTINGS]:
-            remove(self.path)
+        """Take the training under way away again, and the folder if nothing else has come of it."""
+        if self.path is not None:
+            remove(self.path / TRAINING if self.rows else self.path)
 
-    def tidy(self, keep: Collection[str] = ()) -> None:
-        """Delete what trainings and a kill left, but for the checkpoints named in `keep`."""
+    def finish(self, found: Comparison) -> None:
+        """Put the rows in order into a table and a picture, and delete what a kill left."""
         if self.path is None:
             return
-        for entry in self.path.iterdir():
-            wanted = entry.name.removeprefix(".").startswith(tuple(keep)) if keep else False
-            if entry.name not in FILES and _ours(entry.name) and not wanted:
-                remove(entry)
+        from codeword.plots import comparison_figure, save
 
-    def write_table(self, rows: Sequence[Row], columns: Sequence[str]) -> None:
-        """Write the rows as a CSV file."""
-        assert self.path is not None
+        for left in [self.path / TRAINING, *self.path.glob(".*.part.*")]:
+            remove(left)
         with (
             writing(self.path / TABLE, overwrite=True) as new,
             open(new, "w", newline="", encoding="utf-8") as file,
         ):
-            writer = csv.DictWriter(file, columns)
+            writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
-            writer.writerows(rows)
-
-
-FILES = (SETTINGS, RESULTS, TABLE, PICTURE)
-TEMPORARY = re.compile(r"\.(settings|results|comparison)\.[0-9a-f]{8}\.part\.\w+")
-
-
-def _ours(name: str) -> bool:
-    checkpoint = name.removeprefix(".").startswith("k") and ".checkpoint" in name
-    return name in FILES or checkpoint or bool(TEMPORARY.fullmatch(name))
-
-
-def _line(row: Row) -> str:
-    return json.dumps(row) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    with writing(path, overwrite=True) as new:
-        new.write_text(text, "utf-8")
+            writer.writerows(found.rows)
+        best = found.recommended
+        if best is not None:
+            drawn = [row for row in found.rows if row["mse"] is not None]
+            save(comparison_figure(drawn, recommended=best.k), self.path / PICTURE, overwrite=True)
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        kept = json.loads((path / SETTINGS).read_text("utf-8"))
-        growing = [kept["k"], kept["objectives"], kept.get("seeds") or []]
-        if not (
-            all(type(k) is int for k in kept["k"]) and kept["k"] and isinstance(kept["objectives"], list)
-        ):
-            raise ValueError("no lists of k and objectives")
-        for values in growing:  # which are compared as sets
-            set() if isinstance(values, int) else set(values)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = shortened(error)
-        raise InputError(f"{path / SETTINGS} is damaged ({reason}): start anew with --overwrite") from None
-    return dict(kept)
+        kept = json.loads(path.read_text("utf-8"))
+        if not isinstance(kept, dict):
+            raise ValueError("it holds no names of settings")
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({shortened(error)}): start anew with --overwrite") from None
+    return kept
 
 
-def _check_settings(path: Path, kept: dict[str, Any], settings: dict[str, Any]) -> None:
-    for name in [*kept, *(name for name in settings if name not in kept)]:
-        before: Any = kept.get(name)
-        now: Any = settings.get(name)
-        if name in GROWING and before is not None:
-            counts = isinstance(before, int) and isinstance(now, int)
-            fits = before <= now if counts else isinstance(before, list) and set(before) <= set(now)
-        else:
-            fits = before == now
-        if not fits:
-            more = ", or more" if name in GROWING else ""
+def _read_rows(path: Path) -> list[Row]:
+    rows: list[Row] = []
+    text = path.read_text("utf-8", errors="replace") if path.exists() else ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            hash((row["objective"], row["k"], row["seed"]))
+            rows.append(row)
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError(
-                f"{path} was made with {name} = {_shown(before)}, and this run has {_shown(now)}: give the "
-                f"same{more}, or another folder"
-            )
+                f"{path}, line {number}, is no result: delete the line, or start anew with --overwrite"
+            ) from None
+    return rows
 
 
 def _shown(value: Any) -> str:
     return shortened(", ".join(map(str, value)) if isinstance(value, list) else value)
-
-
-def _read_rows(path: Path) -> tuple[list[Row], bool]:
-    """The rows of a file, and whether it ended in the middle of one, which is left out."""
-    if not path.exists():
-        return [], False
-    text = path.read_text("utf-8", errors="replace")
-    rows: list[Row] = []
-    lines = text.splitlines(keepends=True)
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-            hash(key(row))
-        except (ValueError, KeyError, TypeError, RecursionError):
-            if number == len(lines) and not line.endswith("\n"):
-                return rows, True
-            raise InputError(
-                f"{path}, line {number}, is no result: delete the line, or start anew with --overwrite"
-            ) from None
-        rows.append(row)
-    return rows, not text.endswith("\n") and bool(text)

@@ -1,4 +1,4 @@
-"""The figures of `evaluate` for a person to read."""
+"""The metrics of `evaluate` for a person to read."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from codeword.base.text import listed, shortened
-from codeword.tasks.views import VIEWS
+from codeword.base.text import METRICS, listed, shortened
+from codeword.tasks.evaluate import PREFIXES
 
-__all__ = ["ABSENT", "METRICS", "comparison", "evaluation_table", "health", "metric_lines"]
+__all__ = ["ABSENT", "comparison", "evaluation_table", "health", "metric_lines"]
 
 WIDTH = 80
 ALIKE = 0.9
@@ -17,53 +17,37 @@ ALIKE = 0.9
 
 ABSENT = "–"
 
-METRICS = {
-    "mse": ("mean squared error", "{:.5g}"),
-    "worst_decile_mse": ("  of the worst tenth", "{:.5g}"),
-    "explained_variance": ("variance kept", "{:.1%}"),
-    "trustworthiness": ("trustworthiness", "{:.3f}"),
-    "knn_accuracy": ("5 nearest neighbors", "{:.1%}"),
-    "linear_accuracy": ("linear probe", "{:.1%}"),
-    "clustering.accuracy": ("k-means accuracy", "{:.1%}"),
-    "clustering.nmi": ("  NMI", "{:.3f}"),
-    "clustering.ari": ("  ARI", "{:.3f}"),
-    "mixture.accuracy": ("Gaussian mixture accuracy", "{:.1%}"),
-    "mixture.nmi": ("  NMI", "{:.3f}"),
-    "mixture.ari": ("  ARI", "{:.3f}"),
-}
-"""What each metric of `evaluate` is called and how it is written; one within another stands behind a dot."""
-
 ABOUT_ERRORS, ABOUT_LABELS = tuple(METRICS)[:4], tuple(METRICS)[4:]
 
 Line = tuple[str, list[str]]
 
 
-def evaluation_table(figures: dict[str, Any], what: str, learned_from: str = "the reference") -> str:
-    """Return the figures as text: errors, labels, the health of codes, and what to make of it.
+def evaluation_table(metrics: dict[str, Any], what: str, learned_from: str = "the reference") -> str:
+    """Return the metrics as text: errors, labels, the health of codes, and what to make of it.
 
     Parameters
     ----------
-    figures : dict
+    metrics : dict
         What `evaluate` returns.
     what : str
         Where the rows are from.
     learned_from : str
         Where the reference is from, if there is one.
     """
-    k = figures["k"]
-    errors, labels = (list(metric_lines(figures, names)) for names in (ABOUT_ERRORS, ABOUT_LABELS))
+    k = metrics["k"]
+    errors, labels = (list(metric_lines(metrics, names)) for names in (ABOUT_ERRORS, ABOUT_LABELS))
     names = ["auto-encoder", f"PCA with {_count(k, 'component')}", "raw data"]
     shown = [i for i in range(3) if any(cells[i] not in ("", ABSENT) for _, cells in errors + labels)]
     lines = _aligned(names, shown, errors + labels)
     blocks = [
-        [f"{what}: {_count(figures['n'], 'row')}, {_count(k, 'number')} each"],
+        [f"{what}: {_count(metrics['n'], 'row')}, {_count(k, 'number')} each"],
         lines[: 1 + len(errors)],
     ]
     if labels:
-        blocks.append(_filled(_about_labels(figures, learned_from)) + lines[1 + len(errors) :])
-    blocks.append([line for sentence in health(figures["latent"], k) for line in _filled(sentence)])
-    if figures["mse"] is not None and figures["pca_mse"] is not None:
-        blocks.append(_filled(comparison(figures["mse"], figures["pca_mse"])))
+        blocks.append(_filled(_about_labels(metrics, learned_from)) + lines[1 + len(errors) :])
+    blocks.append([line for sentence in health(metrics["latent"], k) for line in _filled(sentence)])
+    if metrics["mse"] is not None and metrics["pca_mse"] is not None:
+        blocks.append(_filled(comparison(metrics["mse"], metrics["pca_mse"])))
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
@@ -85,7 +69,7 @@ def metric_lines(metrics: dict[str, Any], names: Sequence[str] = tuple(METRICS))
     for name in names:
         outer, _, inner = name.partition(".")
         label, form = METRICS[name]
-        known = [metrics.get(view + outer, "") for view in VIEWS]
+        known = [metrics.get(prefix + outer, "") for prefix in PREFIXES]
         values = [(value or {}).get(inner) for value in known] if inner else known
         if name in ABOUT_ERRORS or (metrics["classes"] is not None and (not inner or any(known))):
             yield label, ["" if value == "" else _cell(value, form) for value in values]
@@ -109,19 +93,19 @@ def _aligned(names: list[str], shown: list[int], lines: list[Line]) -> list[str]
 # -- words --------------------------------------------------------------------------------------------------
 
 
-def _about_labels(figures: dict[str, Any], learned_from: str) -> str:
-    rows = figures["labelled_rows"]
-    drawn = " drawn at random" if rows < figures["n"] - figures["unlabelled"] else ""
-    about = f"Labels: {figures['classes']:,} classes in {_count(rows, 'row')}{drawn}"
-    if figures["unlabelled"]:
-        about += f", and {figures['unlabelled']:,} without"
-    if figures["reference_rows"] is None:
+def _about_labels(metrics: dict[str, Any], learned_from: str) -> str:
+    rows = metrics["labelled_rows"]
+    drawn = " drawn at random" if rows < metrics["n"] - metrics["unlabelled"] else ""
+    about = f"Labels: {metrics['classes']:,} classes in {_count(rows, 'row')}{drawn}"
+    if metrics["unlabelled"]:
+        about += f", and {metrics['unlabelled']:,} without"
+    if metrics["reference_rows"] is None:
         return f"{about}; accuracy in five-fold cross-validation."
-    return f"{about}; learned from {figures['reference_rows']:,} rows of {shortened(learned_from, 40)}."
+    return f"{about}; learned from {metrics['reference_rows']:,} rows of {shortened(learned_from, 40)}."
 
 
 def health(latent: dict[str, Any], k: int) -> Iterator[str]:
-    """What is worth knowing of the codes themselves."""
+    """Sentences on what is worth knowing of the codes themselves."""
     unused = latent["unused_dimensions"]
     if unused:
         verb = "is" if len(unused) == 1 else "are"
@@ -145,7 +129,7 @@ def health(latent: dict[str, Any], k: int) -> Iterator[str]:
 
 
 def comparison(error: float, pca: float) -> str:
-    """Which of the two errors is smaller, and by how much."""
+    """A sentence on which of the two errors is smaller, and by how much."""
     # In scaled units: what is left is float32's rounding.
     if error <= 0 or pca <= 0 or max(error, pca) < 1e-10 or abs(error / pca - 1) < 0.005:
         return "The auto-encoder and PCA keep the same."
