@@ -142,6 +142,15 @@ def test_a_tensor_trains_as_its_array_does(rows):
     assert_same_weights(weights_of(small().fit(torch.from_numpy(rows))), weights_of(small().fit(rows)))
 
 
+def test_columns_that_lie_one_after_the_other_train_as_rows_do():
+    """As those of a DataFrame do: the order of values in memory is not part of the data."""
+    rows = np.random.default_rng(0).normal(100, 40, size=(200, 6))
+    columns = np.asfortranarray(rows)
+    one, other = small().fit(columns), small().fit(rows)
+    assert_same_weights(weights_of(one), weights_of(other))
+    np.testing.assert_array_equal(one.transform(columns), other.transform(rows))
+
+
 def test_a_memory_map_trains_as_its_array_does(rows, tmp_path):
     np.save(tmp_path / "x.npy", rows)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")

@@ -182,10 +182,11 @@ def _moments(rows: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarr
     if rows.dtype == np.uint8:  # single precision does, and torch is several times faster at it
         import torch
 
+        rows = np.ascontiguousarray(rows)
         x = torch.from_numpy(rows if rows.flags.writeable else rows.copy()).float()
         centre = x.mean(dim=0)
         return centre.double().numpy(), x.sub_(centre).square_().sum(dim=0).double().numpy()
-    wide = rows.astype(np.float64)
+    wide = rows.astype(np.float64, order="C")
     mean = wide.mean(axis=0)
     wide -= mean
     return mean, np.einsum("ij,ij->j", wide, wide)
@@ -283,7 +284,8 @@ class Scaling:
         """Rows of shape (n, ...) in raw units to a float32 CPU tensor of shape (n, d) in scaled units."""
         import torch
 
-        flat = np.asarray(rows).reshape(len(rows), -1)
+        # By rows, as they lie in no DataFrame: another order in memory would be rounded otherwise.
+        flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
         if flat.dtype == np.uint8:
             return self.finish(torch.from_numpy(np.array(flat) if not flat.flags.writeable else flat))
         if flat.dtype == np.float32 and self.kind in ("unit", "none"):
