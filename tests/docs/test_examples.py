@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 SERVE = EXAMPLES / "serve_onnx.py"
 LONGEST = 40

@@ -15,7 +15,7 @@ from codeword.cli.main import app, run
 from codeword.data.named import NAMES
 from codeword.model.folder import read_folder
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")
 README = ROOT / "README.md"
 TEXT = README.read_text("utf-8")
