@@ -20,12 +20,12 @@ BOX = os.environ.get("CODEWORD_HARD", "")
 collect_ignore_glob = [] if BOX else ["test_*.py"]
 
 ORDER = (
-    "test_fuzz", "test_structure", "test_bombs", "test_kill", "test_disk", "test_writers", "test_previous",
-    "test_downloads", "test_paths", "test_clock", "test_day",
+    "test_fuzz", "test_bombs", "test_kill", "test_disk", "test_writers", "test_previous", "test_downloads",
+    "test_paths", "test_clock", "test_day",
 )  # fmt: skip
-"""Of the tables."""
+"""Order of the tables."""
 
-Figure = Callable[[str, str, str], None]
+Record = Callable[[str, str, str], None]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Effort:
     share: float
 
     def times(self, full: int, least: int = 1) -> int:
-        """So many repetitions out of `full`."""
+        """The share of `full` repetitions."""
         return max(least, round(full * self.share))
 
     def seconds(self, full: float) -> float:
@@ -49,11 +49,11 @@ def effort() -> Effort:
 
 
 @pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Figure:
-    """Write a line of the table: what was done, how often, and what happened."""
+def record(request: pytest.FixtureRequest) -> Record:
+    """Write a row of the table: what was done, how often, and what happened."""
 
     def write(what: str, often: str, happened: str) -> None:
-        request.node.user_properties.append(("figure", (what, often, happened)))
+        request.node.user_properties.append(("row", (what, often, happened)))
 
     return write
 
@@ -73,7 +73,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if kind == "skipped":
                 lines.append((test, "not run", str(report.longrepr[2])))
             elif report.when == "call":
-                found = [line for name, line in report.user_properties if name == "figure"]
+                found = [line for name, line in report.user_properties if name == "row"]
                 failed = " **failed**" if kind == "failed" else ""
                 lines += [(*line[:2], line[2] + failed) for line in found]
     print(f"\n{describe_machine('pyarrow', 'pillow')}")

@@ -1,40 +1,119 @@
-"""Every reader there is: sound inputs for it, and what a user would do with what it gives."""
+"""Every reader there is: sound inputs for it, inputs of odd content, and what a user would do with each."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
 import random
+import resource
 import struct
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mutate import Case
+import odd
+from hypothesis import strategies as st
 
-from codeword import MLP, AutoEncoder, load
+from codeword import MLP, AutoEncoder, Conv, load
+from codeword.errors import CodewordError
+
+Case = dict[str, bytes]
+"""Files by their path within a folder."""
+
+Read = Callable[[Any, random.Random], None]
 
 MOST_FEATURES = 1 << 20
-"""Of a sample whose values are looked at: the moments of more would count as memory of the reader."""
-
-Read = Callable[[Path, random.Random], None]
+"""Features of a sample whose values are looked at: moments of more would count as memory of the reader."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """What is fuzzed: `seeds` are sound inputs, `read` takes the folder they are written to."""
+    """What is tried.
 
-    seeds: list[Case]
+    `seeds` are sound inputs, which must be read. `read` takes the folder that an input is written to, or the
+    input itself where it is not made of files. `made` gives inputs that no harm to a seed leads to, and
+    `share` is how many of all inputs are tried where each takes long.
+    """
+
+    seeds: Sequence[Any]
     read: Read
-    speed: float = 1.0
-    """The share of inputs that it gets in a time box, where each takes long."""
+    made: st.SearchStrategy[Any] = st.nothing()  # noqa: RUF009 - it has no state
+    share: float = 1.0
+
+
+def write(case: Case, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, content in case.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def attempt(read: Read, source: Any, chance: random.Random) -> str:
+    """Say whether it was "read" or "refused"; a message of more than one line and other errors are raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numbers too large to square
+        try:
+            read(source, chance)
+        except CodewordError as error:
+            message = str(error)
+        else:
+            return "read"
+    assert len(message.splitlines()) == 1, f"not one line: {message[:200]!r}"
+    return "refused"
+
+
+# -- memory -------------------------------------------------------------------------------------------------
+
+GROWTH = 1 << 30
+"""Bytes of resident memory that a process may gain by an input."""
+
+CUSHION = 6 << 30
+"""Bytes of address space that it may gain: more than GROWTH, so that too much is seen and not hidden as a
+MemoryError, and less than would take the machine down."""
+
+
+def peak() -> int:
+    """The most resident memory that this process has had, in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def forget_peak() -> int:
+    """Let the peak be what is resident now, where the system can do that, and return it."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return peak()
+
+
+@contextlib.contextmanager
+def limited_memory():
+    """Let the address space grow by no more than the cushion, where the system tells how large it is."""
+    known = resource.getrlimit(resource.RLIMIT_AS)
+    with contextlib.suppress(OSError):
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + CUSHION, known[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, known)
+
+
+# -- sound content ------------------------------------------------------------------------------------------
 
 
 def numbers(n: int = 6, *shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (n, *(shape or (4,)))).astype(np.uint8)
+
+
+X, WIDE = numbers(6), numbers(5, 3, 3).astype(np.float32) / 7
+FLOATS = X.astype(np.float32)
 
 
 def idx(x: np.ndarray) -> bytes:
@@ -43,16 +122,15 @@ def idx(x: np.ndarray) -> bytes:
     return head + x.astype(x.dtype.newbyteorder(">")).tobytes()
 
 
+def written(write: Callable[..., Any], *words: Any, **options: Any) -> bytes:
+    """What `write` puts into a file that it takes first."""
+    file = io.BytesIO()
+    write(file, *words, **options)
+    return file.getvalue()
+
+
 def npy(x: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, x)
-    return file.getvalue()
-
-
-def npz(*, packed: bool = True, **arrays: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    (np.savez_compressed if packed else np.savez)(file, **arrays)
-    return file.getvalue()
+    return written(np.save, x)
 
 
 def parquet(x: np.ndarray, *, labels: bool = False, **options: Any) -> bytes:
@@ -62,21 +140,11 @@ def parquet(x: np.ndarray, *, labels: bool = False, **options: Any) -> bytes:
     columns = {f"c{i}": np.ascontiguousarray(x[:, i]) for i in range(x.shape[1])}
     if labels:
         columns["label"] = np.array([f"l{i % 3}" for i in range(len(x))])
-    file = io.BytesIO()
-    pq.write_table(pa.table(columns), file, **options)
-    return file.getvalue()
+    return written(lambda file: pq.write_table(pa.table(columns), file, **options))
 
 
-def picture(kind: str, mode: str = "L", side: int = 9, **options: Any) -> bytes:
-    from PIL import Image
-
-    values = np.random.default_rng(1).integers(0, 255, (side, side, 4)).astype(np.uint8)
-    image = Image.fromarray(values).convert("L" if mode == "I;16" else mode)
-    if mode == "I;16":
-        image = Image.fromarray(values[..., 0].astype(np.uint16) * 200)
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
+def picture(kind: str, mode: str = "L", **options: Any) -> bytes:
+    return odd.picture(kind, mode, 9, 9, 1, **options)
 
 
 def table(separator: str = ",", *, header: bool = True, word: bool = False) -> bytes:
@@ -85,10 +153,6 @@ def table(separator: str = ",", *, header: bool = True, word: bool = False) -> b
         cells = [f"{value / 7:.3f}" for value in row]
         lines.append(separator.join([*cells, f'"cat {i % 2}"' if word else str(i % 2)]))
     return "\n".join(lines).encode() + b"\n"
-
-
-def model_files(folder: Path) -> Case:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 # -- what a user would do -----------------------------------------------------------------------------------
@@ -107,8 +171,8 @@ def rows_of(data: Any) -> None:
         describe(data.x, missing=data.missing)
 
 
-def source(name: str, **choices: tuple[Any, ...]) -> Read:
-    """Load `name` of the input's folder, with each option one of its choices."""
+def source(name: str, **choices: Sequence[Any]) -> Read:
+    """Load `name` of the input's folder, or the folder itself, with each option one of its choices."""
 
     def read(folder: Path, chance: random.Random) -> None:
         options = {option: chance.choice(values) for option, values in choices.items()}
@@ -117,65 +181,72 @@ def source(name: str, **choices: tuple[Any, ...]) -> Read:
     return read
 
 
+def in_memory(x: Any, chance: random.Random) -> None:
+    rows_of(load(x, missing=chance.choice((True, False))))
+
+
 def model(folder: Path, chance: random.Random) -> None:
-    """Open a model, encode and decode two rows, and draw two."""
+    """Open a model, encode two rows and decode them."""
     ae = AutoEncoder.load(folder, device="cpu")
-    x = np.zeros((2, *ae.sample_shape_), np.float32)
-    codes = ae.transform(x)
+    codes = ae.transform(np.zeros((2, *ae.sample_shape_), np.float32))
     assert codes.shape == (2, ae.n_components)
     assert len(ae.inverse_transform(np.nan_to_num(codes))) == 2
 
 
+def run(folder: Path, **more: Any) -> AutoEncoder:
+    """Train with checkpoints in a folder."""
+    network, rows = MLP(hidden=(3,)), np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
+    ae = AutoEncoder(2, network=network, epochs=3, batch_size=16, random_state=0, device="cpu")
+    return ae.fit(rows, checkpoint=folder, **more)
+
+
 def checkpoint(folder: Path, chance: random.Random) -> None:
     """Go on with a run that was stopped."""
-    run().fit(run_rows(), checkpoint=folder, resume=True)
-
-
-def run() -> AutoEncoder:
-    network = MLP(hidden=(3,))
-    return AutoEncoder(2, network=network, epochs=3, batch_size=16, random_state=0, device="cpu")
-
-
-def run_rows() -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
-
-
-def upload(view: Any) -> Read:
-    """What the explorer does with a file that a visitor hands over."""
-    from codeword.pages.uploads import sample_of
-
-    def read(folder: Path, chance: random.Random) -> None:
-        data = (folder / "upload").read_bytes()
-        missing, invert = chance.random() < 0.3, chance.random() < 0.3
-        values = sample_of(data, view, missing=missing, invert=invert)
-        assert values.shape == (1, *view.shape)
-        assert not np.isinf(values).any()
-
-    return read
+    run(folder, resume=True)
 
 
 def comparison(folder: Path, chance: random.Random) -> None:
     """Go on with a comparison that was stopped."""
     from codeword.tasks.results import Results
 
-    results = Results.open(folder, COMPARED, resume=True, overwrite=False)
-    assert isinstance(results.rows, dict)
+    assert isinstance(Results.open(folder, COMPARED, resume=True, overwrite=False).rows, dict)
 
 
 def label_file(folder: Path, chance: random.Random) -> None:
     """Read labels from a file of their own."""
-    from codeword.data.labels import classes_of, read_label_file
+    from codeword.tasks.labels import labels_of, read_label_file
 
     path = min(folder.iterdir(), default=folder / "lost.csv")
-    assert len(classes_of(read_label_file(path, 12), 12).names) > 0
+    assert len(labels_of(read_label_file(path, 12), 12).names) > 0
 
+
+def upload(kind: str, shape: tuple[int, ...], names: tuple[str, ...] = ()) -> Read:
+    """What the explorer does with a file that a visitor hands over."""
+    from codeword.pages.uploads import sample_of
+    from codeword.pages.views import View
+
+    view = View(kind, shape, 0.0, 1.0, names)
+
+    def read(folder: Path, chance: random.Random) -> None:
+        data = (folder / "upload").read_bytes()
+        missing, invert = chance.choice((False, True)), chance.choice((False, True))
+        values = sample_of(data, view, names=names or None, missing=missing, invert=invert)
+        assert values.shape == (1, *shape)
+        assert not np.isinf(values).any()
+
+    return read
+
+
+# -- seeds that take more than a line -----------------------------------------------------------------------
 
 COMPARED = {"source": "x", "n": 12, "k": [2, 4], "objectives": ["pca"], "seeds": [0]}
-CLASSES = {"label_column": (None, "label")}
-LEAST = {"size": (None, 5, (4, 7))}
 
 
-def _stopped(folder: Path) -> Case:
+def files_in(folder: Path) -> Case:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def stopped_run(work: Path) -> list[Case]:
     """The checkpoint of a run that was stopped after two of three epochs."""
 
     class Stop(BaseException):
@@ -185,155 +256,156 @@ def _stopped(folder: Path) -> Case:
         if row["epoch"] == 2:
             raise Stop
 
-    try:
-        run().fit(run_rows(), checkpoint=folder, on_epoch=stop)
-    except Stop:
-        return model_files(folder)
-    raise AssertionError("it was not stopped")
+    with contextlib.suppress(Stop):
+        run(work, on_epoch=stop)
+    return [files_in(work)]
 
 
-def _models(work: Path) -> list[Case]:
-    """Models of several kinds, as small as they come."""
-    x = np.random.default_rng(0).uniform(size=(40, 8, 8)).astype(np.float32)
-    kinds: list[dict[str, Any]] = [
-        {"network": MLP(hidden=(3,))},
-        {"network": MLP(hidden=(4,), norm="batch", tied=True), "objective": "nested"},
-        {"network": "conv", "objective": "variational"},
-        {"objective": "vector_quantized", "network": MLP(hidden=(3,), linear_skip=False)},
-    ]
-    cases = []
-    for i, kind in enumerate(kinds):
-        if kind["network"] == "conv":
-            from codeword import Conv
-
-            kind["network"] = Conv(channels=(2,))
-        AutoEncoder(4, epochs=1, random_state=0, device="cpu", **kind).fit(x).save(work / str(i))
-        cases.append(model_files(work / str(i)))
-    return [*cases, _mixed(work)]
-
-
-def _mixed(work: Path) -> Case:
-    """A model of a table with words, dates and missing cells."""
+def models(work: Path) -> list[Case]:
+    """Models of several kinds, one of a table with words, dates and missing cells, as small as they come."""
     import pandas as pd
 
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(40, 8, 8)).astype(np.float32)
     frame = pd.DataFrame(
         {
-            "colour": chance.choice(["red", "green", "blue"], 60),
-            "size": np.where(chance.uniform(size=60) < 0.1, np.nan, chance.normal(size=60)),
+            "color": rng.choice(["red", "green", "blue"], 60),
+            "size": np.where(rng.uniform(size=60) < 0.1, np.nan, rng.normal(size=60)),
             "day": pd.date_range("2020-01-01", periods=60),
         }
     )
-    network = MLP(hidden=(3,))
-    ae = AutoEncoder(2, network=network, epochs=1, random_state=0, device="cpu", objective="masked").fit(
-        frame
-    )
-    ae.save(work / "mixed")
-    return model_files(work / "mixed")
+    kinds = [
+        (x, {"network": MLP(hidden=(3,))}),
+        (x, {"network": MLP(hidden=(4,), norm="batch", tied=True), "objective": "nested"}),
+        (x, {"network": Conv(channels=(2,)), "objective": "variational"}),
+        (x, {"network": MLP(hidden=(3,), linear_skip=False), "objective": "vector_quantized"}),
+        (frame, {"network": MLP(hidden=(3,)), "objective": "masked"}),
+    ]
+    for i, (data, kind) in enumerate(kinds):
+        AutoEncoder(4, epochs=1, random_state=0, device="cpu", **kind).fit(data).save(work / str(i))
+    return [files_in(work / str(i)) for i in range(len(kinds))]
 
 
-def make(name: str, work: Path) -> Reader:
-    """The reader of that name; what takes time is made only when it is asked for."""
-    x, wide = numbers(6), numbers(5, 3, 3).astype(np.float32) / 7
-    if name == "IDX":
-        return Reader([{"f": idx(x)}, {"f": idx(wide)}, {"f": idx(numbers(3, 28, 28))}], source("f"))
-    if name == "IDX, gzipped":
-        return Reader([{"f.gz": gzip.compress(idx(a))} for a in (x, wide)], source("f.gz"))
-    if name == "IDX folder":
-        both = {f"{part}-images-idx3-ubyte": idx(numbers(6, 3, 3)) for part in ("train", "t10k")}
-        both |= {f"{part}-labels-idx1-ubyte": idx(numbers(6)[:, 0]) for part in ("train", "t10k")}
-        return Reader([both, {f"{file}.gz": gzip.compress(data) for file, data in both.items()}], source(""))
-    if name == ".npy":
-        arrays = (x, wide, wide.astype(">f8"), x.astype(np.int64), np.asfortranarray(wide[0]))
-        return Reader([{"f.npy": npy(a)} for a in arrays], source("f.npy"))
-    if name == ".npz":
-        split = {"x_train": x, "y_train": x[:, 0], "x_test": x, "y_test": x[:, 0]}
-        kinds = (npz(x=x, y=x[:, 0]), npz(data=wide, packed=False), npz(**split), npz(arr_0=x))
-        return Reader([{"f.npz": kind} for kind in kinds], source("f.npz"))
-    if name == "CSV":
-        kinds = (table(), table(header=False), table(";"), table(word=True), table("\t"))
-        return Reader([{"f.csv": kind} for kind in kinds], source("f.csv", missing=(True, False), **CLASSES))
-    if name == "TSV, gzipped":
-        return Reader([{"f.tsv.gz": gzip.compress(table("\t"))}], source("f.tsv.gz", **CLASSES))
-    if name == "Parquet":
-        floats = x.astype(np.float32)
-        kinds = (
-            parquet(x), parquet(floats, labels=True, compression="gzip"),
-            parquet(x.astype(np.int64), compression="none", use_dictionary=False),
-            parquet(floats, row_group_size=2),
-        )  # fmt: skip
-        read = source("f.parquet", missing=(True, False), **CLASSES)
-        return Reader([{"f.parquet": kind} for kind in kinds], read)
-    if name == "folder of parts":
-        tables = {f"{i}.parquet": parquet(x.astype(np.float32), labels=True) for i in range(2)}
-        return Reader(
-            [{f"{i}.npy": npy(x) for i in range(3)}, tables], source("", label_column=(None, "label"))
-        )
-    if name.startswith("pictures"):
-        return _pictures(name)
-    if name == "model folder":
-        return Reader(_models(work), model, 0.4)
-    if name == "checkpoint":
-        return Reader([_stopped(work / "run")], checkpoint, 0.2)
-    if name == "comparison":
-        rows = [{"objective": "pca", "k": k, "seed": None, "error": 0.5} for k in (2, 4)]
-        kept = {"settings.json": json.dumps(COMPARED).encode()}
-        kept["results.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows).encode()
-        return Reader([kept], comparison)
-    if name == "labels":
-        lines = "\n".join(f"l{i % 3}" for i in range(12)).encode()
-        files = {
-            "l.csv": b"label\n" + lines,
-            "l.txt": lines,
-            "l.npy": npy(np.arange(12) % 3),
-            "l": idx(numbers(12)[:, 0]),
-        }
-        return Reader([{file: data} for file, data in files.items()], label_file)
-    assert name.startswith("upload")
-    return _uploads(name)
+def idx_folder() -> Case:
+    images = {f"{part}-images-idx3-ubyte": idx(numbers(6, 3, 3)) for part in ("train", "t10k")}
+    return images | {f"{part}-labels-idx1-ubyte": idx(X[:, 0]) for part in ("train", "t10k")}
 
 
-def _pictures(name: str) -> Reader:
-    kinds = {
-        "pictures, PNG": [("png", mode) for mode in ("L", "RGB", "RGBA", "LA", "P", "1", "I;16")],
-        "pictures, JPEG": [("jpeg", "L"), ("jpeg", "RGB"), ("jpeg", "CMYK")],
-        "pictures, others": [
-            *(("gif", mode) for mode in ("L", "RGB")), *(("bmp", mode) for mode in ("L", "RGB", "P")),
-            *(("tiff", mode) for mode in ("L", "RGB", "RGBA", "I;16", "CMYK")),
-            *(("webp", mode) for mode in ("RGB", "RGBA")),
-        ],
-    }[name]  # fmt: skip
+def compared() -> Case:
+    rows = [{"objective": "pca", "k": k, "seed": None, "error": 0.5} for k in (2, 4)]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    return {"settings.json": json.dumps(COMPARED).encode(), "results.jsonl": lines.encode()}
+
+
+def pictures(*kinds: tuple[str, str], more: Sequence[Case] = (), **options: Any) -> Reader:
     seeds = [{f"{i}.{kind}": picture(kind, mode) for i in range(2)} for kind, mode in kinds]
-    if name.endswith("others"):
-        seeds.append({"a.tiff": picture("tiff", "RGB", compression="tiff_lzw")})
-        seeds.append({"a.tiff": picture("tiff", "L", compression="tiff_adobe_deflate")})
-    seeds.append({f"{label}/a.{kinds[0][0]}": picture(*kinds[0]) for label in "ab"})
-    return Reader(seeds, source("", **LEAST))
+    by_class = {f"{label}/a.{kinds[0][0]}": picture(*kinds[0]) for label in "ab"}
+    return Reader([*seeds, by_class, *more], source("", size=(None, 1, 5, (4, 7))), **options)
 
 
-def _uploads(name: str) -> Reader:
-    from codeword.data.display import Display
-
-    if name == "upload, picture":
-        view = Display("image", (9, 9), 0.0, 1.0)
-        sent = [picture("png", mode) for mode in ("L", "RGB", "RGBA", "P", "I;16")]
-        sent += [
-            picture("jpeg"),
-            picture("gif"),
-            picture("tiff", "RGB"),
-            picture("webp"),
-            npy(numbers(1, 9, 9)),
-        ]
-        return Reader([{"upload": data} for data in sent], upload(view))
-    names = ("a", "b", "c", "label")
-    sent = [npy(numbers(1)), npy(numbers(1)[0].astype(np.float32)), b"1,2,3,4\n", b"a,b,c,label\n1,2,,4\n"]
-    sent += [b"label;c;b;a\n1;2;3;4", b"1 2 3 4", b"1\t2\t3\t4\n", "a,b,c,label\n1,2,3,4".encode("utf-8-sig")]
-    view = Display("table", (4,), 0.0, 1.0, names)
-    return Reader([{"upload": data} for data in sent], upload(view))
+def one_file(
+    name: str, *contents: bytes, read: Read | None = None, made: Any = None, **choices: Any
+) -> Reader:
+    """A reader of a single file of that name."""
+    odd_files = st.nothing() if made is None else made.map(lambda content: {name: content})
+    return Reader([{name: content} for content in contents], read or source(name, **choices), odd_files)
 
 
-READERS = (
-    "IDX", "IDX, gzipped", "IDX folder", ".npy", ".npz", "CSV", "TSV, gzipped", "Parquet", "folder of parts",
-    "pictures, PNG", "pictures, JPEG", "pictures, others", "model folder", "checkpoint", "comparison",
-    "labels", "upload, picture", "upload, table",
-)  # fmt: skip
+def label_files() -> list[Case]:
+    lines = "\n".join(f"l{i % 3}" for i in range(12)).encode()
+    return [{"l.csv": b"label\n" + lines}, {"l.txt": lines}, {"l.npy": npy(np.arange(12) % 3)},
+            {"l": idx(numbers(12)[:, 0])}]  # fmt: skip
+
+
+LABELS = {"label_column": (None, "label")}
+CELLS = {"missing": (False, True), **LABELS}
+NAMED = ("a", "b", "c", "label")
+
+READERS: dict[str, Callable[[Path], Reader]] = {
+    "IDX": lambda _: one_file("f", idx(X), idx(WIDE), idx(numbers(3, 28, 28))),
+    "IDX, gzipped": lambda _: one_file("f.gz", *(gzip.compress(idx(a)) for a in (X, WIDE))),
+    "IDX folder": lambda _: Reader(
+        [idx_folder(), {f"{file}.gz": gzip.compress(data) for file, data in idx_folder().items()}], source("")
+    ),
+    ".npy": lambda _: one_file(
+        "f.npy",
+        *map(npy, (X, WIDE, WIDE.astype(">f8"), X.astype(np.int64), np.asfortranarray(WIDE[0]))),
+        made=odd.npy_files(),
+    ),
+    ".npz": lambda _: one_file(
+        "f.npz",
+        written(np.savez_compressed, x=X, y=X[:, 0]),
+        written(np.savez, data=WIDE),
+        written(np.savez_compressed, x_train=X, y_train=X[:, 0], x_test=X, y_test=X[:, 0]),
+        written(np.savez_compressed, arr_0=X),
+    ),
+    "CSV": lambda _: one_file(
+        "f.csv",
+        table(),
+        table(header=False),
+        table(";"),
+        table(word=True),
+        table("\t"),
+        made=odd.csv_files(),
+        **CELLS,
+    ),
+    "TSV, gzipped": lambda _: one_file("f.tsv.gz", gzip.compress(table("\t")), **LABELS),
+    "Parquet": lambda _: one_file(
+        "f.parquet",
+        parquet(X),
+        parquet(FLOATS, labels=True, compression="gzip"),
+        parquet(X.astype(np.int64), compression="none", use_dictionary=False),
+        parquet(FLOATS, row_group_size=2),
+        made=odd.parquet_files(),
+        **CELLS,
+    ),
+    "folder of parts": lambda _: Reader(
+        [
+            {f"{i}.npy": npy(X) for i in range(3)},
+            {f"{i}.parquet": parquet(FLOATS, labels=True) for i in range(2)},
+        ],
+        source("", **LABELS),
+    ),
+    "pictures, PNG": lambda _: pictures(
+        *(("png", mode) for mode in ("L", "RGB", "RGBA", "LA", "P", "1", "I;16"))
+    ),
+    "pictures, JPEG": lambda _: pictures(*(("jpeg", mode) for mode in ("L", "RGB", "CMYK"))),
+    "pictures, others": lambda _: pictures(
+        *(("gif", mode) for mode in ("L", "RGB")),
+        *(("bmp", mode) for mode in ("L", "RGB", "P")),
+        *(("tiff", mode) for mode in ("L", "RGB", "RGBA", "I;16", "CMYK")),
+        *(("webp", mode) for mode in ("RGB", "RGBA")),
+        more=[
+            {"a.tiff": picture("tiff", "L", compression=name)} for name in ("tiff_lzw", "tiff_adobe_deflate")
+        ],
+        made=odd.picture_files(),
+    ),
+    "data frames": lambda _: Reader([odd.frame([("a", [1, 2, 3])])], in_memory, odd.frames()),
+    "arrays": lambda _: Reader([X, WIDE], in_memory, odd.arrays()),
+    "model folder": lambda work: Reader(models(work), model, share=0.4),
+    "checkpoint": lambda work: Reader(stopped_run(work / "run"), checkpoint, share=0.2),
+    "comparison": lambda _: Reader([compared()], comparison),
+    "labels": lambda _: Reader(label_files(), label_file),
+    "upload, picture": lambda _: one_file(
+        "upload",
+        *(picture("png", mode) for mode in ("L", "RGB", "RGBA", "P", "I;16")),
+        picture("jpeg"),
+        picture("gif"),
+        picture("tiff", "RGB"),
+        picture("webp"),
+        npy(numbers(1, 9, 9)),
+        read=upload("image", (9, 9)),
+    ),
+    "upload, table": lambda _: one_file(
+        "upload",
+        npy(numbers(1)),
+        npy(FLOATS[0]),
+        b"1,2,3,4\n",
+        b"label;c;b;a\n1;2;3;4",
+        b"1 2 3 4",
+        b"1\t2\t3\t4\n",
+        b"a,b,c,label\n1,2,,4\n",
+        "a,b,c,label\n1,2,3,4".encode("utf-8-sig"),
+        read=upload("table", (4,), NAMED),
+    ),
+}

@@ -30,7 +30,7 @@ def made(**more):
 @pytest.mark.parametrize(
     "jump", ["back an hour each time", "to and fro", "to 1970", "on by a year each time"]
 )
-def test_the_time_of_day_may_jump(jump, figure, tmp_path, monkeypatch, capsys):
+def test_the_time_of_day_may_jump(jump, record, tmp_path, monkeypatch, capsys):
     """Nothing that is measured, kept or shown hangs on it."""
     alone = made().fit(rows())
     calls = itertools.count()
@@ -55,7 +55,7 @@ def test_the_time_of_day_may_jump(jump, figure, tmp_path, monkeypatch, capsys):
     assert all(0 <= row["seconds"] < 60 for row in resumed.history_)
     for name, tensor in alone.network_.state_dict().items():
         assert tensor.equal(resumed.network_.state_dict()[name])
-    figure(
+    record(
         f"the clock jumps {jump} while training stops and resumes",
         f"{len(resumed.history_)} epochs",
         "no negative seconds, the same weights",
@@ -64,7 +64,7 @@ def test_the_time_of_day_may_jump(jump, figure, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("year", [1970, 2100])
-def test_files_may_be_of_any_year(year, figure, tmp_path, monkeypatch, capsys):
+def test_files_may_be_of_any_year(year, record, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     np.savez("x.npz", x=rows())
     made().fit(rows()).save("m.ae")
@@ -76,4 +76,4 @@ def test_files_may_be_of_any_year(year, figure, tmp_path, monkeypatch, capsys):
     assert len(made().fit(rows(), checkpoint="run", resume=True).history_) == 8
     for words in (["encode", "m.ae", "x.npz", "-o", "z.npz"], ["report", "m.ae", "x.npz", "-o", "r.html"]):
         assert run([*words, "--quiet"]) == 0, capsys.readouterr().err
-    figure(f"model, data and checkpoint dated {year}", "3 commands", "all done")
+    record(f"model, data and checkpoint dated {year}", "3 commands", "all done")

@@ -46,7 +46,7 @@ print(json.dumps({
 """
 
 
-def test_a_day_of_epochs(effort, figure, tmp_path):
+def test_a_day_of_epochs(effort, record, tmp_path):
     epochs = effort.times(DAY_EPOCHS, least=4_000)
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(epochs), str(tmp_path / "run")], capture_output=True, text=True
@@ -54,7 +54,7 @@ def test_a_day_of_epochs(effort, figure, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     history = found["sizes"]["history.jsonl"] / epochs
-    figure(
+    record(
         "a day's epochs in fast motion, with checkpoints",
         f"{found['epochs']:,} epochs",
         f"resident memory over the second half: {found['slope']:+.0f} bytes an epoch, "

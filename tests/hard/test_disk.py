@@ -79,7 +79,7 @@ def small_disk(folder, kilobytes):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_full_disk(name, effort, figure, tmp_path, monkeypatch, capsys):
+def test_a_full_disk(name, effort, record, tmp_path, monkeypatch, capsys):
     failed = 0
     with small_disk(tmp_path / "disk", 24_000) as disk:
         monkeypatch.chdir(disk)
@@ -101,11 +101,11 @@ def test_a_full_disk(name, effort, figure, tmp_path, monkeypatch, capsys):
             clean(disk, before)
         monkeypatch.undo()
     assert failed
-    figure(f"disk full: {name}", f"{len(rooms)} times", outcome(failed, len(rooms)))
+    record(f"disk full: {name}", f"{len(rooms)} times", outcome(failed, len(rooms)))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_file_that_may_grow_no_further(name, effort, figure, tmp_path, monkeypatch, capsys):
+def test_a_file_that_may_grow_no_further(name, effort, record, tmp_path, monkeypatch, capsys):
     """As on a full disk, on any machine: the system refuses to let a file become longer than so much."""
     fill(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -124,7 +124,7 @@ def test_a_file_that_may_grow_no_further(name, effort, figure, tmp_path, monkeyp
         clean(tmp_path, before)
     signal.signal(signal.SIGXFSZ, ignored)
     assert failed
-    figure(f"file too large: {name}", f"{len(rooms)} times", outcome(failed, len(rooms)))
+    record(f"file too large: {name}", f"{len(rooms)} times", outcome(failed, len(rooms)))
 
 
 def clean(folder, before):
@@ -143,7 +143,7 @@ def outcome(failed, times):
     return f"{failed} refused in one line, all before kept, nothing half written; {times - failed} had room"
 
 
-def test_a_run_goes_on_once_there_is_room(figure, tmp_path, monkeypatch, capsys):
+def test_a_run_goes_on_once_there_is_room(record, tmp_path, monkeypatch, capsys):
     with small_disk(tmp_path / "disk", 24_000) as disk:
         monkeypatch.chdir(disk)
         fill(disk)
@@ -160,10 +160,10 @@ def test_a_run_goes_on_once_there_is_room(figure, tmp_path, monkeypatch, capsys)
         made = [(disk / name / "weights.safetensors").read_bytes() for name in ("alone.ae", "new.ae")]
         assert made[0] == made[1]
         monkeypatch.undo()
-    figure("disk full in training, then room and --resume", "once", "the same bytes of weights")
+    record("disk full in training, then room and --resume", "once", "the same bytes of weights")
 
 
-def test_what_may_only_be_read(figure, tmp_path, monkeypatch, capsys):
+def test_what_may_only_be_read(record, tmp_path, monkeypatch, capsys):
     """Data and models on a file system mounted read-only: they are used, and nothing is written there."""
     with small_disk(tmp_path / "disk", 24_000) as disk:
         fill(disk)
@@ -182,7 +182,7 @@ def test_what_may_only_be_read(figure, tmp_path, monkeypatch, capsys):
             assert attempt(words, capsys)[0] == 0, name
         assert files(disk) == before
         monkeypatch.undo()
-    figure(
+    record(
         "a disk that may only be read",
         f"{2 * len(COMMANDS)} commands",
         f"{refused} that write there refused in one line; {len(COMMANDS)} that write elsewhere done",

@@ -95,7 +95,7 @@ def refused():
 
 
 @pytest.mark.parametrize("say_length", [True, False])
-def test_a_connection_that_is_cut(say_length, web, effort, figure, tmp_path):
+def test_a_connection_that_is_cut(say_length, web, effort, record, tmp_path):
     """At a random byte: of an answer that says how long it is, and of one that does not."""
     chance = random.Random(0)
     web.say_length = say_length
@@ -119,7 +119,7 @@ def test_a_connection_that_is_cut(say_length, web, effort, figure, tmp_path):
         assert sound(cache)
     assert at_once
     assert later
-    figure(
+    record(
         f"downloads cut at a random byte, {'with' if say_length else 'without'} their length said",
         f"{times} times",
         f"{at_once} whole at the second try, {later} refused in one line and whole at the next call; "
@@ -127,7 +127,7 @@ def test_a_connection_that_is_cut(say_length, web, effort, figure, tmp_path):
     )
 
 
-def test_a_process_killed_while_it_downloads(web, effort, figure, tmp_path):
+def test_a_process_killed_while_it_downloads(web, effort, record, tmp_path):
     chance = random.Random(0)
     web.pause = 0.05
     cache = tmp_path / "cache"
@@ -156,7 +156,7 @@ def test_a_process_killed_while_it_downloads(web, effort, figure, tmp_path):
     web.pause = 0.0
     assert load("mnist").x.shape == (64, 16, 16)
     assert killed
-    figure(
+    record(
         "SIGKILL while a set is downloaded",
         f"{killed} kills",
         "no half file in the cache; the next call has it whole",

@@ -21,7 +21,7 @@ EPOCHS = 30
 """Fewer than the benchmark's own, so that fifty kills fit into the time."""
 
 
-def test_killed_training_resumes_to_the_same_bytes(effort, figure):
+def test_killed_training_resumes_to_the_same_bytes(effort, record):
     """benchmarks/kills.py: it kills, resumes, kills again, and compares with a run that was left alone."""
     kills = effort.times(50, least=4)
     code = f"import kills; kills.TRAIN[3] = '{EPOCHS}'; kills.main()"
@@ -29,7 +29,7 @@ def test_killed_training_resumes_to_the_same_bytes(effort, figure):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT / "benchmarks")
     assert done.returncode == 0, done.stderr[-2000:]
     runs, killed, found, same = map(int, re.findall(r"\d+", done.stdout.strip().splitlines()[-1]))
-    figure(
+    record(
         "SIGKILL while training, then --resume",
         f"{killed} kills in {runs} runs",
         f"{same} of {runs} runs end with the bytes of one left alone; {found} kills found a checkpoint",
@@ -71,7 +71,7 @@ def digest(folder):
     return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
 
 
-def test_a_model_that_is_replaced_is_the_old_or_the_new(figure, tmp_path):
+def test_a_model_that_is_replaced_is_the_old_or_the_new(record, tmp_path):
     x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
     settings = {"network": MLP(hidden=(3,)), "epochs": 1, "device": "cpu"}
     old, new = (AutoEncoder(2, random_state=seed, **settings).fit(x) for seed in (0, 1))
@@ -95,7 +95,7 @@ def test_a_model_that_is_replaced_is_the_old_or_the_new(figure, tmp_path):
         )
     assert step > 10
     assert min(found.values()) > 0
-    figure(
+    record(
         "SIGKILL before each touch of a file, as a model is saved over another",
         f"{step - 1} kills",
         f"{found['old']} times the old model is there, {found['new']} times the new, always whole",
@@ -105,7 +105,7 @@ def test_a_model_that_is_replaced_is_the_old_or_the_new(figure, tmp_path):
 @pytest.mark.parametrize(
     "words", [["encode", "-o", "z.npy"], ["encode", "-o", "z.parquet"], ["report", "-o", "r.html"]]
 )
-def test_an_output_that_is_replaced_is_the_old_or_the_new(words, figure, tmp_path, monkeypatch, effort):
+def test_an_output_that_is_replaced_is_the_old_or_the_new(words, record, tmp_path, monkeypatch, effort):
     monkeypatch.chdir(tmp_path)
     x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
     np.save("x.npy", x)
@@ -126,7 +126,7 @@ def test_an_output_that_is_replaced_is_the_old_or_the_new(words, figure, tmp_pat
         assert content == b"old" or abs(len(content) - whole) < 0.05 * whole
         found["old" if content == b"old" else "new"] += 1
     assert found["old"] > 1
-    figure(
+    record(
         f"SIGKILL before a touch of a file, as {words[0]} writes {words[-1]} over another",
         f"{sum(found.values())} kills",
         f"{found['old']} times the old file is there, {found['new']} times the new, always whole",

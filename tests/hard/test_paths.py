@@ -47,13 +47,13 @@ def test_any_name_will_do(name, effort, tmp_path, monkeypatch, capsys):
         assert not left
 
 
-def test_names_are_tried(figure, effort):
+def test_names_are_tried(record, effort):
     """The line of the table for all of them."""
     often = f"{len(NAMES)} names, {14 if effort.share == 1 else 7} commands each"
-    figure("names with blanks, quotes, brackets, of many scripts", often, "all done")
+    record("names with blanks, quotes, brackets, of many scripts", often, "all done")
 
 
-def test_names_that_are_no_text(figure, tmp_path):
+def test_names_that_are_no_text(record, tmp_path):
     """Bytes that are not UTF-8 are a name to Linux, and cannot be printed."""
     name = os.fsencode("caf") + b"\xe9.npy"
     path = os.path.join(os.fsencode(tmp_path), name)
@@ -75,11 +75,11 @@ def test_names_that_are_no_text(figure, tmp_path):
         assert b"Traceback" not in ended.stderr, ended.stderr[-1500:].decode(errors="replace")
         assert ended.returncode == (2 if done == 3 else 0), ended.stderr
         done += 1
-    figure("names that are not UTF-8", f"{done} commands", "all done, or refused in one line")
+    record("names that are not UTF-8", f"{done} commands", "all done, or refused in one line")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
-def test_a_terminal_that_cannot_show_an_arrow(encoding, figure, tmp_path):
+def test_a_terminal_that_cannot_show_an_arrow(encoding, record, tmp_path):
     """Output that goes to a file on Windows is in such an encoding."""
     np.save(tmp_path / "x.npy", np.random.default_rng(0).uniform(size=(40, 4)).astype(np.float32))
     command = [
@@ -98,4 +98,4 @@ def test_a_terminal_that_cannot_show_an_arrow(encoding, figure, tmp_path):
     environment = os.environ | {"PYTHONIOENCODING": encoding}
     ended = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment)
     assert ended.returncode == 0, ended.stderr[-1500:].decode(errors="replace")
-    figure(f"output in {encoding}, which has no arrow", "once", "done")
+    record(f"output in {encoding}, which has no arrow", "once", "done")

@@ -24,12 +24,12 @@ def digits():
 
 
 @pytest.mark.parametrize("folder", READABLE, ids=lambda path: path.name)
-def test_a_model_of_an_earlier_revision_gives_its_codes(folder, digits, figure):
+def test_a_model_of_an_earlier_revision_gives_its_codes(folder, digits, record):
     ae = AutoEncoder.load(folder, device="cpu")
     with np.load(DATA / f"{folder.name}.npz") as then:
         codes = np.abs(ae.transform(digits) - then["codes"]).max()
         rows = np.abs(ae.reconstruct(digits) - then["rows"]).max()
-    figure(
+    record(
         f"a model folder of an earlier revision, {folder.name}",
         "8 rows",
         f"opens; codes differ by at most {codes:.1g}, reconstructions by {rows:.1g}",
@@ -38,7 +38,7 @@ def test_a_model_of_an_earlier_revision_gives_its_codes(folder, digits, figure):
     assert rows < 1e-5
 
 
-def test_a_later_format_asks_for_an_upgrade(figure, tmp_path):
+def test_a_later_format_asks_for_an_upgrade(record, tmp_path):
     folder = tmp_path / "later"
     folder.mkdir()
     for path in READABLE[0].iterdir():
@@ -47,11 +47,11 @@ def test_a_later_format_asks_for_an_upgrade(figure, tmp_path):
     (folder / "config.json").write_text(json.dumps(config | {"format": FORMAT + 1}))
     with pytest.raises(ModelError, match="upgrade"):
         AutoEncoder.load(folder)
-    figure("a model folder of a later format", "once", "refused in one line, which says to upgrade")
+    record("a model folder of a later format", "once", "refused in one line, which says to upgrade")
 
 
-def test_the_first_commit_is_refused_by_name(figure):
+def test_the_first_commit_is_refused_by_name(record):
     """Nobody but its author had it: the parameters that its folders lack came on the same day."""
     with pytest.raises(ModelError, match="missing \\['dropout', 'norm', 'tied'\\]"):
         AutoEncoder.load(DATA / "refused-77b244e")
-    figure("a model folder of the first commit", "once", "refused in one line, which names what it lacks")
+    record("a model folder of the first commit", "once", "refused in one line, which names what it lacks")

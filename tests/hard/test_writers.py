@@ -24,7 +24,7 @@ TRAIN = [
 ]
 
 
-def test_of_two_that_write_one_model_one_wins_or_both_are_refused(effort, figure, tmp_path):
+def test_of_two_that_write_one_model_one_wins_or_both_are_refused(effort, record, tmp_path):
     x = np.random.default_rng(0).normal(size=(2000, 8)).astype(np.float32)
     chance = random.Random(0)
     times, won, refused = effort.times(20, least=4), 0, 0
@@ -54,7 +54,7 @@ def test_of_two_that_write_one_model_one_wins_or_both_are_refused(effort, figure
             assert not (folder / "same.ae").exists()
         left = {p.name for p in folder.iterdir()} - {"x.npy", "same.ae", "same.ae.checkpoint"}
         assert not left, left
-    figure(
+    record(
         "two processes that train into one model",
         f"{times} times",
         f"{won} times one of them made it, whole; {refused} processes refused in one line; "
@@ -62,7 +62,7 @@ def test_of_two_that_write_one_model_one_wins_or_both_are_refused(effort, figure
     )
 
 
-def test_one_that_saves_over_a_model_another_reads(effort, figure, tmp_path):
+def test_one_that_saves_over_a_model_another_reads(effort, record, tmp_path):
     """A reader finds the old model or the new one, at every moment."""
     x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
     ae = AutoEncoder(2, network="mlp", epochs=1, random_state=0, device="cpu").fit(x)
@@ -86,7 +86,7 @@ def test_one_that_saves_over_a_model_another_reads(effort, figure, tmp_path):
         reads += 1
     saves = int(writer.communicate()[0])
     assert torn < reads
-    figure(
+    record(
         "a model read while another process saves over it",
         f"{reads:,} reads, {saves:,} saves",
         f"{reads - torn:,} whole, {torn} refused in one line as replaced under way",
