@@ -1,45 +1,38 @@
-"""What `scripts/supply` asks of Python: is a wheel as it should be, what is the lowest version of each
-dependency, and what did pip-audit see?
+"""What `scripts/supply` asks of Python.
 
-    python tests/supply.py wheel A.whl B.whl …   # the same bytes, small, and nothing in it but src/codeword
-    python tests/supply.py lowest EXTRA …        # a constraints file: what is required, extras, tools by name
-    python tests/supply.py newer < report.json   # the report of `pip install --dry-run --upgrade --report`
-    python tests/supply.py audited < audit.json  # the report of `pip-audit --format json`
-
-The exit code is 1 where something is wrong, 3 where nothing could be looked at.
+python tests/supply.py wheel A.whl B.whl …   # the same bytes, small, and nothing in it but src/codeword
+python tests/supply.py lowest EXTRA …        # a constraints file: what is required, extras, tools by name
+python tests/supply.py audit < audit.json    # the report of `pip-audit --format json`
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "codeword"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 MOST_BYTES = 1_000_000
 ABOUT = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
-REQUIREMENT = re.compile(r"([\w.-]+)(\[[\w,-]+\])?>=([\w.]+)(,<[\w.]+)?(; .*)?")
 
 
-def project() -> dict[str, Any]:
-    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return found
-
-
-def lowest(requirements: list[str], kept: tuple[str, ...] = ()) -> list[str]:
-    """A line `name==version` for each requirement, at its lower bound; none for those in `kept`."""
-    lines = []
-    for requirement in requirements:
-        found = REQUIREMENT.fullmatch(requirement)
-        if found is None:
-            raise SystemExit(f"{requirement!r} in pyproject.toml has no lower bound, or one that is not '>='")
-        if found[1] not in kept:
-            lines.append(f"{found[1]}=={found[3]}{found[5] or ''}")
+def lowest(requirements: list[str]) -> dict[str, str]:
+    """A line `name==version` for each requirement, at its lower bound, by its name."""
+    lines = {}
+    for line in requirements:
+        asked = Requirement(line)
+        bounds = [bound.version for bound in asked.specifier if bound.operator == ">="]
+        if len(bounds) != 1:
+            raise SystemExit(f"{line!r} in pyproject.toml has no lower bound, or one that is not '>='")
+        lines[asked.name] = f"{asked.name}=={bounds[0]}" + (f"; {asked.marker}" if asked.marker else "")
     return lines
 
 
@@ -48,98 +41,66 @@ def constraints(words: list[str]) -> list[str]:
 
     Not of torch, whose older wheels bring gigabytes of CUDA on Linux, unless `words` has it.
     """
-    known = project()
-    extras = known["optional-dependencies"]
+    extras = PROJECT["optional-dependencies"]
+    tools = [line for line in extras["test"] if Requirement(line).name in words]
     wanted = [line for word in words for line in extras.get(word, ())]
-    tools = [line for line in extras["test"] if line.partition(">")[0] in words]
-    kept = () if "torch" in words else ("torch",)
-    return lowest([*known["dependencies"], *wanted, *tools], kept)
+    lines = lowest([*PROJECT["dependencies"], *wanted, *tools])
+    return [line for name, line in lines.items() if name != "torch" or "torch" in words]
 
 
-def wheel_problems(paths: list[Path]) -> list[str]:
+def problems(paths: list[Path]) -> Iterator[str]:
     """What is wrong with builds of one wheel."""
-    problems = []
-    digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    if len(digests) > 1:
-        problems.append(f"the builds differ: {sorted(_different(paths))}")
-    path = paths[0]
-    if path.stat().st_size >= MOST_BYTES:
-        problems.append(f"{path.stat().st_size:,} bytes; it must stay below {MOST_BYTES:,}")
-    name = "codeword-" + project()["version"]
-    with zipfile.ZipFile(path) as wheel:
-        for entry in wheel.namelist():
-            if entry.startswith(f"{name}.dist-info/"):
-                if entry.removeprefix(f"{name}.dist-info/") not in ABOUT:
-                    problems.append(f"{entry} is not of a wheel")
-            elif not entry.startswith("codeword/") or not (ROOT / "src" / entry).is_file():
-                problems.append(f"{entry} is not in src/codeword")
-            elif entry.endswith((".pyc", ".so")):
-                problems.append(f"{entry} was made by a machine")
-            elif wheel.read(entry) != (ROOT / "src" / entry).read_bytes():
-                problems.append(f"{entry} is not the file in src/codeword")
-        missing = {
-            f"codeword/{file.relative_to(ROOT / 'src' / 'codeword').as_posix()}"
-            for file in (ROOT / "src" / "codeword").rglob("*")
-            if file.is_file() and "__pycache__" not in file.parts
-        } - set(wheel.namelist())
-        problems += [f"{entry} is missing" for entry in sorted(missing)]
-    return problems
+    if len({path.read_bytes() for path in paths}) > 1:
+        kinds = [
+            {
+                (info.filename, info.CRC, info.date_time, info.external_attr)
+                for info in zipfile.ZipFile(path).infolist()
+            }
+            for path in paths
+        ]
+        differ = {name for name, *_ in set.union(*kinds) - set.intersection(*kinds)}
+        yield f"the builds differ: {sorted(differ) or 'in order'}"
+    if (size := paths[0].stat().st_size) >= MOST_BYTES:
+        yield f"{size:,} bytes; it must stay below {MOST_BYTES:,}"
+    about = f"codeword-{PROJECT['version']}.dist-info/"
+    with zipfile.ZipFile(paths[0]) as wheel:
+        found = {name: wheel.read(name) for name in wheel.namelist() if name.removeprefix(about) not in ABOUT}
+    files = [path for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    known = {path.relative_to(SOURCE.parent).as_posix(): path.read_bytes() for path in files}
+    for name in sorted(found.keys() | known.keys()):
+        if found.get(name) != known.get(name):
+            yield f"{name} is not what is in src/codeword"
 
 
-def _different(paths: list[Path]) -> set[str]:
-    """Entries that are not alike in content, time or mode; or "order"."""
-    seen: dict[str, set[Any]] = {}
-    for path in paths:
-        with zipfile.ZipFile(path) as wheel:
-            for info in wheel.infolist():
-                seen.setdefault(info.filename, set()).add((info.CRC, info.date_time, info.external_attr))
-    return {name for name, kinds in seen.items() if len(kinds) > 1} or {"order"}
-
-
-def newer(report: dict[str, Any]) -> list[str]:
-    """What pip would install: packages that are not in their newest version."""
-    found = [(item["metadata"]["name"], item["metadata"]["version"]) for item in report["install"]]
-    return [f"{name} {version}" for name, version in found if name != "codeword"]
-
-
-def audited(report: dict[str, Any]) -> tuple[int, str]:
+def audited(report: str) -> tuple[int, str]:
     """An exit code and a line for a report of pip-audit, which calls clean what it has not looked at."""
-    every = report["dependencies"]
-    skipped = [found["name"] for found in every if "skip_reason" in found]
+    every: list[dict[str, Any]] = json.loads(report)["dependencies"] if report else []
+    looked = [package for package in every if "skip_reason" not in package]
     bad = [
-        f"{found['name']} {found['version']}: {vuln['id']}"
-        + (f", mended in {vuln['fix_versions'][0]}" if vuln.get("fix_versions") else "")
-        for found in every
-        for vuln in found.get("vulns", ())
+        f"{package['name']} {package['version']}: {v['id']}" for package in looked for v in package["vulns"]
     ]
     if bad:
         return 1, "; ".join(bad)
-    looked = len(every) - len(skipped)
-    if looked < len(every) / 2:
-        return 3, f"{len(skipped)} of {len(every)} packages are unknown to the service that was asked"
-    rest = f"; not looked at: {', '.join(skipped)}" if skipped else ""
-    return 0, f"no known weakness in {looked} packages{rest}"
+    if len(looked) <= len(every) / 2:
+        return (
+            0,
+            f"SKIPPED: nothing was audited: {len(looked)} of {len(every)} packages are known where we asked",
+        )
+    return 0, f"no known weakness in {len(looked)} of {len(every)} packages"
 
 
-def main(words: list[str]) -> int:
-    what, *rest = words
+def main(what: str, *words: str) -> int:
     if what == "lowest":
-        print("\n".join(constraints(rest)))
+        print("\n".join(constraints(list(words))))
         return 0
     if what == "wheel":
-        paths = [Path(word) for word in rest]
-        problems = wheel_problems(paths)
-        digest = hashlib.sha256(paths[0].read_bytes()).hexdigest()
-        size = f"{paths[0].stat().st_size:,} bytes"
-        print("\n".join(problems) or f"  {len(paths)} builds alike: {size}, sha256 {digest}")
-        return 1 if problems else 0
-    if what == "newer":
-        print(", ".join(newer(json.load(sys.stdin))))
-        return 0
-    code, line = audited(json.load(sys.stdin))
+        found = list(problems([Path(word) for word in words]))
+        print("\n".join(found) or f"  {len(words)} builds alike: {Path(words[0]).stat().st_size:,} bytes")
+        return bool(found)
+    code, line = audited(sys.stdin.read())
     print(f"  {line}")
     return code
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main(*sys.argv[1:]))

@@ -19,12 +19,6 @@ BOX = os.environ.get("CODEWORD_HARD", "")
 # scripts/hard says how long this may take. Without that, as in scripts/test, nothing here is collected.
 collect_ignore_glob = [] if BOX else ["test_*.py"]
 
-ORDER = (
-    "test_fuzz", "test_bombs", "test_kill", "test_disk", "test_writers", "test_previous", "test_downloads",
-    "test_paths", "test_clock", "test_day",
-)  # fmt: skip
-"""Order of the tables."""
-
 Record = Callable[[str, str, str], None]
 
 
@@ -77,10 +71,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 failed = " **failed**" if kind == "failed" else ""
                 lines += [(*line[:2], line[2] + failed) for line in found]
     print(f"\n{describe_machine('pyarrow', 'pillow')}")
-    for module in ORDER:
-        lines = tables.get(f"tests/hard/{module}.py")
-        if lines:
-            told = ast.get_docstring(ast.parse((ROOT / "tests" / "hard" / f"{module}.py").read_text("utf-8")))
-            print(f"\n### {(told or module).splitlines()[0].rstrip('.')}\n")
-            print("| what is done | how often | what happens |\n|---|---|---|")
-            print(*("| " + " | ".join(line) + " |" for line in lines), sep="\n")
+    for module, lines in sorted(tables.items()):
+        title = ast.get_docstring(ast.parse((ROOT / module).read_text("utf-8"))) or module
+        print(f"\n### {title.splitlines()[0].rstrip('.')}\n")
+        print("| what is done | how often | what happens |\n|---|---|---|")
+        print(*("| " + " | ".join(line) + " |" for line in lines), sep="\n")

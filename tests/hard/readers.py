@@ -21,7 +21,7 @@ import odd
 from hypothesis import strategies as st
 
 from codeword import MLP, AutoEncoder, Conv, load
-from codeword.errors import CodewordError
+from codeword.base.errors import CodewordError
 
 Case = dict[str, bytes]
 """Files by their path within a folder."""
@@ -286,126 +286,86 @@ def models(work: Path) -> list[Case]:
     return [files_in(work / str(i)) for i in range(len(kinds))]
 
 
-def idx_folder() -> Case:
-    images = {f"{part}-images-idx3-ubyte": idx(numbers(6, 3, 3)) for part in ("train", "t10k")}
-    return images | {f"{part}-labels-idx1-ubyte": idx(X[:, 0]) for part in ("train", "t10k")}
-
-
 def compared() -> Case:
     rows = [{"objective": "pca", "k": k, "seed": None, "error": 0.5} for k in (2, 4)]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     return {"settings.json": json.dumps(COMPARED).encode(), "results.jsonl": lines.encode()}
 
 
-def pictures(*kinds: tuple[str, str], more: Sequence[Case] = (), **options: Any) -> Reader:
+def pictures(modes: dict[str, str], *more: Case, **options: Any) -> Reader:
+    """Folders of two pictures of a format and a mode, and one of a folder for each class."""
+    kinds = [(kind, mode) for kind, every in modes.items() for mode in every.split()]
     seeds = [{f"{i}.{kind}": picture(kind, mode) for i in range(2)} for kind, mode in kinds]
     by_class = {f"{label}/a.{kinds[0][0]}": picture(*kinds[0]) for label in "ab"}
     return Reader([*seeds, by_class, *more], source("", size=(None, 1, 5, (4, 7))), **options)
 
 
-def one_file(
-    name: str, *contents: bytes, read: Read | None = None, made: Any = None, **choices: Any
-) -> Reader:
+def one_file(name: str, *contents: bytes, read: Any = None, made: Any = None, **choices: Any) -> Reader:
     """A reader of a single file of that name."""
     odd_files = st.nothing() if made is None else made.map(lambda content: {name: content})
     return Reader([{name: content} for content in contents], read or source(name, **choices), odd_files)
 
 
-def label_files() -> list[Case]:
-    lines = "\n".join(f"l{i % 3}" for i in range(12)).encode()
-    return [{"l.csv": b"label\n" + lines}, {"l.txt": lines}, {"l.npy": npy(np.arange(12) % 3)},
-            {"l": idx(numbers(12)[:, 0])}]  # fmt: skip
-
-
+PARTS, LINES = ("train", "t10k"), "\n".join(f"l{i % 3}" for i in range(12)).encode()
+IDX_FOLDER = {f"{part}-images-idx3-ubyte": idx(numbers(6, 3, 3)) for part in PARTS}
+IDX_FOLDER |= {f"{part}-labels-idx1-ubyte": idx(X[:, 0]) for part in PARTS}
 LABELS = {"label_column": (None, "label")}
 CELLS = {"missing": (False, True), **LABELS}
-NAMED = ("a", "b", "c", "label")
 
 READERS: dict[str, Callable[[Path], Reader]] = {
     "IDX": lambda _: one_file("f", idx(X), idx(WIDE), idx(numbers(3, 28, 28))),
     "IDX, gzipped": lambda _: one_file("f.gz", *(gzip.compress(idx(a)) for a in (X, WIDE))),
     "IDX folder": lambda _: Reader(
-        [idx_folder(), {f"{file}.gz": gzip.compress(data) for file, data in idx_folder().items()}], source("")
+        [IDX_FOLDER, {f"{file}.gz": gzip.compress(data) for file, data in IDX_FOLDER.items()}], source("")
     ),
     ".npy": lambda _: one_file(
-        "f.npy",
-        *map(npy, (X, WIDE, WIDE.astype(">f8"), X.astype(np.int64), np.asfortranarray(WIDE[0]))),
-        made=odd.npy_files(),
+        "f.npy", npy(X), npy(WIDE), npy(WIDE.astype(">f8")), npy(X.astype(np.int64)),
+        npy(np.asfortranarray(WIDE[0])), made=odd.npy_files(),
     ),
     ".npz": lambda _: one_file(
-        "f.npz",
-        written(np.savez_compressed, x=X, y=X[:, 0]),
-        written(np.savez, data=WIDE),
+        "f.npz", written(np.savez_compressed, x=X, y=X[:, 0]), written(np.savez, data=WIDE),
         written(np.savez_compressed, x_train=X, y_train=X[:, 0], x_test=X, y_test=X[:, 0]),
         written(np.savez_compressed, arr_0=X),
     ),
     "CSV": lambda _: one_file(
-        "f.csv",
-        table(),
-        table(header=False),
-        table(";"),
-        table(word=True),
-        table("\t"),
-        made=odd.csv_files(),
-        **CELLS,
+        "f.csv", table(), table(header=False), table(";"), table(word=True), table("\t"),
+        made=odd.csv_files(), **CELLS,
     ),
     "TSV, gzipped": lambda _: one_file("f.tsv.gz", gzip.compress(table("\t")), **LABELS),
     "Parquet": lambda _: one_file(
-        "f.parquet",
-        parquet(X),
-        parquet(FLOATS, labels=True, compression="gzip"),
+        "f.parquet", parquet(X), parquet(FLOATS, labels=True, compression="gzip"),
         parquet(X.astype(np.int64), compression="none", use_dictionary=False),
-        parquet(FLOATS, row_group_size=2),
-        made=odd.parquet_files(),
-        **CELLS,
+        parquet(FLOATS, row_group_size=2), made=odd.parquet_files(), **CELLS,
     ),
     "folder of parts": lambda _: Reader(
-        [
-            {f"{i}.npy": npy(X) for i in range(3)},
-            {f"{i}.parquet": parquet(FLOATS, labels=True) for i in range(2)},
-        ],
-        source("", **LABELS),
+        [dict.fromkeys(("0.npy", "1.npy", "2.npy"), npy(X)),
+         dict.fromkeys(("0.parquet", "1.parquet"), parquet(FLOATS, labels=True))], source("", **LABELS),
     ),
-    "pictures, PNG": lambda _: pictures(
-        *(("png", mode) for mode in ("L", "RGB", "RGBA", "LA", "P", "1", "I;16"))
-    ),
-    "pictures, JPEG": lambda _: pictures(*(("jpeg", mode) for mode in ("L", "RGB", "CMYK"))),
+    "pictures, PNG": lambda _: pictures({"png": "L RGB RGBA LA P 1 I;16"}),
+    "pictures, JPEG": lambda _: pictures({"jpeg": "L RGB CMYK"}),
     "pictures, others": lambda _: pictures(
-        *(("gif", mode) for mode in ("L", "RGB")),
-        *(("bmp", mode) for mode in ("L", "RGB", "P")),
-        *(("tiff", mode) for mode in ("L", "RGB", "RGBA", "I;16", "CMYK")),
-        *(("webp", mode) for mode in ("RGB", "RGBA")),
-        more=[
-            {"a.tiff": picture("tiff", "L", compression=name)} for name in ("tiff_lzw", "tiff_adobe_deflate")
-        ],
-        made=odd.picture_files(),
+        {"gif": "L RGB", "bmp": "L RGB P", "tiff": "L RGB RGBA I;16 CMYK", "webp": "RGB RGBA"},
+        {"a.tiff": picture("tiff", "RGB", compression="tiff_lzw")},
+        {"a.tiff": picture("tiff", "L", compression="tiff_adobe_deflate")}, made=odd.picture_files(),
     ),
     "data frames": lambda _: Reader([odd.frame([("a", [1, 2, 3])])], in_memory, odd.frames()),
     "arrays": lambda _: Reader([X, WIDE], in_memory, odd.arrays()),
     "model folder": lambda work: Reader(models(work), model, share=0.4),
     "checkpoint": lambda work: Reader(stopped_run(work / "run"), checkpoint, share=0.2),
     "comparison": lambda _: Reader([compared()], comparison),
-    "labels": lambda _: Reader(label_files(), label_file),
+    "labels": lambda _: Reader(
+        [{"l.csv": b"label\n" + LINES}, {"l.txt": LINES}, {"l.npy": npy(np.arange(12) % 3)},
+         {"l": idx(numbers(12)[:, 0])}], label_file,
+    ),
     "upload, picture": lambda _: one_file(
-        "upload",
-        *(picture("png", mode) for mode in ("L", "RGB", "RGBA", "P", "I;16")),
-        picture("jpeg"),
-        picture("gif"),
-        picture("tiff", "RGB"),
-        picture("webp"),
-        npy(numbers(1, 9, 9)),
+        "upload", *(picture("png", mode) for mode in ("L", "RGB", "RGBA", "P", "I;16")), picture("jpeg"),
+        picture("gif"), picture("tiff", "RGB"), picture("webp"), npy(numbers(1, 9, 9)),
         read=upload("image", (9, 9)),
     ),
     "upload, table": lambda _: one_file(
-        "upload",
-        npy(numbers(1)),
-        npy(FLOATS[0]),
-        b"1,2,3,4\n",
-        b"label;c;b;a\n1;2;3;4",
-        b"1 2 3 4",
-        b"1\t2\t3\t4\n",
-        b"a,b,c,label\n1,2,,4\n",
-        "a,b,c,label\n1,2,3,4".encode("utf-8-sig"),
-        read=upload("table", (4,), NAMED),
+        "upload", npy(numbers(1)), npy(FLOATS[0]), b"1,2,3,4\n", b"label;c;b;a\n1;2;3;4", b"1 2 3 4",
+        b"1\t2\t3\t4\n", b"a,b,c,label\n1,2,,4\n", "a,b,c,label\n1,2,3,4".encode("utf-8-sig"),
+        read=upload("table", (4,), ("a", "b", "c", "label")),
     ),
-}
+}  # fmt: skip
+"""What makes each reader, in a folder of its own: seeds that take time are made when they are asked for."""

@@ -17,8 +17,8 @@ from readers import READERS, write
 
 HERE = Path(__file__).parent
 PIECE = 1 << 24
-PIECES = 200
-"""Over three gigabytes."""
+PIECES = 100
+"""Over one and a half gigabytes."""
 
 IN_A_PROCESS = """
 import json, random, sys, time
@@ -50,7 +50,7 @@ def packed(text, start=b""):
 
 
 def npz():
-    """An array of over three gigabytes of zeros."""
+    """An array of over one and a half gigabytes of zeros."""
     file = io.BytesIO()
     with (
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,

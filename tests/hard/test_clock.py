@@ -60,7 +60,7 @@ def test_the_time_of_day_may_jump(jump, record, tmp_path, monkeypatch, capsys):
         f"{len(resumed.history_)} epochs",
         "no negative seconds, the same weights",
     )
-    assert "-" not in err.replace("e-", "").replace(" - ", "") or "Traceback" not in err
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("year", [1970, 2100])

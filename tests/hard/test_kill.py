@@ -1,12 +1,12 @@
 """SIGKILL: at random moments of training, and before each step of a write."""
 
-import hashlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -67,39 +67,42 @@ def killed_at(step, folder, act):
     return os.WIFSIGNALED(status)
 
 
-def digest(folder):
-    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+def kill_at_each_step(act, folder, found, prepare, every=1):
+    """Kill `act` at each step, or every so many, after `prepare`; count what is `found` then."""
+    states, step = Counter(), every
+    prepare()
+    while killed_at(step, folder, act):
+        states[found()] += 1
+        step += every
+        prepare()
+    assert set(states) == {"old", "new"} or (set(states) == {"old"} and every > 1), states
+    assert states.total() * every > 10
+    happened = f"{states['old']} times the old is there, {states['new']} times the new, always whole"
+    return f"{states.total()} kills", happened
 
 
 def test_a_model_that_is_replaced_is_the_old_or_the_new(record, tmp_path):
     x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
     settings = {"network": MLP(hidden=(3,)), "epochs": 1, "device": "cpu"}
-    old, new = (AutoEncoder(2, random_state=seed, **settings).fit(x) for seed in (0, 1))
-    path = tmp_path / "m.ae"
-    old.save(path)
-    known = {digest(path): "old"}
-    new.save(tmp_path / "other.ae")
-    known[digest(tmp_path / "other.ae")] = "new"
-    found = {"old": 0, "new": 0}
-    step = 0
-    while True:
-        step += 1
-        old.save(path, overwrite=True)
-        if not killed_at(step, tmp_path, lambda: new.save(path, overwrite=True)):
-            break
+    models = {
+        name: AutoEncoder(2, random_state=i, **settings).fit(x) for i, name in enumerate(("old", "new"))
+    }
+    path, known = tmp_path / "m.ae", {}
+    for name, model in models.items():
+        model.save(path, overwrite=True)
+        known[(path / "weights.safetensors").read_bytes()] = name
+
+    def found():
         AutoEncoder.load(path)
-        found[known[digest(path)]] += 1
         # What a kill leaves beside it hinders nothing.
-        assert all(
-            p.name.startswith(".m.") for p in tmp_path.iterdir() if p.suffix != ".ae" or p.name[0] == "."
-        )
-    assert step > 10
-    assert min(found.values()) > 0
-    record(
-        "SIGKILL before each touch of a file, as a model is saved over another",
-        f"{step - 1} kills",
-        f"{found['old']} times the old model is there, {found['new']} times the new, always whole",
-    )
+        assert all(p.name.startswith(".m.") for p in tmp_path.iterdir() if p != path)
+        return known[(path / "weights.safetensors").read_bytes()]
+
+    def save(name):
+        models[name].save(path, overwrite=True)
+
+    rows = kill_at_each_step(lambda: save("new"), tmp_path, found, lambda: save("old"))
+    record("SIGKILL before each touch of a file, as a model is saved over another", *rows)
 
 
 @pytest.mark.parametrize(
@@ -115,19 +118,12 @@ def test_an_output_that_is_replaced_is_the_old_or_the_new(words, record, tmp_pat
     assert run(command) == 0
     output = tmp_path / words[-1]
     whole = len(output.read_bytes())
-    found = {"old": 0, "new": 0}
-    step = 0
-    while True:
-        step += 1 if effort.share == 1 or words[0] == "encode" else 3
-        output.write_bytes(b"old")
-        if not killed_at(step, "", lambda: run(command)):
-            break
+
+    def found():
         content = output.read_bytes()
         assert content == b"old" or abs(len(content) - whole) < 0.05 * whole
-        found["old" if content == b"old" else "new"] += 1
-    assert found["old"] > 1
-    record(
-        f"SIGKILL before a touch of a file, as {words[0]} writes {words[-1]} over another",
-        f"{sum(found.values())} kills",
-        f"{found['old']} times the old file is there, {found['new']} times the new, always whole",
-    )
+        return "old" if content == b"old" else "new"
+
+    every = 1 if effort.share == 1 or words[0] == "encode" else 3
+    rows = kill_at_each_step(lambda: run(command), "", found, lambda: output.write_bytes(b"old"), every)
+    record(f"SIGKILL before a touch of a file, as {words[0]} writes {words[-1]} over another", *rows)

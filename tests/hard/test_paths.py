@@ -14,6 +14,7 @@ NAMES = (
     "#?&=", "[x]*{y}", "-dash", "~tilde", "$HOME", "dot.", ".hidden", "a.b.c", "back\\slash", " blank",
     "tab\there", "\u202eright to left", "x" * 200, "é" * 100,
 )  # fmt: skip
+TRAIN = "train x.npy -o m.ae -k 2 --epochs 1"
 SMALL = ["-k", "2", "--epochs", "1", "--random-state", "0", "--device", "cpu", "--quiet"]
 
 
@@ -82,19 +83,7 @@ def test_names_that_are_no_text(record, tmp_path):
 def test_a_terminal_that_cannot_show_an_arrow(encoding, record, tmp_path):
     """Output that goes to a file on Windows is in such an encoding."""
     np.save(tmp_path / "x.npy", np.random.default_rng(0).uniform(size=(40, 4)).astype(np.float32))
-    command = [
-        sys.executable,
-        "-m",
-        "codeword.cli",
-        "train",
-        "x.npy",
-        "-o",
-        "m.ae",
-        "-k",
-        "2",
-        "--epochs",
-        "1",
-    ]
+    command = [sys.executable, "-m", "codeword.cli", *TRAIN.split()]
     environment = os.environ | {"PYTHONIOENCODING": encoding}
     ended = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment)
     assert ended.returncode == 0, ended.stderr[-1500:].decode(errors="replace")

@@ -10,18 +10,7 @@ import numpy as np
 from codeword import AutoEncoder
 from codeword.base.errors import ModelError
 
-TRAIN = [
-    sys.executable,
-    "-m",
-    "codeword.cli",
-    "train",
-    "x.npy",
-    "-o",
-    "same.ae",
-    "--quiet",
-    "--epochs",
-    "60",
-]
+TRAIN = "train x.npy -o same.ae --quiet --epochs 60"
 
 
 def test_of_two_that_write_one_model_one_wins_or_both_are_refused(effort, record, tmp_path):
@@ -35,7 +24,7 @@ def test_of_two_that_write_one_model_one_wins_or_both_are_refused(effort, record
         processes = []
         for k in ("3", "5"):
             more = ["-k", k, *(["--resume"] if number % 2 else [])]
-            command = [*TRAIN, *more]
+            command = [sys.executable, "-m", "codeword.cli", *TRAIN.split(), *more]
             processes.append(subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True))
             time.sleep(chance.choice((0, 0, 0.1, 0.5, 1.5, 4)))
         ended = [(p.communicate()[1], p.returncode) for p in processes]
