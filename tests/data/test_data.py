@@ -789,6 +789,12 @@ def test_a_decompression_bomb_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
     complaint(tmp_path, "a.png", "600 pixels")
 
 
+def test_a_picture_of_a_million_lines_is_an_error(tmp_path: Path) -> None:
+    """Each takes memory and time, though a line of one pixel packs to nothing."""
+    picture(tmp_path / "a.png", 0, size=(1, 1_000_001), mode="I;16")
+    complaint(tmp_path, "a.png", "1,000,001 lines of pixels; expected at most 1,000,000")
+
+
 def test_train_and_test_folders(tmp_path: Path) -> None:
     for split, n in (("train", 3), ("test", 2)):
         for i in range(n):

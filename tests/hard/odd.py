@@ -174,12 +174,11 @@ def chunk(kind: str, data: bytes) -> bytes:
 
 
 def spliced(draw: Draw, content: bytes) -> bytes:
-    """Put other bytes, more, or none in the place of some."""
-    start = draw(somewhere) % (len(content) + 1)
-    stop = start + pick(draw, (1, 0, 2, 4, 8, 64, len(content)))
-    new = draw(other_bytes)
+    """Put other bytes in the place of as many, of more or of none, or repeat some."""
+    start, new = draw(somewhere) % (len(content) + 1), draw(other_bytes)
     if isinstance(new, int):
-        new *= content[start : min(stop, start + 64)]
+        return content[:start] + content[start : start + 64] * new + content[start:]
+    stop = start + pick(draw, (len(new),) * 4 + (0, 1, 2, 8, 64, len(content)))
     return content[:start] + new + content[stop:]
 
 
@@ -197,7 +196,7 @@ def harmed_json(draw: Draw, content: bytes) -> bytes:
     at = draw(some_number) % len(lines) if by_line else 0
     try:
         tree = json.loads(lines[at] if by_line else content)
-    except ValueError:
+    except (ValueError, RecursionError):  # it is harmed already
         return spliced(draw, content)
     places = list(places_in(tree))
     act = pick(draw, ("change",) * 8 + ("lose", "again", "all", "nest", "twice"))

@@ -34,13 +34,14 @@ with limited_memory():
 """
 
 
-def png(bits, color, side=9400, extra=b""):
-    """A black square as large as Pillow opens without a warning."""
+def png(bits, color, side=9400, height=None, extra=b""):
+    """A black picture, by default the largest square that Pillow opens without a warning."""
+    height = height or side
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
     packer = zlib.compressobj(6)
     line = bytes(1 + side * channels * bits // 8)
-    data = b"".join(packer.compress(line) for _ in range(side)) + packer.flush()
-    head = chunk("IHDR", struct.pack(">IIBBBBB", side, side, bits, color, 0, 0, 0))
+    data = b"".join(packer.compress(line) for _ in range(height)) + packer.flush()
+    head = chunk("IHDR", struct.pack(">IIBBBBB", side, height, bits, color, 0, 0, 0))
     return PNG + head + extra + chunk("IDAT", data) + chunk("IEND", b"")
 
 
@@ -91,6 +92,7 @@ BOMBS = {
     "PNG, gray with transparency": lambda _: {"p/a.png": png(8, 4)},
     "PNG, color with transparency": lambda _: {"p/a.png": png(8, 6)},
     "PNG, 16 bits": lambda _: {"p/a.png": png(16, 0)},
+    "PNG, 16 bits, one pixel wide": lambda _: {"p/a.png": png(16, 0, side=1, height=88_000_000)},
     "PNG, 400 million pixels": lambda _: {"p/a.png": png(8, 0, side=20_000)},
     "PNG, a text that unpacks to a gigabyte": lambda _: {
         "p/a.png": png(8, 0, side=8, extra=chunk("zTXt", b"a\0\0" + zlib.compress(bytes(1 << 30), 9)))

@@ -17,6 +17,9 @@ __all__ = ["SUFFIXES", "plain", "read_folder"]
 
 PIXELS_AT_ONCE = 1 << 20
 
+MOST_LINES = 1_000_000
+"""Lines of pixels of a picture: Pillow needs some memory for each, however short it is."""
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
@@ -149,6 +152,8 @@ def _opened(path: Path) -> Any:
     from PIL import Image, ImageOps
 
     with Image.open(path) as opened:
+        if opened.height > MOST_LINES:
+            raise ValueError(f"it has {opened.height:,} lines of pixels; expected at most {MOST_LINES:,}")
         ImageOps.exif_transpose(opened, in_place=True)
         return plain(opened)
 
@@ -195,6 +200,7 @@ def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
     if values.min() < 0 or values.max() > 65535:
         raise ValueError("its pixels go beyond 16 bits; save them as .npy instead")
     small = np.empty(values.shape, np.uint8)
-    for line, wide in zip(small, values, strict=True):
-        line[:] = (wide.astype(np.int64) + 128) // 257
+    lines = max(1, PIXELS_AT_ONCE // values.shape[1])
+    for top in range(0, len(values), lines):
+        small[top : top + lines] = (values[top : top + lines].astype(np.int64) + 128) // 257
     return small
