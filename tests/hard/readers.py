@@ -219,18 +219,18 @@ def comparison(folder: Path, chance: random.Random) -> None:
 
 def label_file(folder: Path, chance: random.Random) -> None:
     """Read labels from a file of their own."""
-    from codeword.tasks.labels import labels_of, read_label_file
+    from codeword.data.labels import classes_of, read_label_file
 
     path = min(folder.iterdir(), default=folder / "lost.csv")
-    assert len(labels_of(read_label_file(path, 12), 12).names) > 0
+    assert len(classes_of(read_label_file(path, 12), 12).names) > 0
 
 
 def upload(kind: str, shape: tuple[int, ...], names: tuple[str, ...] = ()) -> Read:
     """What the explorer does with a file that a visitor hands over."""
+    from codeword.data.display import Display
     from codeword.pages.uploads import sample_of
-    from codeword.pages.views import View
 
-    view = View(kind, shape, 0.0, 1.0, names)
+    view = Display(kind, shape, 0.0, 1.0, names)
 
     def read(folder: Path, chance: random.Random) -> None:
         data = (folder / "upload").read_bytes()
