@@ -230,12 +230,12 @@ def upload(kind: str, shape: tuple[int, ...], names: tuple[str, ...] = ()) -> Re
     from codeword.data.display import Display
     from codeword.pages.uploads import sample_of
 
-    view = Display(kind, shape, 0.0, 1.0, names)
+    display = Display(kind, shape, 0.0, 1.0, names)
 
     def read(folder: Path, chance: random.Random) -> None:
         data = (folder / "upload").read_bytes()
         missing, invert = chance.choice((False, True)), chance.choice((False, True))
-        values = sample_of(data, view, names=names or None, missing=missing, invert=invert)
+        values = sample_of(data, display, missing=missing, invert=invert)
         assert values.shape == (1, *shape)
         assert not np.isinf(values).any()
 
