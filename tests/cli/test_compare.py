@@ -214,7 +214,7 @@ def test_ctrl_c_says_how_to_go_on_and_what_is_done_is_kept(do, capsys, monkeypat
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.usefixtures("small_picture", "rows")
 def test_a_killed_process_goes_on_to_the_same_rows(do):
-    words = ["compare", "x.npy", "--k", "1,2", "--seeds", "3", *TINY, "--epochs", "200"]
+    words = ["compare", "x.npy", "--k", "1,2", "--seeds", "3", *TINY, "--epochs", "60"]
     results_file = Path("c/results.jsonl")
     process = subprocess.Popen(
         [sys.executable, "-m", "codeword.cli", *words, "-o", "c"], stdout=subprocess.DEVNULL
