@@ -212,7 +212,7 @@ def checkpoint(folder: Path, chance: random.Random) -> None:
 
 def comparison(folder: Path, chance: random.Random) -> None:
     """Go on with a comparison that was stopped."""
-    from codeword.tasks.results import Results
+    from codeword.tasks.compare import Results
 
     assert isinstance(Results.open(folder, COMPARED, resume=True, overwrite=False).rows, dict)
 

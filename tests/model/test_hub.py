@@ -311,10 +311,10 @@ def test_figures_that_are_absent_are_left_out(saved_model):
     folder = read_folder(saved_model)
     figures = dict.fromkeys(("knn_accuracy", "pca_mse", "trustworthiness")) | {"n": 7, "mse": 0.25}
     card = model_card(folder.config, folder.history, evaluated=Evaluated("C:\\data\\rows.csv", figures))
-    assert "| mean squared error, scaled units | 0.25 | – |" in card
-    assert "accuracy of" not in card
+    assert "| mean squared error | 0.25 | – |" in card
+    assert "nearest neighbors" not in card
     assert "trustworthiness" not in card
-    assert "On 7 rows of `rows.csv`." in card
+    assert "On 7 rows of `rows.csv`, errors in scaled units." in card
     assert "these very rows, the figures flatter it" in " ".join(card.split())
 
 

@@ -48,8 +48,7 @@ def compare(
     goes on with --resume.
     """
     lengths, objectives = _lengths(k), _objectives(objective)
-    from codeword.tasks.compare import compare
-    from codeword.tasks.results import check_folder
+    from codeword.tasks.compare import check_folder, compare
 
     check_folder(job.output, resume=resume, overwrite=job.overwrite)
     data, test = _load(job, objectives)
@@ -100,7 +99,7 @@ class _Lines:
 
 def _report(job: Job, found: Comparison) -> None:
     """End with the table, the recommendation and the command that trains what it recommends."""
-    from codeword.tasks.results import PICTURE, RESULTS, TABLE
+    from codeword.tasks.compare import PICTURE, RESULTS, TABLE
 
     best = found.recommended
     assert best is not None

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from codeword.base.about import __version__
+from codeword.base.text import METRICS
 from codeword.model.parameters import command, in_words, of_kinds
 
 __all__ = ["Evaluated", "Place", "model_card"]
@@ -20,15 +21,8 @@ NOT_SAID = ("device", "verbose", "random_state")
 
 TRAVELS = "> **What of the data travels with this model.**"
 
-FIGURES = {
-    "mse": "mean squared error, scaled units",
-    "worst_decile_mse": "the same, over the worst tenth of the rows",
-    "explained_variance": "explained variance",
-    "trustworthiness": "trustworthiness of neighbours (1 is best)",
-    "knn_accuracy": "accuracy of 5 nearest neighbours on codes",
-    "linear_accuracy": "accuracy of logistic regression on codes",
-}
-"""Of `evaluate`, those with one for PCA beside them."""
+ABOUT = tuple(METRICS)[:6]
+"""Metrics of `evaluate` that have one for PCA beside them."""
 
 
 @dataclass(frozen=True)
@@ -194,16 +188,16 @@ def _figures(config: dict[str, Any], evaluated: Evaluated | None) -> list[str]:
         return []
     found, k = evaluated.figures, config["parameters"]["n_components"]
     rows = [
-        f"| {words} | {_figure(found[name])} | {_figure(found.get(f'pca_{name}'))} |"
-        for name, words in FIGURES.items()
+        f"| {METRICS[name][0].strip()} | {_figure(found[name])} | {_figure(found.get(f'pca_{name}'))} |"
+        for name in ABOUT
         if found.get(name) is not None
     ]
     part = f" ({evaluated.part})" if evaluated.part else ""
     return [
         "## Figures against PCA",
         "",
-        f"On {found['n']:,} rows of {_code(evaluated.name)}{part}. PCA was fitted on the rows that the model "
-        "was fitted on.",
+        f"On {found['n']:,} rows of {_code(evaluated.name)}{part}, errors in scaled units. PCA was fitted on "
+        "the rows that the model was fitted on.",
         "",
         f"| | this model, {k} numbers | PCA, {k} numbers |",
         "|---|---|---|",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import json
 import math
-import numbers
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,15 +18,17 @@ from typing import Any
 import numpy as np
 
 from codeword.base.errors import DataError, InputError, ParameterError, TrainingError
-from codeword.data import Data, load
-from codeword.data.columns import Columns, fitted_columns
+from codeword.base.files import check_free, check_own, recover, remove, writing
+from codeword.base.text import shortened
+from codeword.data import Data
+from codeword.data.columns import Columns
 from codeword.data.labels import classes_of
 from codeword.data.rows import blocks, read
 from codeword.data.scaling import Scaling, check_finite, describe
 from codeword.data.tables import is_table
 from codeword.model.autoencoder import AutoEncoder
 from codeword.model.fitted import Codec, FittedModel
-from codeword.model.inputs import mixed_table
+from codeword.model.inputs import training_data
 from codeword.model.parameters import to_json
 from codeword.model.plan import check_parameters, scaling_kind
 from codeword.networks.pca import PrincipalComponents
@@ -47,11 +50,10 @@ from codeword.tasks.reconstruction import (
     scale_of,
     take,
 )
-from codeword.tasks.results import Results
 from codeword.training.batches import RESIDENT_BYTES
 from codeword.training.checkpoint import digest
 
-__all__ = ["compare"]
+__all__ = ["PICTURE", "RESULTS", "TABLE", "Results", "check_folder", "compare"]
 
 SET_HERE = {"n_components": "k", "objective": "objectives", "random_state": "seeds"}
 """Parameters of AutoEncoder that a comparison sets itself, and what it takes instead."""
@@ -66,7 +68,16 @@ MOST_HELD_OUT = 10_000
 MOST_NEIGHBORS_OF = 20_000
 """Training rows among which neighbors are looked for."""
 
+SETTINGS = "settings.json"
+RESULTS = "results.jsonl"
+TABLE = "comparison.csv"
+PICTURE = "comparison.png"
+TRAINING = "training"
+"""The folder for the checkpoint of the training under way."""
+
+
 Row = dict[str, Any]
+Key = tuple[str, int, int | None]
 OnRow = Callable[[Row, int, int], None]
 
 
@@ -145,7 +156,10 @@ def compare(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ParameterError("compare runs in one process: start it without torchrun")
     by_label = _by_label(objectives)
-    seeds = _check_seeds(seeds)
+    if not _positive(seeds):
+        raise ParameterError(
+            f"The 'seeds' parameter of compare must be a positive integer. Got {seeds!r} instead."
+        )
     for objective in by_label.values():
         check_parameters(_estimator(1, objective, 0, parameters))
     missing = all(objective.takes_missing for objective in by_label.values())
@@ -279,21 +293,9 @@ def _first_components(pca: PrincipalComponents, k: int) -> PrincipalComponents:
 
 
 class HeldOut:
-    """Held-out rows, and the classes of both parts where both have any.
+    """The held-out rows that trainings are judged on, and the classes of both parts where both have any.
 
-    Parameters
-    ----------
-    train : Data
-        The rows that models are fitted on.
-    rows : Data
-        The rows that they are judged on.
-    strict : bool
-        Whether labels that are no classes are an error; else they judge nothing.
-
-    Raises
-    ------
-    DataError
-        With `strict`, if there is one class only or more than there could be, or the parts share none.
+    Labels that are no classes judge nothing or, with `strict`, raise a DataError.
     """
 
     def __init__(self, train: Data, rows: Data, *, strict: bool) -> None:
@@ -337,21 +339,8 @@ class HeldOut:
 def train_and_held_out(x: Any, y: Any, test: Any, *, missing: bool) -> tuple[Data, Data]:
     """Rows to train on and rows to judge on, without column names, which have been checked.
 
-    Parameters
-    ----------
-    x : Data, ndarray, memory map, tensor or DataFrame of shape (n, ...)
-    y : array-like of shape (n,) or None
-    test : Data, (x, y), or None
-        With None, a fifth of the rows, at most 10,000, drawn with the seed 0. Of a mixed table the columns
-        are fitted on all rows of x, those held out too: no codes are, and their units are alike for all.
-    missing : bool
-        Whether NaN may stand for what is not known.
-
-    Raises
-    ------
-    DataError
-        If a value is not finite, labels are not one for each row, the two parts differ in the shape or the
-        columns of their samples, or there is one row only.
+    Without `test`, a fifth of the rows, at most 10,000, is held out. Of a mixed table the columns are fitted
+    on all rows of x, those held out too: no codes are, and their units are alike for all.
     """
     train = _with_labels(x, y, "x", missing, None)
     if test is not None:
@@ -371,23 +360,19 @@ def train_and_held_out(x: Any, y: Any, test: Any, *, missing: bool) -> tuple[Dat
 
 def _with_labels(x: Any, y: Any, name: str, missing: bool, columns: Columns | None) -> Data:
     """Rows with their labels; a mixed table as `columns` or, without these, columns of its own make it."""
-    if columns is None and (table := mixed_table(x)) is not None:
-        columns = fitted_columns(table)
+    if y is None and isinstance(x, Data):
+        y = x.y
     if columns is not None and not isinstance(x, Data) and is_table(x):
         x = columns.transform(x)
-    data = load(np.asarray(x) if isinstance(x, (list, tuple)) else x, missing=missing)
-    missing = missing or data.columns is not None
+    data = training_data(x)
     for start, block in blocks(data.x):  # here, where the number of a row is that in the whole
-        check_finite(block, start, missing=missing)
-    if y is None:
-        return data
-    y = np.asarray(y)
-    if y.shape != (len(data),):
+        check_finite(block, start, missing=missing or data.columns is not None)
+    if y is not None and np.shape(y) != (len(data),):
         raise DataError(
-            f"the labels of {name} have the shape {y.shape}, and there are {len(data):,} rows: "
+            f"the labels of {name} have the shape {np.shape(y)}, and there are {len(data):,} rows: "
             "give one label for each row"
         )
-    return replace(data, y=y)
+    return replace(data, y=None if y is None else np.asarray(y))
 
 
 def _split(data: Data) -> tuple[Data, Data]:
@@ -442,14 +427,6 @@ def _label(objective: Objective) -> str:
     return f"{name}({', '.join(others)})" if others else name
 
 
-def _check_seeds(seeds: Any) -> int:
-    if isinstance(seeds, bool) or not isinstance(seeds, numbers.Integral) or seeds < 1:
-        raise ParameterError(
-            f"The 'seeds' parameter of compare must be a positive integer. Got {seeds!r} instead."
-        )
-    return int(seeds)
-
-
 def _settings(
     objectives: dict[str, Objective],
     lengths: list[int],
@@ -461,7 +438,7 @@ def _settings(
     """What has to be the same for a comparison to go on."""
     first = next(iter(objectives.values()))
     others = to_json(_estimator(1, first, 0, parameters).get_params(deep=False))
-    found: dict[str, Any] = {"k": lengths, "objectives": list(objectives), "seeds": seeds}
+    found: dict[str, Any] = {"k": lengths, "objectives": list(objectives), "seeds": int(seeds)}
     found |= {name: value for name, value in others.items() if name not in NOT_COMPARED}
     for name, rows in (("training", train), ("held-out", held_out)):
         found |= {
@@ -473,21 +450,17 @@ def _settings(
     return found
 
 
-def check_k(k: Any, d: int) -> list[int]:
-    """The lengths of code to compare, increasing and each once.
+def _positive(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value > 0)
 
-    Raises
-    ------
-    ParameterError
-        If they are not positive integers, or one exceeds the number of features d.
-    """
+
+def check_k(k: Any, d: int) -> list[int]:
+    """The lengths of code to compare, increasing and each once, none of them more than the `d` features."""
     if isinstance(k, str) and k == "auto":
         return [n for n in (2, 4, 8, 16, 32, 64) if n < d] or [1]
     lengths = [k] if isinstance(k, (int, np.integer)) else k
-    whole = isinstance(lengths, (list, tuple, range, np.ndarray)) and all(
-        isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in lengths
-    )
-    if not whole or not len(lengths):
+    several = isinstance(lengths, (list, tuple, range, np.ndarray)) and len(lengths) > 0
+    if not several or not all(_positive(n) for n in lengths):
         raise ParameterError(
             f"The 'k' parameter of compare must be positive integers, at least one, or 'auto'. "
             f"Got {k!r} instead."
@@ -498,3 +471,141 @@ def check_k(k: Any, d: int) -> list[int]:
             f"k = {most} is more than the number of features in a row, {d}: give k up to {d}"
         )
     return sorted({int(n) for n in lengths})
+
+
+# -- the folder: each finished training is on disk at once, whole, and outlives a kill -----------------------
+
+
+def check_folder(path: str | os.PathLike[str], *, resume: bool, overwrite: bool) -> Path:
+    """Say early that a comparison cannot be kept in `path`.
+
+    Raises
+    ------
+    InputError
+        If it is there already and neither may be gone on with nor replaced, is something else than the folder
+        of a comparison, or its own folder is missing.
+    """
+    path = Path(path)
+    if resume and overwrite:
+        raise ParameterError("--resume goes on with what is there, and --overwrite replaces it: give one")
+    if path.name:
+        recover(path)
+    if path.exists() and not (resume or overwrite):
+        raise InputError(
+            f"{path} already exists: go on with it by resume=True (--resume), replace it by overwrite=True "
+            "(--overwrite), or choose another name"
+        )
+    if resume and path.exists() and not (path / SETTINGS).is_file():
+        raise InputError(f"{path} is no comparison to go on with: there is no {SETTINGS} in it")
+    if overwrite and path.is_dir():
+        left = [entry.name for entry in path.glob(".*.part.*")]  # by a kill
+        check_own(path, [SETTINGS, RESULTS, TABLE, PICTURE, TRAINING, *left], "a comparison")
+    return check_free(path, overwrite=path.exists())
+
+
+class Results:
+    """The finished rows of a comparison, and the folder that they are kept in.
+
+    Attributes
+    ----------
+    rows : dict
+        By objective, k and seed.
+    path : Path or None
+        None keeps them in memory only.
+    """
+
+    def __init__(self, path: Path | None = None, rows: Iterable[Row] = ()) -> None:
+        self.path = path
+        self.rows: dict[Key, Row] = {(row["objective"], row["k"], row["seed"]): row for row in rows}
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], settings: dict[str, Any], *, resume: bool, overwrite: bool
+    ) -> Results:
+        """Make the folder, or go on with one of the same `settings`, which are fit for JSON.
+
+        Raises
+        ------
+        InputError
+            See `check_folder`; also if the settings differ, with the name of the first that does.
+        """
+        path = check_folder(path, resume=resume, overwrite=overwrite)
+        if not (resume and path.exists()):
+            with writing(path, overwrite=overwrite) as new:
+                new.mkdir()
+                (new / SETTINGS).write_text(json.dumps(settings, indent=1), "utf-8")
+            return cls(path)
+        settings = json.loads(json.dumps(settings))
+        kept = _read_settings(path / SETTINGS)
+        for name in [*kept, *settings]:
+            before, now = kept.get(name), settings.get(name)
+            if before != now:
+                raise InputError(
+                    f"{path} was made with {name} = {_shown(before)}, and this run has {_shown(now)}: give "
+                    "the same, or another folder"
+                )
+        return cls(path, _read_rows(path / RESULTS))
+
+    def checkpoint(self, name: str) -> Path | None:
+        """Where the training of a name keeps its state."""
+        if self.path is None:
+            return None
+        (self.path / TRAINING).mkdir(exist_ok=True)
+        return self.path / TRAINING / name
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Keep what one training gave, all of it or, if the process is killed here, nothing."""
+        self.rows |= {(row["objective"], row["k"], row["seed"]): row for row in rows}
+        if self.path is not None:
+            with writing(self.path / RESULTS, overwrite=True) as new:
+                new.write_text("".join(json.dumps(row) + "\n" for row in self.rows.values()), "utf-8")
+            remove(self.path / TRAINING)
+
+    def withdraw(self) -> None:
+        """Take the training under way away again, and the folder if nothing else has come of it."""
+        if self.path is not None:
+            remove(self.path / TRAINING if self.rows else self.path)
+
+    def finish(self, found: Comparison) -> None:
+        """Put the rows in order into a table and a picture, and delete what a kill left."""
+        if self.path is None:
+            return
+        from codeword.plots import comparison_figure, save
+
+        for left in [self.path / TRAINING, *self.path.glob(".*.part.*")]:
+            remove(left)
+        with (
+            writing(self.path / TABLE, overwrite=True) as new,
+            open(new, "w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(found.rows)
+        best = found.recommended
+        if best is not None:
+            drawn = [row for row in found.rows if row["mse"] is not None]
+            save(comparison_figure(drawn, recommended=best.k), self.path / PICTURE, overwrite=True)
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text("utf-8")).items())
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({shortened(error)}): start anew with --overwrite") from None
+
+
+def _read_rows(path: Path) -> Iterator[Row]:
+    text = path.read_text("utf-8", errors="replace") if path.exists() else ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            hash((row["objective"], row["k"], row["seed"]))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise InputError(
+                f"{path}, line {number}, is no result: delete the line, or start anew with --overwrite"
+            ) from None
+        yield row
+
+
+def _shown(value: Any) -> str:
+    return shortened(", ".join(map(str, value)) if isinstance(value, list) else value)

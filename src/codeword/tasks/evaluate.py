@@ -175,13 +175,11 @@ def evaluate_rows(
     """Evaluate as `evaluate` does; keep the errors of all rows and the codes of some, in rising order."""
     codec, pca = _codecs(model, baseline)
     x, y = _rows(model, x, y)
-    if reference is not None:
-        reference = _reference_rows(model, reference, y)
     labels = None if y is None else classes_of(y, x.shape[0])
     if labels is not None:
         check_classes(labels, referenced=reference is not None)
-        if reference is not None:
-            reference = _checked_reference(reference[0], reference[1], x, labels)
+    if reference is not None:
+        reference = _reference(model, reference, x, labels)
     seed, n = _seed(random_state), x.shape[0]
     advance = _Progress(progress, n, 0 if labels is None else len(LABEL_METRICS) * len(PREFIXES))
 
@@ -251,9 +249,9 @@ def _rows(model: Any, x: Any, y: Any = None, what: str = "x") -> tuple[Any, Any]
     return x, y
 
 
-def _reference_rows(model: Any, reference: Any, y: Any) -> tuple[Any, Any]:
-    """Rows of a reference and their labels."""
-    if y is None:
+def _reference(model: Any, reference: Any, x: Any, labels: Labels | None) -> tuple[Any, Labels]:
+    """The rows to learn from and what their labels are, once classes of x can be learned from them."""
+    if labels is None:
         raise ParameterError(
             "The 'reference' parameter of evaluate needs labels of x to judge what is learned: give y."
         )
@@ -263,11 +261,7 @@ def _reference_rows(model: Any, reference: Any, y: Any) -> tuple[Any, Any]:
             "The 'reference' parameter of evaluate must be rows and their labels, (x, y), or a Data. Got "
             f"{type(reference).__name__} instead."
         )
-    return _rows(model, *pair, "the reference")
-
-
-def _checked_reference(near: Any, y: Any, x: Any, labels: Labels) -> tuple[Any, Labels]:
-    """The rows to learn from and what their labels are, once classes of x can be learned from them."""
+    near, y = _rows(model, *pair, "the reference")
     if math.prod(near.shape[1:]) != math.prod(x.shape[1:]):
         raise DataError(
             f"the reference has rows of shape {tuple(near.shape[1:])}, and x has rows of shape "
@@ -335,30 +329,23 @@ class _Progress:
 
 
 def _error_metrics(errors: list[Errors], moments: Moments) -> dict[str, float | None]:
-    found = [
-        {
-            "mse": one.mse,
-            "explained_variance": explained_variance(one, moments),
-            "worst_decile_mse": one.worst_decile_mse,
-        }
-        for one in errors
-    ]
-    absent = dict.fromkeys(found[0])
-    by_prefix = dict(zip(PREFIXES, [*found, absent], strict=False))
-    return {prefix + name: by_prefix[prefix][name] for name in absent for prefix in PREFIXES[:2]}
+    metrics: dict[str, Callable[[Errors], float | None]] = {
+        "mse": lambda one: one.mse,
+        "explained_variance": lambda one: explained_variance(one, moments),
+        "worst_decile_mse": lambda one: one.worst_decile_mse,
+    }
+    by_prefix = dict(zip(PREFIXES, errors, strict=False))
+    return {
+        prefix + name: metric(by_prefix[prefix]) if prefix in by_prefix else None
+        for name, metric in metrics.items()
+        for prefix in PREFIXES[:2]
+    }
 
 
 class _Representations:
     """Rows as codes of the model, as codes of the baseline, and as they are: by prefix, absent ones None.
 
-    Parameters
-    ----------
-    model : Codec
-    baseline : Codec or None
-    scale : callable
-        From rows to flat float64 in the units that errors are taken in.
-    center : ndarray of shape (d,), float64
-        What is taken off raw rows, which then keep their differences in float32.
+    `center` (d,) is taken off raw rows in scaled units, which then keep their differences in float32.
     """
 
     def __init__(self, model: Codec, baseline: Codec | None, scale: Scale, center: Floats) -> None:
