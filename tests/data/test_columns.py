@@ -413,7 +413,7 @@ def test_training_starts_as_pca(frame):
     model = AutoEncoder(3, epochs=1, learning_rate=1e-9, random_state=0, device="cpu").fit(frame)
     x = model.columns_.transform(frame).x
     pca = model.baseline_.inverse_transform(model.baseline_.transform(x))
-    x_hat = model.as_numbers().reconstruct(frame)
+    x_hat = model.model_.reconstruct(frame)
     assert x_hat[:, :4] == pytest.approx(pca[:, :4], abs=1e-3)
     assert np.abs(x_hat[:, 4:] - pca[:, 4:].clip(0, 1)).mean() < 0.1
 
@@ -442,9 +442,9 @@ def test_every_objective_takes_a_mixed_table(name, frame):
     assert list(back) == OWN
     assert back[["size", "count"]].notna().all(axis=None)
     assert np.isfinite(model.score_samples(frame)).all()
-    x_hat = model.as_numbers().reconstruct(frame)
+    x_hat = model.model_.reconstruct(frame)
     assert x_hat[:, 6:].sum(axis=1) == pytest.approx(1.0, abs=1e-5)
-    np.testing.assert_array_equal(model.as_numbers().inverse_transform(model.transform(frame)), x_hat)
+    np.testing.assert_array_equal(model.model_.inverse_transform(model.transform(frame)), x_hat)
     assert list(model.sample(3, random_state=0)) == OWN
     if name == "nested":
         assert np.isfinite(model.error_curve(frame)).all()
@@ -470,7 +470,7 @@ def test_a_frame_in_and_a_frame_out(ae, frame):
     assert sample["count"].dtype == np.int64
     assert ae.transform(frame[OWN[::-1]]) == pytest.approx(ae.transform(frame), abs=1e-5)
     np.testing.assert_array_equal(ae.transform(ae.columns_.transform(frame)), ae.transform(frame))
-    assert ae.as_numbers().reconstruct(frame).shape == (200, 10)
+    assert ae.model_.reconstruct(frame).shape == (200, 10)
     figures = evaluate(ae, frame)
     assert figures["mse"] == pytest.approx(-ae.score(frame), rel=0.1)
     assert figures["mse"] < figures["pca_mse"]

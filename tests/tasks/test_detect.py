@@ -15,8 +15,7 @@ from codeword import MLP, AutoEncoder, Data, Masked, OutlierDetector
 from codeword.base.errors import DataError, ModelError, ParameterError
 from codeword.objectives import OBJECTIVES
 from codeword.tasks import detect as detection
-from codeword.tasks.conformal import needed, p_values, rank, threshold
-from codeword.tasks.rarity import Rarity, decoder_map, usual
+from codeword.tasks.scores import NeighborDistance, decoder_map, needed, p_values, rank, threshold, typical
 
 MIX = np.array([[1, 1, 1, 0, 0.5, -0.5], [0, 1, -1, 1, 0.5, 0.5]])
 
@@ -400,8 +399,10 @@ def test_every_parameter_is_tested_here(fitted):
 
 
 def rarity_of(codes, decoded, new):
-    rarity = Rarity(codes, decoder_map([(codes[:70], decoded[:70]), (codes[70:], decoded[70:])], 3), 4)
-    return rarity(new) / rarity.usual
+    rarity = NeighborDistance(
+        codes, decoder_map([(codes[:70], decoded[:70]), (codes[70:], decoded[70:])], 3), 4
+    )
+    return rarity(new) / rarity.typical
 
 
 def test_rarity_is_the_same_whatever_the_encoder_does_to_the_codes():
@@ -428,15 +429,15 @@ def test_rarity_is_the_mean_squared_distance_of_reconstructions():
     rng = np.random.default_rng(0)
     codes, new = rng.normal(size=(100, 3)), rng.normal(size=(5, 3))
     decoder = rng.normal(size=(3, 10))
-    rarity = Rarity(codes, decoder_map([(codes, codes @ decoder)], 3), 4)
+    rarity = NeighborDistance(codes, decoder_map([(codes, codes @ decoder)], 3), 4)
     squares = (((new[:, None] - codes) @ decoder) ** 2).mean(axis=2)
     np.testing.assert_allclose(rarity(new), np.sort(squares, axis=1)[:, :4].mean(axis=1), rtol=1e-9)
     known = (((codes[:, None] - codes) @ decoder) ** 2).mean(axis=2)
-    assert rarity.usual == pytest.approx(np.quantile(np.sort(known, axis=1)[:, 1:5].mean(axis=1), 0.9))
+    assert rarity.typical == pytest.approx(np.quantile(np.sort(known, axis=1)[:, 1:5].mean(axis=1), 0.9))
     assert list(rarity(np.full((1, 3), np.nan))) == [np.inf]
 
 
 def test_what_is_usual_can_be_divided_by():
-    assert usual(np.arange(11.0)) == 9
-    assert usual(np.array([0.0] * 19 + [40.0])) == 2
-    assert 0 < usual(np.zeros(3)) < 1e-9
+    assert typical(np.arange(11.0)) == 9
+    assert typical(np.array([0.0] * 19 + [40.0])) == 2
+    assert 0 < typical(np.zeros(3)) < 1e-9

@@ -74,7 +74,7 @@ class Job:
         """The model in the folder MODEL, opened when it is first asked for."""
         from codeword.model.autoencoder import AutoEncoder
 
-        return AutoEncoder.load(self.folder, device=self.device).as_numbers()
+        return AutoEncoder.load(self.folder, device=self.device)
 
     @cached_property
     def data(self) -> Data:

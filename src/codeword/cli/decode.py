@@ -43,7 +43,7 @@ def decode(
         )
 
     def rows_of(part: Data) -> Any:
-        return job.model.inverse_transform(part.x)
+        return job.model.model_.inverse_transform(part.x)
 
     write_own(rows_of, job.model, data, job.output, overwrite=job.overwrite, verbose=not job.quiet)
     job.wrote(n=len(data), sample_shape=list(job.model.sample_shape_))

@@ -40,7 +40,7 @@ def reconstruct(
         from codeword.cli.rows import write_own
 
         write_own(
-            job.model.reconstruct,
+            job.model.model_.reconstruct,
             job.model,
             job.data,
             job.output,

@@ -42,5 +42,7 @@ def sample(
         )
     from codeword.cli.pictures import write_samples
 
-    write_samples(job, job.output, job.model.sample(number, prior=prior, random_state=seed)[None])
+    model = job.model.model_
+    rows = model.inverse_transform(model.draw_codes(number, prior=prior, random_state=seed))
+    write_samples(job, job.output, rows[None])
     job.wrote(n=number, prior=prior, seed=seed)

@@ -14,7 +14,7 @@ from codeword.cli.app import Job, command
 from codeword.cli.options import PICTURES, Output
 
 if TYPE_CHECKING:
-    from codeword.tasks.detect import Findings, OutlierDetector
+    from codeword.tasks.detect import OutlierDetector, OutlierScores
 
 __all__: list[str] = []
 
@@ -91,7 +91,7 @@ class _Seen:
         self.worst: Any = None
         """The numbers of the most unusual rows, the first of them the most, and what was found."""
 
-    def add(self, found: Findings, level: float) -> None:
+    def add(self, found: OutlierScores, level: float) -> None:
         import numpy as np
 
         rows = np.arange(self.n, self.n + len(found.scores))
@@ -105,7 +105,7 @@ class _Seen:
 
     def facts(self, detector: OutlierDetector) -> dict[str, Any]:
         """The numbers that JSON has."""
-        from codeword.tasks.conformal import rank
+        from codeword.tasks.scores import rank
 
         known, level = len(detector.calibration_scores_), detector.max_false_alarms
         return {
@@ -155,7 +155,7 @@ def _write(job: Job, detector: OutlierDetector, top: int) -> _Seen:
 
 
 @contextmanager
-def _table(path: Path, detector: OutlierDetector, top: int) -> Iterator[Callable[[Findings, int], None]]:
+def _table(path: Path, detector: OutlierDetector, top: int) -> Iterator[Callable[[OutlierScores, int], None]]:
     """A function that takes findings, in order, with the number of their first row."""
     import numpy as np
     import pyarrow as pa
@@ -176,7 +176,7 @@ def _table(path: Path, detector: OutlierDetector, top: int) -> Iterator[Callable
     make = pq.ParquetWriter if path.suffix.lower() == ".parquet" else pa_csv.CSVWriter
     with make(str(path), schema) as writer:
 
-        def write(found: Findings, start: int) -> None:
+        def write(found: OutlierScores, start: int) -> None:
             n = len(found.errors)
             values: list[Any] = [
                 np.arange(start, start + n),

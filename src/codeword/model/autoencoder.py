@@ -22,8 +22,9 @@ from sklearn.utils.validation import check_is_fitted
 from codeword.base.errors import InputError, ParameterError
 from codeword.base.files import recover, remove
 from codeword.base.progress import Progress
+from codeword.data import Data
 from codeword.data.rows import Rows
-from codeword.data.scaling import Scaling, describe
+from codeword.data.scaling import Scaling, Statistics, describe
 from codeword.model.fitted import FittedModel, TrainingCodes
 from codeword.model.folder import (
     fitting_together,
@@ -47,13 +48,13 @@ from codeword.model.plan import (
     starts_as_pca,
 )
 from codeword.networks.pca import PrincipalComponents
-from codeword.objectives import resolve_objective
+from codeword.objectives import Objective, resolve_objective
 from codeword.training.batches import make_batches
 from codeword.training.distributed import World
 from codeword.training.loop import Run, seeded
 from codeword.training.loop import fit as train_network
 
-__all__ = ["AutoEncoder"]
+__all__ = ["AutoEncoder", "fit_baseline"]
 
 
 def _learned(name: str) -> Any:
@@ -310,11 +311,7 @@ class AutoEncoder(_Transform, _Estimator):
         device = choose_device(self.device)
         world = World.join(device)
         seed = self._choose_seed(checkpoint, resume, world)
-        seen = describe(x, missing=objective.takes_missing, world=world)
-        kind = scaling_kind(self.scaling, data.columns)
-        scaling = Scaling.choose(kind, x.dtype, data.sample_shape, seen)
-        mean = scaling.scaled_mean(seen)
-        baseline = PrincipalComponents.fit(x, scaling, mean, self.n_components, seed)
+        seen, scaling, baseline = fit_baseline(self, data, objective, seed, world)
         with seeded(seed, torch.device("cpu")):
             spec = network_spec(self.n_components, objective, scaling, data.sample_shape)
             network = make_network(self.network, objective, spec, baseline).to(device)
@@ -408,18 +405,10 @@ class AutoEncoder(_Transform, _Estimator):
         """The reconstruction of each row: `inverse_transform(transform(X))`, in one pass."""
         return self._in_own_columns(self._fitted(X).reconstruct(X), getattr(X, "index", None))
 
-    _as_numbers = False
-
-    def as_numbers(self) -> AutoEncoder:
-        """This model for code that takes arrays: of a mixed table it gives rows of numbers back, (n, d)."""
-        view = copy.copy(self)
-        view._as_numbers = True
-        return view
-
     def _in_own_columns(self, rows: np.ndarray[Any, Any], index: Any = None) -> Any:
         """Rows of numbers as they are or, of a mixed table, as its own columns."""
         columns = self.model_.columns
-        return rows if columns is None or self._as_numbers else columns.inverse_transform(rows, index=index)
+        return rows if columns is None else columns.inverse_transform(rows, index=index)
 
     def score_samples(self, X: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Minus the mean squared error of each row in scaled units, shape (n,): low is unusual."""
@@ -568,3 +557,14 @@ class AutoEncoder(_Transform, _Estimator):
         tags.input_tags.three_d_array = True
         tags.non_deterministic = self.random_state is None
         return tags
+
+
+def fit_baseline(
+    ae: AutoEncoder, data: Data, objective: Objective, seed: int, world: World | None = None
+) -> tuple[Statistics, Scaling, PrincipalComponents]:
+    """What is known of the rows to fit on before training: their moments, their scaling and their PCA."""
+    seen = describe(data.x, missing=objective.takes_missing, world=world)
+    kind = scaling_kind(ae.scaling, data.columns)
+    scaling = Scaling.choose(kind, data.x.dtype, data.sample_shape, seen)
+    mean = scaling.scaled_mean(seen)
+    return seen, scaling, PrincipalComponents.fit(data.x, scaling, mean, ae.n_components, seed)

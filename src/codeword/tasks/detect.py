@@ -7,6 +7,7 @@ import numbers
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from codeword.base.errors import DataError, ModelError, ParameterError
+from codeword.base.errors import DataError, ModelError, ParameterError, check_parameter
 from codeword.data import Data
 from codeword.data.columns import fitted_columns
 from codeword.data.rows import Rows, blocks
@@ -28,10 +29,9 @@ from codeword.model.inputs import (
     mixed_table,
     training_data,
 )
-from codeword.tasks.conformal import needed, p_values, reachable, threshold, too_few
-from codeword.tasks.scores import Scorer
+from codeword.tasks.scores import Scorer, needed, p_values, reachable, threshold, too_few
 
-__all__ = ["Findings", "OutlierDetector"]
+__all__ = ["OutlierDetector", "OutlierScores"]
 
 MOST_COMPONENTS = 8
 """Of the default model: a narrow code leaves what is unusual out of the reconstruction."""
@@ -43,7 +43,7 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class OutlierScores:
     """What a detector says of n rows.
 
     Parameters
@@ -70,13 +70,13 @@ class Findings:
     shares: NDArray[np.float32]
 
     @classmethod
-    def joined(cls, parts: Sequence[Findings]) -> Findings:
+    def joined(cls, parts: Sequence[OutlierScores]) -> OutlierScores:
         """Those of one set of rows after the other."""
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
-    def take(self, rows: NDArray[np.int64]) -> Findings:
+    def take(self, rows: NDArray[np.int64]) -> OutlierScores:
         """Those of some rows, by number."""
-        return Findings(*(getattr(self, f.name)[rows] for f in fields(self)))
+        return OutlierScores(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
 class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
@@ -303,11 +303,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         flat = collect(each, len(x), (scorer.parts,))
         return flat if hasattr(self, "columns_") else flat.reshape(len(x), *self.sample_shape_)
 
-    def explain(self, X: Any, *, top: int = 3) -> Findings:
+    def explain(self, X: Any, *, top: int = 3) -> OutlierScores:
         """All there is to say of each row, in one pass; `top` features that contribute most to its error."""
-        return Findings.joined(list(self.scan(X, top=top)))
+        return OutlierScores.joined(list(self.scan(X, top=top)))
 
-    def scan(self, X: Any, *, top: int = 3) -> Iterator[Findings]:
+    def scan(self, X: Any, *, top: int = 3) -> Iterator[OutlierScores]:
         """What `explain` says, of a bounded number of rows at a time, in order: X may be larger than memory.
 
         Raises
@@ -325,12 +325,12 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         """How many features can be named: the values of a row or, of a mixed table, its own columns."""
         return self._scorer.parts
 
-    def _scan(self, x: Rows, top: int) -> Iterator[Findings]:
+    def _scan(self, x: Rows, top: int) -> Iterator[OutlierScores]:
         for scaled, x_hat, errors, rarity in self._scorer.rows(x):
             most, features = self._scorer.shares(scaled, x_hat).topk(top, dim=1)
             scores = self._scorer.combined(errors, rarity)
             p = p_values(self.calibration_scores_, scores)
-            yield Findings(errors, rarity, scores, p, features.cpu().numpy(), most.cpu().numpy())
+            yield OutlierScores(errors, rarity, scores, p, features.cpu().numpy(), most.cpu().numpy())
 
     def _rows(self, X: Any) -> Rows:
         check_feature_names(self, X)
@@ -403,12 +403,7 @@ def _whole(value: Any) -> bool:
 def _check_parameters(detector: OutlierDetector) -> None:
     """Raise a ParameterError that names the first parameter with a value it cannot have."""
 
-    def must(name: str, good: bool, what: str) -> None:
-        if not good:
-            value = getattr(detector, name)
-            raise ParameterError(
-                f"The {name!r} parameter of OutlierDetector must be {what}. Got {value!r} instead."
-            )
+    must = partial(check_parameter, detector)
 
     def between(value: Any, most: float) -> bool:
         real = isinstance(value, numbers.Real) and not isinstance(value, bool)

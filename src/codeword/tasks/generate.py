@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
+from codeword.model.fitted import Codec, FittedModel, as_codec
 
 __all__ = ["Traversal", "interpolate", "traverse"]
 
 Array = NDArray[np.float32]
-
-
-class Codec(Protocol):
-    """Anything that makes codes of rows, and rows of codes."""
-
-    def transform(self, x: Any, /) -> Any:
-        """Return the codes of the rows of `x`."""
-
-    def inverse_transform(self, z: Any, /) -> Any:
-        """Return the rows that codes stand for."""
 
 
 def interpolate(model: Codec, a: Any, b: Any, steps: int = 8) -> NDArray[Any]:
@@ -51,7 +42,7 @@ def interpolate(model: Codec, a: Any, b: Any, steps: int = 8) -> NDArray[Any]:
     """
     if steps < 2:
         raise ParameterError(f"The 'steps' parameter of interpolate must be at least 2. Got {steps} instead.")
-    model = getattr(model, "as_numbers", lambda: model)()
+    model = as_codec(model)
     start, end = np.asarray(model.transform(a)), np.asarray(model.transform(b))
     if len(start) != len(end):
         raise DataError(f"a and b must have as many rows each. Got {len(start)} and {len(end)} instead.")
@@ -112,20 +103,20 @@ def traverse(model: Codec, codes: ArrayLike, *, start: ArrayLike | None = None, 
     """
     if steps < 2:
         raise ParameterError(f"The 'steps' parameter of traverse must be at least 2. Got {steps} instead.")
-    model = getattr(model, "as_numbers", lambda: model)()
+    model = as_codec(model)
     known = np.asarray(codes, dtype=np.float32)
     k = known.shape[1]
     if start is None:
         start = known[np.square(known - known.mean(axis=0)).sum(axis=1).argmin()]
-    centre = np.asarray(start, dtype=np.float32).reshape(-1)
-    if centre.shape != (k,):
-        raise DataError(f"start must be one code of {k} numbers. Got {centre.size} instead.")
+    center = np.asarray(start, dtype=np.float32).reshape(-1)
+    if center.shape != (k,):
+        raise DataError(f"start must be one code of {k} numbers. Got {center.size} instead.")
     low, high = np.percentile(known, [2, 98], axis=0)
     values = np.linspace(low, high, steps, axis=1).astype(np.float32)
-    changed = np.broadcast_to(centre, (k, steps, k)).copy()
+    changed = np.broadcast_to(center, (k, steps, k)).copy()
     changed[np.arange(k), :, np.arange(k)] = values
-    rows = np.asarray(model.inverse_transform(np.concatenate([changed.reshape(-1, k), centre[None]])))
-    scaling = getattr(model, "scaling_", None)
+    rows = np.asarray(model.inverse_transform(np.concatenate([changed.reshape(-1, k), center[None]])))
+    scaling = model.scaling if isinstance(model, FittedModel) else getattr(model, "scaling_", None)
     scaled = rows if scaling is None else np.asarray(scaling.forward(rows))
     flat = scaled.reshape(len(rows), -1).astype(np.float64)
     effects = np.square(flat[:-1] - flat[-1]).mean(axis=1).reshape(k, steps).mean(axis=1)
