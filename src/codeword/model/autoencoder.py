@@ -22,9 +22,8 @@ from sklearn.utils.validation import check_is_fitted
 from codeword.base.errors import InputError, ParameterError
 from codeword.base.files import recover, remove
 from codeword.base.progress import Progress
-from codeword.data import Data
 from codeword.data.rows import Rows
-from codeword.data.scaling import Scaling, Statistics, describe
+from codeword.data.scaling import Scaling, describe
 from codeword.model.fitted import FittedModel, TrainingCodes
 from codeword.model.folder import (
     fitting_together,
@@ -48,13 +47,13 @@ from codeword.model.plan import (
     starts_as_pca,
 )
 from codeword.networks.pca import PrincipalComponents
-from codeword.objectives import Objective, resolve_objective
+from codeword.objectives import resolve_objective
 from codeword.training.batches import make_batches
 from codeword.training.distributed import World
 from codeword.training.loop import Run, seeded
 from codeword.training.loop import fit as train_network
 
-__all__ = ["AutoEncoder", "fit_baseline"]
+__all__ = ["AutoEncoder"]
 
 
 def _learned(name: str) -> Any:
@@ -311,7 +310,11 @@ class AutoEncoder(_Transform, _Estimator):
         device = choose_device(self.device)
         world = World.join(device)
         seed = self._choose_seed(checkpoint, resume, world)
-        seen, scaling, baseline = fit_baseline(self, data, objective, seed, world)
+        seen = describe(x, missing=objective.takes_missing, world=world)
+        kind = scaling_kind(self.scaling, data.columns)
+        scaling = Scaling.choose(kind, x.dtype, data.sample_shape, seen)
+        mean = scaling.scaled_mean(seen)
+        baseline = PrincipalComponents.fit(x, scaling, mean, self.n_components, seed)
         with seeded(seed, torch.device("cpu")):
             spec = network_spec(self.n_components, objective, scaling, data.sample_shape)
             network = make_network(self.network, objective, spec, baseline).to(device)
@@ -557,14 +560,3 @@ class AutoEncoder(_Transform, _Estimator):
         tags.input_tags.three_d_array = True
         tags.non_deterministic = self.random_state is None
         return tags
-
-
-def fit_baseline(
-    ae: AutoEncoder, data: Data, objective: Objective, seed: int, world: World | None = None
-) -> tuple[Statistics, Scaling, PrincipalComponents]:
-    """What is known of the rows to fit on before training: their moments, their scaling and their PCA."""
-    seen = describe(data.x, missing=objective.takes_missing, world=world)
-    kind = scaling_kind(ae.scaling, data.columns)
-    scaling = Scaling.choose(kind, data.x.dtype, data.sample_shape, seen)
-    mean = scaling.scaled_mean(seen)
-    return seen, scaling, PrincipalComponents.fit(data.x, scaling, mean, ae.n_components, seed)
