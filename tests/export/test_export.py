@@ -62,7 +62,7 @@ def test_every_column_holds_what_the_model_says(do, saved_model, ae, digits):
     columns = ["row", "label", "error", "image", "x", "y", "code", "neighbors"]
     assert said == {
         **{"n": 1438, "k": 5, "parquet": "d.parquet", "columns": columns},
-        **{"neighbors": 10, "renamed": {}, "notes": [], "onnx": None, "difference": None},
+        **{"neighbors": 10, "renamed": {}, "notes": [], "onnx": None},
     }
     read = pq.read_table("d.parquet")
     floats = pa.list_(pa.float32())

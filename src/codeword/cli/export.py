@@ -61,8 +61,7 @@ def export(
     """Write codes, or the model, for other programs.
 
     With --parquet, a row for each sample: its place on a map, its code, label, error, nearest samples by
-    code, and the sample itself. With --onnx, which needs no SOURCE, encoder, decoder and reconstruction,
-    compared with torch.
+    code, and the sample itself. With --onnx, which needs no SOURCE, encoder, decoder and reconstruction.
     """
     if parquet is None and onnx is None:
         raise ParameterError("nothing to write: give --parquet FILE, --onnx DIR, or both")
@@ -80,7 +79,7 @@ def export(
     if onnx is not None:
         check_onnx(onnx, overwrite=job.overwrite)
     facts: dict[str, Any] = {"n": None, "k": job.model.n_components, "parquet": None}
-    facts |= {"columns": None, "neighbors": None, "renamed": {}, "onnx": None, "difference": None}
+    facts |= {"columns": None, "neighbors": None, "renamed": {}, "onnx": None}
     facts |= {"notes": []}
     how: dict[str, Any] = {"overwrite": job.overwrite, "verbose": not job.quiet}
     lines = []
@@ -96,12 +95,9 @@ def export(
     if onnx is not None:
         from codeword.export import write_onnx
 
-        found = write_onnx(job.model, onnx, **how)
-        facts |= {"onnx": str(onnx), **found}
-        lines += [f"wrote {onnx}", *(f"  {note}" for note in found["notes"])]
-        if found["difference"] is not None:
-            largest = max(found["difference"].values())
-            lines.append(f"  outputs are those of torch within {largest:.0e}, in scaled units")
+        notes = write_onnx(job.model, onnx, **how)
+        facts |= {"onnx": str(onnx), "notes": notes}
+        lines += [f"wrote {onnx}", *(f"  {note}" for note in notes)]
     job.say(facts, "\n".join(lines))
 
 

@@ -17,6 +17,7 @@ from onnx import compose
 from torch import Tensor, nn
 
 from codeword.base.errors import ModelError
+from codeword.base.text import shortened
 from codeword.data.scaling import Scaling
 from codeword.networks import Network
 from codeword.objectives import Objective
@@ -33,13 +34,7 @@ BATCH = "batch"
 """The name of the free dimension."""
 
 MOST_ROWS = 1 << 30
-"""At once. Without a bound, torch 2.7 finds that some operations are wrong for 2⁶³ - 1 rows, and gives up."""
-
-TALKATIVE = ("torch", "onnxscript", "onnx_ir")
-"""Packages that log and print what they try on the way to an export."""
-
-MOST_OF_A_REASON = 200
-"""Letters."""
+"""Largest batch: without a bound, torch 2.7 finds some operations wrong for 2⁶³ - 1 rows, and gives up."""
 
 
 class Encode(nn.Module):
@@ -219,7 +214,7 @@ def _reason(error: BaseException) -> str:
         return "the number of rows is not free in it; take it from x.shape[0], and do not loop over rows"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    return said if len(said) <= MOST_OF_A_REASON else f"{said[:MOST_OF_A_REASON]} …"
+    return shortened(said, 200)
 
 
 @contextlib.contextmanager
@@ -229,14 +224,10 @@ def _exporting() -> Iterator[None]:
     It warns of its own parts and of packages that we lack, and prints what it tries; what fails we say. The
     fast path of attention in evaluation is one operation that ONNX does not know.
     """
-    known = [name for name in logging.Logger.manager.loggerDict if name.partition(".")[0] in TALKATIVE]
-    loggers = [logging.getLogger(name) for name in {*known, *TALKATIVE}]
-    levels = [logger.level for logger in loggers]
-    fast = torch.backends.mha.get_fastpath_enabled()
+    disabled, fast = logging.root.manager.disable, torch.backends.mha.get_fastpath_enabled()
     nowhere = io.StringIO()
     try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
+        logging.disable(logging.CRITICAL)
         torch.backends.mha.set_fastpath_enabled(False)
         with (
             warnings.catch_warnings(),
@@ -248,5 +239,4 @@ def _exporting() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(disabled)

@@ -10,41 +10,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from codeword.base.errors import CodewordError, ModelError, ParameterError
+from codeword.base.errors import ModelError, ParameterError
 from codeword.base.files import check_free, check_own, writing
 from codeword.base.progress import Progress
 
 if TYPE_CHECKING:
     import onnx
-    import torch
 
     from codeword.model.autoencoder import AutoEncoder
     from codeword.model.fitted import FittedModel
 
-__all__ = ["FILES", "TOLERANCE", "check_onnx", "write_onnx"]
+__all__ = ["FILES", "check_onnx", "write_onnx"]
 
 PARTS = {"encoder": ("x", "code"), "decoder": ("code", "x_hat"), "reconstruction": ("x", "x_hat")}
 """The files, and the names of what goes into each and comes out."""
 
 FILES = (*(f"{part}.onnx" for part in PARTS), "README.md")
 
-TOLERANCE = 1e-5
-"""What outputs may differ from torch's: of codes, and of reconstructions in scaled units, as a share of the
-largest of them where that is above 1; over and above the last digit of float32 in raw units."""
+LOST = 1e-5
+"""Share of a column's deviation that float32 may round away without a note."""
 
 MOST_BYTES = 2_000_000_000
-"""Of a file: what protobuf, the format's own, can hold."""
+"""Largest size of a file: what protobuf, its format, can hold."""
 
 NARROW = ("float32", "float16", "bool", "uint8", "int8", "uint16", "int16")
 """Types whose every value is a float32."""
 
-ROWS = 64
-"""Compared with torch."""
-
-STEPS = 6
-"""Of the progress bar: two exports, the joining and the comparison, counted as they take their time."""
+STEPS = 5
+"""Steps of the progress bar: two for each of the two exports, and the joining."""
 
 
 def check_onnx(folder: Path, *, overwrite: bool) -> None:
@@ -69,7 +63,7 @@ def check_onnx(folder: Path, *, overwrite: bool) -> None:
 
 def write_onnx(
     ae: AutoEncoder, folder: str | Path, *, overwrite: bool = False, verbose: bool = False
-) -> dict[str, Any]:
+) -> list[str]:
     """Write a fitted model as ONNX files, whole or not at all.
 
     - `encoder.onnx`: x (batch, *sample_shape) to code (batch, k), what `transform` gives;
@@ -88,10 +82,8 @@ def write_onnx(
     tables: text does not go into the files, so that x and x_hat are the numbers which `columns_.transform`
     makes of a table, named by `feature_names`, and `columns` is what it goes by, the model's columns.json.
 
-    Before the folder appears each file has gone through ONNX's own checker and, where onnxruntime is
-    installed, its outputs have been compared with torch's on the CPU, for 64 rows at once and for one: rows
-    decoded from codes of training, half of them with noise. Rows at which torch's own code jumps when they
-    are moved by a rounding, between two entries of a codebook, are left out.
+    Before the folder appears each file has gone through ONNX's own checker. Outputs are not compared with
+    torch's: check some of your own rows where the network is made of your own modules.
 
     Parameters
     ----------
@@ -102,9 +94,8 @@ def write_onnx(
 
     Returns
     -------
-    dict
-        `difference`, the largest from torch's outputs, in the sense of `TOLERANCE`, by file; None if they
-        were not compared. `notes`, a line for all that a user of the files has to know.
+    list of str
+        Notes, a line for all that a user of the files has to know.
 
     Raises
     ------
@@ -112,8 +103,6 @@ def write_onnx(
         As `check_onnx`.
     ModelError
         If the model's modules cannot be exported, or are too large; the message names the reason.
-    CodewordError
-        If a file's outputs are not torch's.
     """
     from sklearn.utils.validation import check_is_fitted
 
@@ -126,18 +115,14 @@ def write_onnx(
         about = _about(model)
         for part, made in models.items():
             _describe(made, part, about)
-        progress.upto(5, STEPS)
-        difference = _compared(model, {part: made.SerializeToString() for part, made in models.items()})
         progress.upto(STEPS, STEPS)
         notes = _notes(model)
-        if difference is None:
-            notes.append("not compared with torch: onnxruntime is not installed")
         with writing(folder, overwrite=overwrite) as new:
             new.mkdir()
             for part, made in models.items():
                 (new / f"{part}.onnx").write_bytes(made.SerializeToString())
             (new / "README.md").write_text(_card(about, notes), "utf-8")
-    return {"difference": difference, "notes": notes}
+    return notes
 
 
 def _models(model: FittedModel, progress: Progress) -> dict[str, onnx.ModelProto]:
@@ -228,7 +213,7 @@ def _notes(model: FittedModel) -> list[str]:
     elif not model.dtype.startswith("float"):  # whole numbers below 2²⁴ are exact
         lost = np.where(np.abs(scaling.offset) + 10 * scaling.scale < 1 << 24, 0, lost)
     worst = int(lost.argmax())
-    if lost[worst] > TOLERANCE:
+    if lost[worst] > LOST:
         names = model.names
         column = f"column {worst}" if names is None else f"column {str(names[worst])!r}"
         notes.append(
@@ -277,86 +262,6 @@ def _card(about: dict[str, Any], notes: list[str]) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
-
-
-# -- compared with torch ------------------------------------------------------------------------------------
-
-
-def _compared(model: FittedModel, files: dict[str, bytes]) -> dict[str, float] | None:
-    """The largest difference of each file's outputs from torch's, or None without onnxruntime."""
-    if find_spec("onnxruntime") is None:
-        return None
-    import torch
-
-    rows, codes, codes_of_rows = _probes(model)
-    with torch.inference_mode():
-        from_codes, from_rows = model.decode(codes), model.decode(codes_of_rows)
-    raw, z = model.scaling.inverse, codes.numpy()
-    unit = model.scaling.scale.reshape(model.sample_shape if model.scaling.scale.size > 1 else ())
-    # What goes in, what should come out, the unit that this is counted in, and the same in scaled units.
-    checks: dict[str, tuple[Any, Any, Any, torch.Tensor]] = {
-        "encoder": (rows, codes_of_rows.numpy(), 1.0, codes_of_rows),
-        "decoder": (z, raw(from_codes), unit, from_codes),
-        "reconstruction": (rows, raw(from_rows), unit, from_rows),
-    }
-    found = {}
-    for part, (given, wanted, unit, scaled) in checks.items():
-        apart = np.abs(_served(part, files[part], given).astype(np.float64) - wanted)
-        beyond = np.maximum(apart - np.spacing(np.abs(wanted)), 0) / unit
-        found[part] = float(beyond.max()) / max(1.0, float(scaled.abs().max()))
-        if not found[part] <= TOLERANCE:
-            raise CodewordError(
-                f"the {part} in ONNX gives other values than torch, by {found[part]:.1g} of the largest, "
-                f"where at most {TOLERANCE:g} was expected: nothing was written"
-            )
-    return found
-
-
-def _probes(model: FittedModel) -> tuple[NDArray[np.float32], torch.Tensor, torch.Tensor]:
-    """Rows in raw units, as many codes or some more, and torch's codes of the rows."""
-    import torch
-
-    from codeword.model.fitted import draw_codes
-
-    rng, scaling, k = np.random.default_rng(0), model.scaling, model.n_components
-    n = int(np.clip((1 << 22) // model.n_features, 4, ROWS))
-    known = None if model.training_codes is None else model.training_codes.codes
-    drawn = rng.choice(known, n) if known is not None and len(known) else draw_codes(n, k, None, 0)
-    with torch.inference_mode():
-        codes = model.objective.project(model.network, torch.from_numpy(drawn))
-        made = model.decode(codes).clone()
-        made[::2] += 0.1 * torch.from_numpy(rng.standard_normal(made[::2].shape, np.float32))
-        rows = scaling.inverse(made.clamp(0, 1) if scaling.bounded else made)
-        if scaling.missing:
-            rows[rng.random(rows.shape) < 0.1] = np.nan
-        scaled = scaling.forward(rows)
-        found = model.encode(scaled)
-        rounding = 1e-6 * scaled.abs().clamp_min(1)
-        signs = torch.from_numpy(rng.choice(np.array([-1, 1], np.float32), tuple(scaled.shape)))
-        jump = (model.encode(scaled + signs * rounding) - found).abs().amax(dim=1)
-        steady = jump <= 1e-3 * found.abs().max().clamp_min(1)
-    if not steady.any():
-        raise ModelError(
-            "the encoder cannot be exported to ONNX: torch itself gives other codes for rows that are moved "
-            "by a rounding; does it draw at random in evaluation too?"
-        )
-    return rows[steady.numpy()], codes, found[steady]
-
-
-def _served(part: str, file: bytes, given: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What onnxruntime makes of rows: of the first by itself, and of the others at once."""
-    from importlib import import_module
-
-    runtime: Any = import_module("onnxruntime")
-    options = runtime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 4, 1
-    name = PARTS[part][0]
-    try:
-        session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-        outputs = [session.run(None, {name: rows})[0] for rows in (given[:1], given[1:]) if len(rows)]
-    except Exception as error:  # its own classes have no base but this
-        raise CodewordError(f"onnxruntime cannot run the {part}: {_line(error)}") from error
-    return np.concatenate(outputs)
 
 
 def _line(error: Exception) -> str:
