@@ -440,7 +440,7 @@ def test_a_token_in_an_error_is_struck_out(hub, monkeypatch):
     assert not any(word in text for word in ("abc", "secret"))
 
 
-def test_a_repository_that_a_token_may_not_see_is_not_one_that_was_changed(hub, saved_model, monkeypatch):
+def test_a_repository_that_a_token_may_not_see_cannot_be_made(hub, saved_model, monkeypatch):
     """It is looked for in vain, and cannot be made."""
     hub.repos["user/theirs"] = Repo(private=True)
     asked = hub.RequestHandlerClass
@@ -448,7 +448,7 @@ def test_a_repository_that_a_token_may_not_see_is_not_one_that_was_changed(hub, 
     monkeypatch.setattr(asked, "_of_repo", lambda each, *_: each._say(404, {"error": "not found"}, hidden))
     with pytest.raises(InputError) as caught:
         push(saved_model, "hf://user/theirs")
-    one_line(caught, "is there already, and this token may not see it: choose another name")
+    one_line(caught, "it is there and this token may not see it")
 
 
 def test_no_network(refused, saved_model, monkeypatch):

@@ -154,7 +154,7 @@ def check_push(
     overwrite: bool = False,
     private: bool = False,
     token: str | None = None,
-) -> tuple[Address, str | None, frozenset[str]]:
+) -> tuple[Address, str | None]:
     """Say early, before any work is done, that a model cannot be put there; nothing is changed.
 
     Returns
@@ -162,8 +162,6 @@ def check_push(
     address : Address
     head : str or None
         The commit that the repository is at; None where it is yet to be made.
-    present : frozenset of str
-        The files of a model folder that are there.
 
     Raises
     ------
@@ -187,10 +185,10 @@ def check_push(
         except RepositoryNotFoundError as error:
             if _status(error) == 401:
                 raise
-            return where, None, frozenset()
-    present = frozenset(MODEL_FILES) & {sibling.rfilename for sibling in about.siblings or ()}
-    if present and not overwrite:
-        first = next(name for name in MODEL_FILES if name in present)
+            return where, None
+    present = {sibling.rfilename for sibling in about.siblings or ()}
+    first = next((name for name in MODEL_FILES if name in present), None)
+    if first is not None and not overwrite:
         raise InputError(
             f"{where} already holds {first}: choose another name, or pass --overwrite to replace it; its "
             "history keeps what was there"
@@ -199,7 +197,7 @@ def check_push(
         raise InputError(
             f"{where} is there already and everybody can read it: make it private at the Hub first"
         )
-    return where, about.sha, present
+    return where, about.sha
 
 
 def push(
@@ -257,7 +255,7 @@ def push(
             f"Got {license!r} instead."
         )
     folder = model if isinstance(model, Folder) else read_folder(local(model))
-    where, head, present = check_push(address, overwrite=overwrite, private=private, token=token)
+    where, head = check_push(address, overwrite=overwrite, private=private, token=token)
     if not codes:
         tensors = {k: v for k, v in folder.tensors.items() if not k.startswith("reference.")}
         folder = replace(folder, tensors=tensors)
@@ -274,34 +272,17 @@ def push(
     ):
         path = Path(temporary) / "model"
         write_folder(path, folder)
-        names = sorted(file.name for file in path.iterdir())
         api = _api(hub, token)
         if head is None:
-            _create(api, where, private=private)
-        done = api.create_commit(
-            where.repo,
-            [
-                *(hub.CommitOperationAdd(name, str(path / name)) for name in names),
-                *(hub.CommitOperationDelete(name) for name in sorted(present - set(names))),
-            ],
+            api.create_repo(where.repo, private=private)
+        done = api.upload_folder(
+            repo_id=where.repo,
+            folder_path=path,
             commit_message=f"A model of codeword {__version__}",
+            delete_patterns=list(MODEL_FILES),
             parent_commit=head,
         )
     return str(replace(where, revision=done.oid))
-
-
-def _create(api: Any, where: Address, *, private: bool) -> None:
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        api.create_repo(where.repo, private=private)
-    except HfHubHTTPError as error:
-        if _status(error) != 409:
-            raise
-        raise InputError(
-            f"{where} is there already, and this token may not see it: choose another name, or sign in as "
-            f"one who may: {SIGN_IN}"
-        ) from None
 
 
 def _card(folder: Folder, where: Address, evaluated: Evaluated | None, license: str) -> str:
@@ -367,14 +348,8 @@ def _status(error: BaseException | None) -> int | None:
 @contextmanager
 def _in_words(where: Address, done: str, kind: type[InputError]) -> Iterator[None]:
     """One line for whatever the Hub, the network or the disk has to say."""
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RevisionNotFoundError
 
-    # The transport's own error, of which a broken connection is one: httpx's or, until 1.0, requests'.
-    transport: Any = next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
     try:
         yield
     except RevisionNotFoundError:
@@ -383,7 +358,8 @@ def _in_words(where: Address, done: str, kind: type[InputError]) -> Iterator[Non
         raise kind(
             f"{where} cannot be {done}: its owner grants access to those who ask at the Hub; then {SIGN_IN}"
         ) from None
-    except (HfHubHTTPError, OSError, transport, RuntimeError, ValueError) as error:
+    # The bases are the transport's own errors, such as that of a broken connection.
+    except (*HfHubHTTPError.__bases__, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         if _status(error) is not None:
@@ -404,7 +380,7 @@ def _reason(error: Exception) -> str:
     if status == 403:
         return f"the token has no right to do that: {WRITE_TOKEN}"
     if status in (409, 412):
-        return "it was changed meanwhile; try again"
+        return "it was changed meanwhile, or it is there and this token may not see it: try again"
     if status >= 500:
         return f"the Hub answered {status}; try again later"
     return f"the Hub answered {status} ({_line(error)})"
