@@ -350,6 +350,7 @@ def _in_words(where: Address, done: str, kind: type[InputError]) -> Iterator[Non
     """One line for whatever the Hub, the network or the disk has to say."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RevisionNotFoundError
 
+    transport: Any = HfHubHTTPError.__bases__  # the errors of httpx or, until 1.0, requests
     try:
         yield
     except RevisionNotFoundError:
@@ -358,8 +359,7 @@ def _in_words(where: Address, done: str, kind: type[InputError]) -> Iterator[Non
         raise kind(
             f"{where} cannot be {done}: its owner grants access to those who ask at the Hub; then {SIGN_IN}"
         ) from None
-    # The bases are the transport's own errors, such as that of a broken connection.
-    except (*HfHubHTTPError.__bases__, OSError, RuntimeError, ValueError) as error:
+    except (*transport, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         if _status(error) is not None:
