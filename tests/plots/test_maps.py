@@ -156,7 +156,7 @@ def test_what_is_not_a_map_is_refused(points):
         map_figure(points[:, :1])
     with pytest.raises(DataError, match=r"Got \(0, 2\)"):
         map_figure(points[:0])
-    with pytest.raises(DataError, match="row 1 is"):
+    with pytest.raises(DataError, match="the first in row 1"):
         map_figure([[0.0, 0.0], [np.inf, 1.0]])
     with pytest.raises(ParameterError, match=r"one a point. Got \(3,\)"):
         map_figure(points, [1, 2, 3])

@@ -200,7 +200,7 @@ def test_rows_by_number_in_any_order_are_read_in_one_pass(tmp_path, monkeypatch)
     import pyarrow as pa
     from pyarrow import parquet
 
-    from codeword.data.rows import ParquetPart
+    from codeword.data.tables import ParquetPart
 
     x = np.random.default_rng(0).normal(size=(90, 2))
     for i in range(3):

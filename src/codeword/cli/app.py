@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeword.cli.options import Output, shared_options
+from codeword.cli.options import Output, kinds_of, shared_options, size_of
 from codeword.model.signature import Parameter, convert
 
 if TYPE_CHECKING:
@@ -87,9 +88,36 @@ class Job:
 
     def rows_for(self, ae: AutoEncoder, source: str, split: str | None = None) -> Data:
         """The rows of a source, as a model takes them that may be yet to be trained."""
-        from codeword.cli.rows import load_rows
+        from codeword.data import load
 
-        return load_rows(ae, source, split or self.split, self.label_column, self.size, self.kind)
+        with warnings.catch_warnings():
+            # Training says what columns are taken for, and which are left out.
+            warnings.filterwarnings("ignore", "column .* is left out: it ")
+            return load(
+                source,
+                split or self.split,
+                label_column=self.label_column,
+                size=size_of(self.size),
+                missing=ae.takes_missing,
+                kinds=kinds_of(self.kind or ()),
+                columns=getattr(ae, "columns_", None),
+            )
+
+    def write_rows(self, function: Callable[[Data], Any], data: Data) -> None:
+        """Write `function` of the rows of `data`, which gives rows of the model, to the output."""
+        from codeword.data.outputs import write_rows
+
+        model = self.model.model_
+        write_rows(
+            function,
+            data,
+            self.output,
+            model.sample_shape,
+            model.names,
+            columns=model.columns,
+            overwrite=self.overwrite,
+            verbose=not self.quiet,
+        )
 
     @property
     def reading(self) -> list[str]:

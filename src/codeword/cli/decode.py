@@ -32,7 +32,6 @@ def decode(
 
     They are in the units and the shape of the data that the model was trained on.
     """
-    from codeword.cli.rows import write_own
     from codeword.data import load
 
     data = load(codes, missing=job.model.takes_missing)
@@ -45,5 +44,5 @@ def decode(
     def rows_of(part: Data) -> Any:
         return job.model.model_.inverse_transform(part.x)
 
-    write_own(rows_of, job.model, data, job.output, overwrite=job.overwrite, verbose=not job.quiet)
+    job.write_rows(rows_of, data)
     job.wrote(n=len(data), sample_shape=list(job.model.sample_shape_))

@@ -209,6 +209,32 @@ def in_options(text: str) -> str:
     return text
 
 
+LEAVE_OUT = "leave-out"
+"""What the command line calls the kind of columns that nothing is learnt from."""
+
+
+def kinds_of(words: Sequence[str]) -> dict[str, str]:
+    """What columns of a table are, of words such as zip=category.
+
+    Raises
+    ------
+    ParameterError
+        If one is not of that form, or the kind is not known.
+    """
+    from codeword.data.column import KINDS
+
+    kinds: dict[str, str] = {}
+    allowed = (*KINDS, LEAVE_OUT)
+    for text in words:
+        name, mark, kind = (part.strip() for part in text.rpartition("="))
+        if not mark or not name:
+            raise ParameterError(f"--kind must be COLUMN=KIND, as in zip=category. Got {text!r} instead.")
+        if kind not in allowed:
+            raise ParameterError(f"--kind {name}={kind}: expected one of {', '.join(allowed)}")
+        kinds[name] = kind.replace(LEAVE_OUT, "leave out")
+    return kinds
+
+
 def size_of(text: str | None) -> int | tuple[int, int] | None:
     """`32` or `32x48`, height by width.
 

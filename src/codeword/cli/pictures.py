@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from codeword.cli.app import Job
 from codeword.cli.options import PICTURES
-from codeword.cli.rows import own_writer
+from codeword.data.outputs import row_writer
 
 if TYPE_CHECKING:
     from codeword.data import Data
@@ -56,7 +56,8 @@ def write_samples(job: Job, path: Path, groups: Any, **words: Any) -> None:
     """
     rows = groups.reshape(-1, *job.model.sample_shape_)
     if path.suffix.lower() not in PICTURES:
-        with own_writer(job.model, path, len(rows), overwrite=job.overwrite) as write:
+        how: dict[str, Any] = {"columns": job.model.model_.columns, "overwrite": job.overwrite}
+        with row_writer(path, len(rows), rows.shape[1:], job.model.model_.names, **how) as write:
             write(rows)
         return
     from codeword.plots import sample_figure, save

@@ -37,16 +37,7 @@ def reconstruct(
     """
     n = len(job.data)
     if job.output.suffix.lower() in FORMATS:
-        from codeword.cli.rows import write_own
-
-        write_own(
-            job.model.model_.reconstruct,
-            job.model,
-            job.data,
-            job.output,
-            overwrite=job.overwrite,
-            verbose=not job.quiet,
-        )
+        job.write_rows(job.model.model_.reconstruct, job.data)
         job.wrote(n=n)
         return
     from codeword.cli.pictures import save_reconstructions

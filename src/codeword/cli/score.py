@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -137,31 +136,14 @@ def _summary(seen: _Seen, facts: dict[str, Any], by: str, names: Callable[[int],
 
 
 def _write(job: Job, detector: OutlierDetector, top: int) -> _Seen:
-    """Write the table, a block of rows at a time."""
-    from codeword.base.files import writing
-    from codeword.base.progress import Progress
-
-    seen = _Seen()
-    with (
-        writing(job.output, overwrite=job.overwrite) as new,
-        _table(new, detector, min(top, detector.features)) as write,
-        Progress(len(job.data), job.output.name, verbose=not job.quiet) as progress,
-    ):
-        for found in detector.scan(job.data, top=top):
-            write(found, seen.n)
-            seen.add(found, detector.max_false_alarms)
-            progress.rows(len(found.scores))
-    return seen
-
-
-@contextmanager
-def _table(path: Path, detector: OutlierDetector, top: int) -> Iterator[Callable[[OutlierScores, int], None]]:
-    """A function that takes findings, in order, with the number of their first row."""
+    """Write the table, a chunk of rows at a time."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.csv as pa_csv
-    import pyarrow.parquet as pq
 
+    from codeword.base.progress import Progress
+    from codeword.data.outputs import table_writer
+
+    top = min(top, detector.features)
     columns = {
         "row": pa.int64(),
         "error": pa.float32(),
@@ -173,13 +155,14 @@ def _table(path: Path, detector: OutlierDetector, top: int) -> Iterator[Callable
         columns |= {f"top{i}": pa.string(), f"top{i}_share": pa.float32()}
     schema = pa.schema(list(columns.items()))
     names = detector.model_.model_.display().feature_name
-    make = pq.ParquetWriter if path.suffix.lower() == ".parquet" else pa_csv.CSVWriter
-    with make(str(path), schema) as writer:
-
-        def write(found: OutlierScores, start: int) -> None:
-            n = len(found.errors)
+    seen = _Seen()
+    with (
+        table_writer(job.output, schema, overwrite=job.overwrite) as write,
+        Progress(len(job.data), job.output.name, verbose=not job.quiet) as progress,
+    ):
+        for found in detector.scan(job.data, top=top):
             values: list[Any] = [
-                np.arange(start, start + n),
+                np.arange(seen.n, seen.n + len(found.errors)),
                 found.errors.astype(np.float32),
                 found.rarity.astype(np.float32),
                 found.p_values,
@@ -187,6 +170,7 @@ def _table(path: Path, detector: OutlierDetector, top: int) -> Iterator[Callable
             ]
             for i in range(top):
                 values += [[names(feature) for feature in found.features[:, i].tolist()], found.shares[:, i]]
-            writer.write_table(pa.table(values, schema=schema))
-
-        yield write
+            write(pa.table(values, schema=schema))
+            seen.add(found, detector.max_false_alarms)
+            progress.rows(len(found.scores))
+    return seen

@@ -19,7 +19,7 @@ from codeword.base.text import listed
 from codeword.data.arrays import find_images, is_idx, read_images
 from codeword.data.named import NAMES, load_named
 from codeword.data.reading import check_unpacked, reading
-from codeword.data.rows import PartFolder, Selected, open_arrays, open_parquet
+from codeword.data.rows import PartFolder, Selected, open_arrays
 from codeword.data.tables import (
     arrow_table,
     check_names,
@@ -28,6 +28,7 @@ from codeword.data.tables import (
     is_table,
     labels_of,
     numbers_of,
+    open_parquet,
     read_tables,
 )
 

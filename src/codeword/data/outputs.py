@@ -1,32 +1,32 @@
-"""Rows to a file, a block at a time."""
+"""Rows and tables to a file, a chunk at a time; the file appears when it is whole."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codeword.base.errors import InputError
 from codeword.base.files import check_free, writing
 from codeword.base.progress import Progress
 from codeword.data.data import Data
-from codeword.data.rows import blocks
-from codeword.data.scaling import check_finite
+from codeword.data.rows import blocks, check_finite
 
-__all__ = ["FORMATS", "check_output", "row_writer", "write_rows"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from codeword.data.columns import Columns
+
+__all__ = ["FORMATS", "check_output", "row_writer", "table_writer", "write_rows"]
 
 FORMATS = (".npy", ".npz", ".csv", ".parquet")
-
-
-class RowWriter(Protocol):
-    """Takes rows in order."""
-
-    def __call__(self, rows: np.ndarray[Any, Any], /) -> None: ...
 
 
 def check_output(path: Path, *, overwrite: bool, formats: Sequence[str] = FORMATS) -> Path:
@@ -51,24 +51,41 @@ def row_writer(
     path: str | os.PathLike[str],
     n: int,
     shape: tuple[int, ...],
-    names: Sequence[str],
+    names: Sequence[str] | None = None,
     *,
+    columns: Columns | None = None,
     overwrite: bool = False,
-) -> Iterator[RowWriter]:
-    """A function that takes `n` float32 rows of `shape`, some at a time, into a file that appears when whole.
+) -> Iterator[Callable[[NDArray[Any]], None]]:
+    """A function that takes `n` float32 rows of `shape`, some at a time, into a file.
 
-    `names` are the columns of a CSV or Parquet file, one for each value of a row. Memory holds a block, but
-    for `.npz`, whose rows are collected first.
+    `names` are the columns of a CSV or Parquet file, one for each value of a row, by default x0, x1, …; with
+    `columns`, which made the rows of a mixed table, it gets the table's own. Memory holds a chunk, but for
+    `.npz`, whose rows are collected first.
     """
-    path = Path(path)
+    path = check_output(Path(path), overwrite=overwrite)
+    names = [f"x{i}" for i in range(math.prod(shape))] if names is None else list(map(str, names))
     suffix = path.suffix.lower()
-    with writing(check_output(path, overwrite=overwrite), overwrite=overwrite) as new:
-        if suffix in (".npy", ".npz"):
-            with _array_writer(new, n, shape, key="z" if names[0] == "z0" else "x") as write:
-                yield write
-        else:
-            with _table_writer(new, list(names)) as write:
-                yield write
+    if suffix in (".npy", ".npz"):
+        with (
+            writing(path, overwrite=overwrite) as new,
+            _array_writer(new, n, shape, key="z" if names[0] == "z0" else "x") as write,
+        ):
+            yield write
+        return
+    import pyarrow as pa
+
+    schema = pa.schema([(name, pa.float32()) for name in names])
+    if columns is not None:
+        schema = columns.schema(plain=suffix == ".csv")
+
+    def table(rows: NDArray[Any]) -> pa.Table:
+        if columns is not None:
+            return columns.inverse_table(rows).cast(schema)
+        values = np.asarray(rows, dtype=np.float32).reshape(len(rows), -1).T
+        return pa.table([np.ascontiguousarray(column) for column in values], schema=schema)
+
+    with table_writer(path, schema, overwrite=overwrite) as write_table:
+        yield lambda rows: write_table(table(rows))
 
 
 def write_rows(
@@ -76,14 +93,15 @@ def write_rows(
     data: Data,
     path: Path,
     shape: tuple[int, ...],
-    names: Sequence[str],
+    names: Sequence[str] | None = None,
     *,
+    columns: Columns | None = None,
     overwrite: bool,
     verbose: bool,
 ) -> None:
-    """Write `function` of the rows of `data`, each of which becomes one of `shape`, a block at a time."""
+    """Write `function` of the rows of `data`, each of which becomes one of `shape`, a chunk at a time."""
     with (
-        row_writer(path, len(data), shape, names, overwrite=overwrite) as write,
+        row_writer(path, len(data), shape, names, columns=columns, overwrite=overwrite) as write,
         Progress(len(data), path.name, verbose=verbose) as progress,
     ):
         for start, block in blocks(data.x):
@@ -94,15 +112,34 @@ def write_rows(
 
 
 @contextmanager
-def _array_writer(path: Path, n: int, shape: tuple[int, ...], *, key: str) -> Iterator[RowWriter]:
+def table_writer(
+    path: Path, schema: pa.Schema, *, overwrite: bool = False
+) -> Iterator[Callable[[pa.Table], None]]:
+    """A function that takes pyarrow Tables into a CSV or, by the path's ending, a Parquet file."""
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+
+    make = pq.ParquetWriter if path.suffix.lower() == ".parquet" else pa_csv.CSVWriter
+    with (
+        writing(path, overwrite=overwrite) as new,
+        open(new, "wb") as file,  # a name need not be text, as pyarrow asks
+        make(file, schema) as writer,
+    ):
+        yield writer.write_table
+
+
+@contextmanager
+def _array_writer(
+    path: Path, n: int, shape: tuple[int, ...], *, key: str
+) -> Iterator[Callable[[NDArray[Any]], None]]:
     packed = path.suffix.lower() == ".npz"
     with open(path, "wb") as file:
         if not packed:
             header = {"descr": "<f4", "fortran_order": False, "shape": (n, *shape)}
             np.lib.format.write_array_header_1_0(file, header)
-        rows: list[np.ndarray[Any, Any]] = []
+        rows: list[NDArray[Any]] = []
 
-        def write(block: np.ndarray[Any, Any]) -> None:
+        def write(block: NDArray[Any]) -> None:
             block = np.ascontiguousarray(block, dtype="<f4")
             if packed:
                 rows.append(block)
@@ -114,20 +151,3 @@ def _array_writer(path: Path, n: int, shape: tuple[int, ...], *, key: str) -> It
             # By name: numpy before 2.1 would store an allow_pickle among the arrays.
             whole = np.concatenate(rows)
             np.savez_compressed(file, z=whole) if key == "z" else np.savez_compressed(file, x=whole)
-
-
-@contextmanager
-def _table_writer(path: Path, names: list[str]) -> Iterator[RowWriter]:
-    import pyarrow as pa
-    import pyarrow.csv as pa_csv
-    import pyarrow.parquet as pq
-
-    schema = pa.schema([(name, pa.float32()) for name in names])
-    make = pq.ParquetWriter if path.suffix.lower() == ".parquet" else pa_csv.CSVWriter
-    with open(path, "wb") as file, make(file, schema) as writer:  # a name need not be text, as pyarrow asks
-
-        def write(block: np.ndarray[Any, Any]) -> None:
-            columns = np.asarray(block, dtype=np.float32).reshape(len(block), -1).T
-            writer.write_table(pa.table([np.ascontiguousarray(c) for c in columns], schema=schema))
-
-        yield write

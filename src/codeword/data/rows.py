@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,15 +13,6 @@ from numpy.typing import NDArray
 
 from codeword.base.errors import DataError
 from codeword.data.reading import reading
-from codeword.data.tables import (
-    check_alike,
-    check_names,
-    is_list,
-    labels_of,
-    numbers_of,
-    own_columns,
-    stored_dtype,
-)
 
 __all__ = [
     "BLOCK_BYTES",
@@ -31,9 +21,10 @@ __all__ = [
     "Selected",
     "block_length",
     "blocks",
+    "check_finite",
+    "first_not_finite",
     "hand_back",
     "open_arrays",
-    "open_parquet",
     "read",
 ]
 
@@ -58,18 +49,18 @@ class Selected:
     def __init__(self, base: Rows, rows: Any) -> None:
         numbers = np.atleast_1d(np.arange(len(base))[rows])
         self.base: Any = base.base if isinstance(base, Selected) else base
-        self.rows: np.ndarray[Any, Any] = base.rows[numbers] if isinstance(base, Selected) else numbers
+        self.rows: NDArray[Any] = base.rows[numbers] if isinstance(base, Selected) else numbers
         self.shape = (len(self.rows), *base.shape[1:])
         self.dtype = base.dtype
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
-        chosen: np.ndarray[Any, Any] = self.base[self.rows[key]]
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        chosen: NDArray[Any] = self.base[self.rows[key]]
         return chosen
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """What NumPy makes of it: a copy of the rows."""
         return np.asarray(self[:], dtype=dtype)
 
@@ -80,7 +71,7 @@ def block_length(x: Rows, block_bytes: int = BLOCK_BYTES) -> int:
     return max(1, block_bytes // row_bytes)
 
 
-def read(x: Rows, start: int, stop: int) -> np.ndarray[Any, Any]:
+def read(x: Rows, start: int, stop: int) -> NDArray[Any]:
     """Rows `start` to `stop` as an ordinary array; the pages of a memory map are handed back at once."""
     block = x[start:stop] if isinstance(x, Selected) else np.array(x[start:stop])
     hand_back(x)
@@ -99,19 +90,64 @@ def hand_back(x: Rows) -> None:
 
 
 def blocks(
-    x: Rows, block_bytes: int = BLOCK_BYTES, *, multiple: int = 1
-) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+    x: Rows, block_bytes: int = BLOCK_BYTES, *, multiple: int = 1, most: int | None = None
+) -> Iterator[tuple[int, NDArray[Any]]]:
     """Walk over `x` in order: pairs of the first row's number and an array of rows.
 
-    Every block but the last has a multiple of `multiple` rows.
+    Every block but the last has a multiple of `multiple` rows; none has more than `most`.
     """
-    if type(x) is np.ndarray and x.nbytes <= block_bytes:
-        yield 0, x
-        return
     length = max(1, block_length(x, block_bytes) // multiple) * multiple
+    length = len(x) if type(x) is np.ndarray and x.nbytes <= block_bytes else length
+    length = max(1, min(length, most or length))
     for start in range(0, len(x), length):
         stop = min(start + length, len(x))
         yield start, x[start:stop] if type(x) is np.ndarray else read(x, start, stop)
+
+
+def first_not_finite(rows: NDArray[Any], *, missing: bool = False) -> tuple[int, int] | None:
+    """Row and column of the first value that is infinite or, without `missing`, NaN; None where none is."""
+    if rows.dtype.kind != "f" or not rows.size:
+        return None
+    flat = rows.reshape(len(rows), -1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        if not missing and np.isfinite(flat.sum(dtype=np.float64)):
+            return None  # the sum of finite values can itself overflow
+    bad = np.isinf(flat) if missing else ~np.isfinite(flat)
+    if not bad.any():
+        return None
+    row, column = np.argwhere(bad)[0].tolist()
+    return row, column
+
+
+def check_finite(
+    rows: NDArray[Any], start: int | NDArray[Any] = 0, *, missing: bool = False, what: str = "x"
+) -> None:
+    """Raise a DataError that names the first row and column that is infinite or, without `missing`, NaN.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, ...)
+    start : int or ndarray of shape (n,), default=0
+        The number of the first row, or of each.
+    missing : bool, default=False
+        Whether NaN stands for a missing value.
+    what : str, default="x"
+        What the rows are called.
+    """
+    bad = first_not_finite(rows, missing=missing)
+    if bad is None:
+        return
+    row, column = bad
+    value = rows.reshape(len(rows), -1)[row, column]
+    where = f"column {column}"
+    if rows.ndim > 2:
+        where = f"position {tuple(int(i) for i in np.unravel_index(column, rows.shape[1:]))}"
+    number = start[row] if isinstance(start, np.ndarray) else start + row
+    advice = "; fill in or drop these rows first" if what == "x" else ""
+    raise DataError(
+        f"{what} contains {'NaN' if np.isnan(value) else 'infinity'} (the first in row {number}, {where}): "
+        f"expected finite numbers{advice}"
+    )
 
 
 # -- rows in several files ----------------------------------------------------------------------------------
@@ -139,18 +175,18 @@ class PartFolder:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
+    def __getitem__(self, key: Any) -> NDArray[Any]:
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
             if step == 1:
                 return self._read(start, max(start, stop))
             key = range(start, stop, step)
         if isinstance(key, (int, np.integer)):
-            row: np.ndarray[Any, Any] = self._read(int(key), int(key) + 1)[0]
+            row: NDArray[Any] = self._read(int(key), int(key) + 1)[0]
             return row
         return self._take(np.asarray(key, dtype=np.int64))
 
-    def _take(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def _take(self, rows: NDArray[Any]) -> NDArray[Any]:
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)}")
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
@@ -162,7 +198,7 @@ class PartFolder:
                 out[chosen] = part[rows[chosen] - start]
         return out
 
-    def _read(self, start: int, stop: int) -> np.ndarray[Any, Any]:
+    def _read(self, start: int, stop: int) -> NDArray[Any]:
         if not 0 <= start <= stop <= len(self):
             raise IndexError(f"rows {start} to {stop} of {len(self)}")
         out = np.empty((stop - start, *self.shape[1:]), self.dtype)
@@ -191,81 +227,8 @@ class NpyPart:
     def __len__(self) -> int:
         return int(self.shape[0])
 
-    def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
-        return np.array(self._map()[key])
-
-
-class ParquetPart:
-    """One Parquet file of number columns; a slice reads the row groups that it touches.
-
-    Of the parts that share a dictionary `kept` the row group that was read last stays in it.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        columns: list[str],
-        dtype: np.dtype[Any],
-        missing: bool,
-        kept: dict[Any, NDArray[Any]],
-    ) -> None:
-        from pyarrow import parquet
-
-        self.path, self.columns, self.dtype = path, columns, dtype
-        self._missing, self._kept = missing, kept
-        with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
-            metadata = file.metadata
-            sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-        self.starts = np.cumsum([0, *sizes]).tolist()
-        self.block_rows = max(sizes, default=0)
-        self.shape: tuple[int, ...] = (self.starts[-1], len(columns))
-
-    def __len__(self) -> int:
-        return int(self.shape[0])
-
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        if not isinstance(key, slice):
-            return self._take(key)
-        start, stop, _ = key.indices(len(self))
-        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
-        done = 0
-        while done < len(out):
-            group = bisect_right(self.starts, start + done) - 1
-            rows = self.group(group)
-            first = start + done - self.starts[group]
-            length = min(len(rows) - first, len(out) - done)
-            out[done : done + length] = rows[first : first + length]
-            done += length
-        return out
-
-    def _take(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Rows by number, in increasing order."""
-        edges = np.searchsorted(rows, self.starts)
-        found = [
-            self.group(group)[rows[first:last] - self.starts[group]]
-            for group, (first, last) in enumerate(pairwise(edges))
-            if last > first
-        ]
-        return np.concatenate(found)
-
-    def group(self, group: int) -> NDArray[Any]:
-        """The rows of a row group."""
-        from pyarrow import parquet
-
-        key = (self.path, self.path.stat().st_mtime_ns, group)
-        if key not in self._kept:
-            with reading(self.path, "Parquet"), parquet.ParquetFile(self.path) as file:
-                table = file.read_row_group(group, columns=self.columns).select(self.columns)
-                rows, _ = numbers_of(
-                    table,
-                    str(self.path),
-                    missing=self._missing,
-                    dtype=self.dtype,
-                    first_row=self.starts[group],
-                )
-            self._kept.clear()
-            self._kept[key] = rows
-        return self._kept[key]
+        return np.array(self._map()[key])
 
 
 def open_arrays(paths: Sequence[Path]) -> PartFolder:
@@ -282,49 +245,3 @@ def open_arrays(paths: Sequence[Path]) -> PartFolder:
         if kind != other:
             raise DataError(f"{path} and {paths[0]} are not parts of one set: {kind} is not {other}")
     return PartFolder(parts)
-
-
-def open_parquet(
-    paths: Sequence[Path], label_column: str | None, *, missing: bool
-) -> tuple[PartFolder, NDArray[Any] | None, tuple[str, ...] | None]:
-    """Rows, labels and column names of Parquet files, read when they are asked for.
-
-    They are what `numbers_of` makes of all files as one table.
-
-    Raises
-    ------
-    DataError
-        If two files differ in their columns, or a column is no number.
-    """
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    schemas, n = [], 0
-    for path in paths:
-        with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
-            schemas.append(file.schema_arrow)
-            n += file.metadata.num_rows
-    found = [own_columns(schema.names) for schema in schemas]
-    check_alike(paths, found)
-    where = str(paths[0] if len(paths) == 1 else paths[0].parent)
-    check_names(found[0], n, label_column, where)
-    names = [name for name in found[0] if name != label_column]
-    dtype = stored_dtype(paths, names, missing=missing)
-    kept: dict[Any, NDArray[Any]] = {}
-    parts = [ParquetPart(path, names, dtype, missing, kept) for path in paths]
-    parts = [part for part in parts if len(part)]
-    # A look at the first rows also says early what is no number.
-    sample_shape = parts[0].group(int(np.flatnonzero(np.diff(parts[0].starts))[0])).shape[1:]
-    for part in parts:
-        part.shape = (len(part), *sample_shape)
-    labels = None
-    if label_column is not None:
-        columns = []
-        for path in paths:
-            with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
-                columns.append(file.read(columns=[label_column]))
-        with reading(where, "labels"):
-            table = pa.concat_tables(columns, promote_options="permissive")
-        labels = labels_of(table.column(0), label_column, where)
-    one_of_lists = len(names) == 1 and is_list(schemas[0].field(names[0]).type)
-    return PartFolder(parts), labels, None if one_of_lists else tuple(names)

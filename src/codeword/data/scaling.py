@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codeword.base.errors import DataError, ParameterError
-from codeword.data.rows import Rows, block_length, blocks, read
+from codeword.data.rows import Rows, block_length, blocks, check_finite, read
 
 if TYPE_CHECKING:
     import torch
@@ -45,8 +46,8 @@ class Statistics:
     n: int
     low: float
     high: float
-    mean: np.ndarray[Any, np.dtype[np.float64]]
-    variance: np.ndarray[Any, np.dtype[np.float64]]
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
     missing: bool = False
 
 
@@ -71,13 +72,11 @@ class Moments:
     mean: Any = 0.0
     squares: Any = 0.0
 
-    def add(self, rows: np.ndarray[Any, Any]) -> None:
+    def add(self, rows: NDArray[Any]) -> None:
         """Take in rows of shape (m, d), none of them missing."""
         self.merge(len(rows), float(rows.min()), float(rows.max()), *_moments(rows))
 
-    def merge(
-        self, known: Any, low: float, high: float, here: np.ndarray[Any, Any], around: np.ndarray[Any, Any]
-    ) -> None:
+    def merge(self, known: Any, low: float, high: float, here: NDArray[Any], around: NDArray[Any]) -> None:
         """Take in what other rows gave."""
         self.low, self.high = min(self.low, low), max(self.high, high)
         delta = here - self.mean
@@ -123,25 +122,22 @@ def _look(x: Rows, first: int, last: int, missing: bool, sums: Moments) -> None:
     for start, block in _between(x, first, last):
         rows = block.reshape(len(block), d)
         known: Any = len(rows)
-        least, most = None, None
         if missing and rows.dtype.kind == "f":
             check_finite(block, start, missing=True)
             known = np.count_nonzero(~np.isnan(rows), axis=0)
+            low = float(np.fmin.reduce(rows, None, initial=np.inf))
+            high = float(np.fmax.reduce(rows, None, initial=-np.inf))
             # An unknown value stands at its feature's mean, which moves no moment.
-            there = np.nansum(rows, axis=0, dtype=np.float64) / np.maximum(known, 1)
-            least = float(np.fmin.reduce(rows, None, initial=np.inf))
-            most = float(np.fmax.reduce(rows, None, initial=-np.inf))
-            rows = np.where(np.isnan(rows), there, rows)
-        low, high = float(rows.min()), float(rows.max())
-        if not (np.isfinite(low) and np.isfinite(high)):
-            _raise_first_bad(rows, start, x.shape[1:])
-        here, around = _moments(rows)
-        if least is None or most is None:
-            least, most = low, high
-        sums.merge(known, least, most, here, around)
+            mean = np.nansum(rows, axis=0, dtype=np.float64) / np.maximum(known, 1)
+            rows = np.where(np.isnan(rows), mean, rows)
+        else:
+            low, high = float(rows.min()), float(rows.max())
+            if not (np.isfinite(low) and np.isfinite(high)):
+                check_finite(block, start)
+        sums.merge(known, low, high, *_moments(rows))
 
 
-def _between(x: Rows, first: int, last: int) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+def _between(x: Rows, first: int, last: int) -> Iterator[tuple[int, NDArray[Any]]]:
     """Blocks of some of the rows, each with the number of its first row."""
     if (first, last) == (0, len(x)):
         yield from blocks(x, 8 << 20)
@@ -177,7 +173,7 @@ def _shared(sums: Moments, world: Processes, bad: DataError | None) -> Moments:
     return merged
 
 
-def _moments(rows: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _moments(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The mean of each column, and the sum of squared distances to it."""
     if rows.dtype == np.uint8:  # single precision does, and torch is several times faster at it
         import torch
@@ -190,31 +186,6 @@ def _moments(rows: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarr
     mean = wide.mean(axis=0)
     wide -= mean
     return mean, np.einsum("ij,ij->j", wide, wide)
-
-
-def check_finite(block: np.ndarray[Any, Any], start: int = 0, *, missing: bool = False) -> None:
-    """Raise a DataError that names the first row and column that is infinite or, without `missing`, NaN."""
-    if missing:
-        if block.dtype.kind == "f" and np.isinf(block).any():
-            _raise_first_bad(
-                np.where(np.isinf(block), block, 0).reshape(len(block), -1), start, block.shape[1:]
-            )
-    elif block.dtype.kind == "f" and block.size and not np.isfinite(block.sum(dtype=np.float64)):
-        rows = block.reshape(len(block), -1)
-        if not np.isfinite(rows).all():  # the sum of finite values can itself overflow
-            _raise_first_bad(rows, start, block.shape[1:])
-
-
-def _raise_first_bad(rows: np.ndarray[Any, Any], start: int, shape: tuple[int, ...]) -> None:
-    row, column = (int(i) for i in np.argwhere(~np.isfinite(rows))[0])
-    what = "NaN" if np.isnan(rows[row, column]) else "infinity"
-    where = f"column {column}"
-    if len(shape) > 1:
-        where = f"position {tuple(int(i) for i in np.unravel_index(column, shape))}"
-    raise DataError(
-        f"x contains {what} (the first in row {start + row}, {where}): only finite numbers can be encoded; "
-        "fill in or drop these rows first"
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,8 +208,8 @@ class Scaling:
     """
 
     kind: str
-    offset: np.ndarray[Any, np.dtype[np.float64]]
-    scale: np.ndarray[Any, np.dtype[np.float64]]
+    offset: NDArray[np.float64]
+    scale: NDArray[np.float64]
     sample_shape: tuple[int, ...]
     missing: bool = False
     limits: tuple[float, float] | None = None
@@ -280,7 +251,7 @@ class Scaling:
         scale = np.where(constant, 1.0, deviation)
         return cls(kind, seen.mean.copy(), scale, sample_shape, seen.missing, limits)
 
-    def forward(self, rows: np.ndarray[Any, Any]) -> torch.Tensor:
+    def forward(self, rows: NDArray[Any]) -> torch.Tensor:
         """Rows of shape (n, ...) in raw units to a float32 CPU tensor of shape (n, d) in scaled units."""
         import torch
 
@@ -305,14 +276,14 @@ class Scaling:
             return x.sub_(offset).div_(scale)
         return x.mul_(1.0 / float(self.scale[0]))
 
-    def inverse(self, scaled: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def inverse(self, scaled: torch.Tensor) -> NDArray[np.float32]:
         """A tensor of shape (n, d) in scaled units to float32 rows in the units and the shape of x."""
         values = scaled.detach().cpu().numpy()
         if self.kind in ("pixels", "standard"):
             values = values.astype(np.float64) * self.scale + self.offset
         return values.astype(np.float32).reshape(len(values), *self.sample_shape)
 
-    def scaled_mean(self, seen: Statistics) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def scaled_mean(self, seen: Statistics) -> NDArray[np.float64]:
         """The mean of each feature in scaled units, of shape (d,)."""
-        scaled: np.ndarray[Any, np.dtype[np.float64]] = (seen.mean - self.offset) / self.scale
+        scaled: NDArray[np.float64] = (seen.mean - self.offset) / self.scale
         return scaled

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from codeword.base.errors import DataError
 from codeword.base.text import listed, shortened
 from codeword.data.reading import check_unpacked, reading
+from codeword.data.rows import PartFolder, first_not_finite
 
 __all__ = [
     "NUMBER",
@@ -35,6 +38,7 @@ __all__ = [
     "mixed_table",
     "nearly_numbers",
     "numbers_of",
+    "open_parquet",
     "own_columns",
     "parsed",
     "read_pixels",
@@ -400,7 +404,14 @@ def numbers_of(
             row, i = min(holes)
             raise _missing(where, first_row + row, names[i])
     x = _matrix(columns, dtype)
-    _check_finite(x, names, where, first_row, missing=missing)
+    if bad := first_not_finite(x, missing=missing):
+        row, i = bad
+        if np.isnan(x[bad]):
+            raise _missing(where, first_row + row, names[i])
+        raise DataError(
+            f"{where}: row {first_row + row + 1}, column {names[i]!r} holds {x[bad]}: expected a finite "
+            "number"
+        )
     return x, tuple(names)
 
 
@@ -498,18 +509,6 @@ def _missing(where: str, row: int, name: str) -> DataError:
     )
 
 
-def _check_finite(x: NDArray[Any], names: list[str], where: str, first_row: int, *, missing: bool) -> None:
-    bad = np.isinf if missing else lambda values: ~np.isfinite(values)
-    if x.dtype.kind != "f" or not bad(x).any():
-        return
-    row, i = (int(place) for place in np.argwhere(bad(x))[0])
-    if np.isnan(x[row, i]):
-        raise _missing(where, first_row + row, names[i])
-    raise DataError(
-        f"{where}: row {first_row + row + 1}, column {names[i]!r} holds {x[row, i]}: expected a finite number"
-    )
-
-
 def _matrix(columns: list[Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
     """Bring columns together as rows, a few thousand at once so that they stay in the processor's cache."""
     import pyarrow as pa
@@ -562,13 +561,134 @@ def _from_lists(
             f"{where}: the lists of column {name!r} hold {column.type} or empty cells: expected numbers"
         )
     x = _matrix([column], dtype).reshape(shape)
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        row = int(np.argwhere(~np.isfinite(x))[0][0])
+    if bad := first_not_finite(x):
         raise DataError(
-            f"{where}: row {first_row + row + 1}, column {name!r} holds NaN or infinity: expected finite "
+            f"{where}: row {first_row + bad[0] + 1}, column {name!r} holds NaN or infinity: expected finite "
             "numbers"
         )
     return x
+
+
+# -- Parquet files that are read a row group at a time ------------------------------------------------------
+
+
+class ParquetPart:
+    """One Parquet file of number columns; a slice reads the row groups that it touches.
+
+    Of the parts that share a dictionary `kept` the row group that was read last stays in it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        columns: list[str],
+        dtype: np.dtype[Any],
+        missing: bool,
+        kept: dict[Any, NDArray[Any]],
+    ) -> None:
+        from pyarrow import parquet
+
+        self.path, self.columns, self.dtype = path, columns, dtype
+        self._missing, self._kept = missing, kept
+        with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
+            metadata = file.metadata
+            sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        self.starts = np.cumsum([0, *sizes]).tolist()
+        self.block_rows = max(sizes, default=0)
+        self.shape: tuple[int, ...] = (self.starts[-1], len(columns))
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        if not isinstance(key, slice):
+            return self._take(key)
+        start, stop, _ = key.indices(len(self))
+        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        done = 0
+        while done < len(out):
+            group = bisect_right(self.starts, start + done) - 1
+            rows = self.group(group)
+            first = start + done - self.starts[group]
+            length = min(len(rows) - first, len(out) - done)
+            out[done : done + length] = rows[first : first + length]
+            done += length
+        return out
+
+    def _take(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Rows by number, in increasing order."""
+        edges = np.searchsorted(rows, self.starts)
+        found = [
+            self.group(group)[rows[first:last] - self.starts[group]]
+            for group, (first, last) in enumerate(pairwise(edges))
+            if last > first
+        ]
+        return np.concatenate(found)
+
+    def group(self, group: int) -> NDArray[Any]:
+        """The rows of a row group."""
+        from pyarrow import parquet
+
+        key = (self.path, self.path.stat().st_mtime_ns, group)
+        if key not in self._kept:
+            with reading(self.path, "Parquet"), parquet.ParquetFile(self.path) as file:
+                table = file.read_row_group(group, columns=self.columns).select(self.columns)
+                rows, _ = numbers_of(
+                    table,
+                    str(self.path),
+                    missing=self._missing,
+                    dtype=self.dtype,
+                    first_row=self.starts[group],
+                )
+            self._kept.clear()
+            self._kept[key] = rows
+        return self._kept[key]
+
+
+def open_parquet(
+    paths: Sequence[Path], label_column: str | None, *, missing: bool
+) -> tuple[PartFolder, NDArray[Any] | None, tuple[str, ...] | None]:
+    """Rows, labels and column names of Parquet files, read when they are asked for.
+
+    They are what `numbers_of` makes of all files as one table.
+
+    Raises
+    ------
+    DataError
+        If two files differ in their columns, or a column is no number.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    schemas, n = [], 0
+    for path in paths:
+        with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
+            schemas.append(file.schema_arrow)
+            n += file.metadata.num_rows
+    found = [own_columns(schema.names) for schema in schemas]
+    check_alike(paths, found)
+    where = str(paths[0] if len(paths) == 1 else paths[0].parent)
+    check_names(found[0], n, label_column, where)
+    names = [name for name in found[0] if name != label_column]
+    dtype = stored_dtype(paths, names, missing=missing)
+    kept: dict[Any, NDArray[Any]] = {}
+    parts = [ParquetPart(path, names, dtype, missing, kept) for path in paths]
+    parts = [part for part in parts if len(part)]
+    # A look at the first rows also says early what is no number.
+    sample_shape = parts[0].group(int(np.flatnonzero(np.diff(parts[0].starts))[0])).shape[1:]
+    for part in parts:
+        part.shape = (len(part), *sample_shape)
+    labels = None
+    if label_column is not None:
+        columns = []
+        for path in paths:
+            with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
+                columns.append(file.read(columns=[label_column]))
+        with reading(where, "labels"):
+            table = pa.concat_tables(columns, promote_options="permissive")
+        labels = labels_of(table.column(0), label_column, where)
+    one_of_lists = len(names) == 1 and is_list(schemas[0].field(names[0]).type)
+    return PartFolder(parts), labels, None if one_of_lists else tuple(names)
 
 
 # -- cells --------------------------------------------------------------------------------------------------

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from codeword.base.progress import Progress
 from codeword.data import Data
 from codeword.data.display import Display
-from codeword.data.rows import block_length, read
-from codeword.data.scaling import check_finite
+from codeword.data.rows import blocks, check_finite
 
 if TYPE_CHECKING:
     from codeword.model.autoencoder import AutoEncoder
@@ -58,7 +57,8 @@ class Points:
 
     def blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Walk over x in order: which of the points, and their rows in the shape of a sample."""
-        for part, block in _blocks(self.x):
+        for start, block in blocks(self.x, most=MOST_ROWS):
+            part = slice(start, start + len(block))
             yield part, block.reshape(len(block), *self.display.shape)
 
 
@@ -98,27 +98,11 @@ def look(
     codes = np.empty((n, model.n_components), np.float32)
     errors = np.empty(n, np.float32)
     with Progress(n, "codes", verbose=verbose) as progress:
-        for where, block in _blocks(part.x):
-            _check(block, chosen[where], missing=data.missing)
+        for start, block in blocks(part.x, most=MOST_ROWS):
+            where = slice(start, start + len(block))
+            check_finite(block, chosen[where], missing=data.missing)
             here = replace(part, x=block, y=None)
             codes[where] = model.transform(here)
             errors[where] = -model.score_samples(here)
             progress.rows(len(block))
     return Points(part.x, chosen, codes, errors, part.y, shown)
-
-
-def _blocks(x: Any) -> Iterator[tuple[slice, NDArray[Any]]]:
-    length = min(block_length(x), MOST_ROWS)
-    for start in range(0, len(x), length):
-        stop = min(start + length, len(x))
-        yield slice(start, stop), x[start:stop] if type(x) is np.ndarray else read(x, start, stop)
-
-
-def _check(block: NDArray[Any], rows: NDArray[np.int64], *, missing: bool) -> None:
-    """Name the first bad row by its number in the source: the model would count those it was given."""
-    if block.dtype.kind != "f":
-        return
-    flat = block.reshape(len(block), -1)
-    bad = np.flatnonzero((np.isinf(flat) if missing else ~np.isfinite(flat)).any(axis=1))
-    if len(bad):
-        check_finite(block[bad[0] : bad[0] + 1], int(rows[bad[0]]), missing=missing)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from codeword.base.errors import DataError, ModelError, ParameterError
 from codeword.data.display import Display, display_of
-from codeword.data.rows import Rows, blocks
-from codeword.data.scaling import Scaling, check_finite
+from codeword.data.rows import Rows, blocks, check_finite
+from codeword.data.scaling import Scaling
 from codeword.model.inputs import matching_rows
 from codeword.networks import Network
 from codeword.networks.pca import PrincipalComponents

@@ -21,7 +21,7 @@ from codeword.base.text import listed
 from codeword.data.display import Display
 from codeword.data.images import plain
 from codeword.data.reading import reading
-from codeword.data.scaling import check_finite
+from codeword.data.rows import check_finite
 from codeword.data.tables import check_names, numbers_of, read_tables
 
 __all__ = ["MOST_BYTES", "MOST_PIXELS", "Frame", "row_as_text", "sample_of"]

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.data.labels import Labels, classes_of
+from codeword.data.rows import check_finite
 from codeword.plots.style import NO_LABEL, PALETTE, class_colors, legend, new_figure, plain, short, styled
 
 if TYPE_CHECKING:
@@ -70,9 +71,7 @@ def _checked_points(points: ArrayLike) -> NDArray[np.float64]:
     rows = np.asarray(points, dtype=np.float64)
     if rows.ndim != 2 or rows.shape[1] != 2 or len(rows) == 0:
         raise DataError(f"points must have the shape (n_samples, 2), one at least. Got {rows.shape} instead.")
-    if not np.isfinite(rows).all():
-        row = int(np.argwhere(~np.isfinite(rows))[0, 0])
-        raise DataError(f"points must be finite: row {row} is {rows[row].tolist()}.")
+    check_finite(rows, what="the map")
     return rows
 
 

@@ -23,8 +23,8 @@ from codeword.base.text import shortened
 from codeword.data import Data
 from codeword.data.columns import Columns
 from codeword.data.labels import classes_of
-from codeword.data.rows import blocks, read
-from codeword.data.scaling import Scaling, check_finite, describe
+from codeword.data.rows import blocks, check_finite, read
+from codeword.data.scaling import Scaling, describe
 from codeword.data.tables import is_table
 from codeword.model.autoencoder import AutoEncoder
 from codeword.model.fitted import Codec, FittedModel

@@ -19,8 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from codeword.base.errors import DataError, ModelError, ParameterError, check_parameter
 from codeword.data import Data
 from codeword.data.columns import fitted_columns
-from codeword.data.rows import Rows, blocks
-from codeword.data.scaling import check_finite
+from codeword.data.rows import Rows, blocks, check_finite
 from codeword.model.autoencoder import AutoEncoder
 from codeword.model.fitted import collect
 from codeword.model.inputs import (

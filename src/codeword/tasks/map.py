@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
+from codeword.data.rows import check_finite
 
 __all__ = ["map_codes"]
 
@@ -122,13 +123,8 @@ def _checked(codes: ArrayLike) -> NDArray[np.float64]:
             "codes must have the shape (n_samples, n_components) with at least one of each. "
             f"Got {rows.shape} instead."
         )
-    # The map is float32: a number beyond its range would come out infinite.
-    bad = ~(np.abs(rows) <= np.finfo(np.float32).max)
-    if bad.any():
-        row, column = (int(i) for i in np.argwhere(bad)[0])
-        raise DataError(
-            f"codes must be finite float32 numbers: row {row}, column {column} is {rows[row, column]}."
-        )
+    with np.errstate(over="ignore"):  # the map is float32: a number beyond its range would come out infinite
+        check_finite(rows.astype(np.float32), what="the table of float32 codes")
     return rows
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword.base.errors import DataError
-from codeword.data.scaling import Moments, check_finite
+from codeword.data.rows import check_finite
+from codeword.data.scaling import Moments
 from codeword.model.fitted import Codec, FittedModel, as_codec
 
 __all__ = [
@@ -121,7 +122,7 @@ class Errors:
         """Take in rows that begin at row `start`, and the same in the units that errors are taken in."""
         codes = self.codec.transform(rows)
         flat_codes = flat(codes)
-        _check_made(flat_codes, f"the code by {self.name}", start)
+        check_finite(flat_codes, start, what=f"the code by {self.name}")
         self.code_moments.add(flat_codes)
         first, last = np.searchsorted(self.keep, (start, start + len(flat_codes)))
         self._kept.append(flat_codes[self.keep[first:last] - start])
@@ -132,7 +133,7 @@ class Errors:
                 f"the reconstruction by {self.name} must have the shape of its rows, {target.shape} "
                 f"once flat. Got {x_hat.shape} instead."
             )
-        _check_made(x_hat, f"the reconstruction by {self.name}", start)
+        check_finite(x_hat, start, what=f"the reconstruction by {self.name}")
         difference = target - x_hat
         known = ~np.isnan(target)
         difference[~known] = 0.0
@@ -197,12 +198,3 @@ def explained_variance(errors: Errors, moments: Moments) -> float | None:
     # What is left of a constant is rounding: dividing by it would report noise.
     size = float(np.vdot(moments.mean, moments.mean)) * moments.known
     return 1.0 - errors.squared_error / squares if squares > 1e-24 * size else None
-
-
-def _check_made(values: Floats, what: str, start: int) -> None:
-    finite = np.isfinite(values)
-    if not finite.all():
-        row, column = (int(i) for i in np.argwhere(~finite)[0])
-        raise DataError(
-            f"{what} is not finite: row {start + row}, feature {column} is {values[row, column]}."
-        )

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codeword.data.rows import Rows, Selected, block_length, blocks, hand_back, read
-from codeword.data.scaling import Scaling, check_finite
+from codeword.data.rows import Rows, Selected, block_length, blocks, check_finite, hand_back, read
+from codeword.data.scaling import Scaling
 from codeword.training.distributed import World
 
 __all__ = ["Batches", "ResidentBatches", "StreamedBatches", "make_batches"]
