@@ -328,7 +328,9 @@ def test_codes_that_are_not_finite_are_refused(blobs):
         transform = staticmethod(lambda rows: np.full((len(rows), 2), np.inf))
         inverse_transform = staticmethod(lambda codes: np.zeros((len(codes), 6)))
 
-    with pytest.raises(DataError, match=r"the code by the model contains infinity \(the first in row 0, column 0\)"):
+    with pytest.raises(
+        DataError, match=r"the code by the model contains infinity \(the first in row 0, column 0\)"
+    ):
         evaluate(Burst, blobs[0])
 
 
