@@ -6,6 +6,7 @@ from pathlib import Path
 # Before torch is imported: the workers share the cores, and threads that wait for each other would not.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import numpy as np
 import pytest
 from browsing import chromium
@@ -13,6 +14,10 @@ from browsing import chromium
 from codeword import MLP, AutoEncoder, load
 from codeword.base.files import remove
 from codeword.cli.main import run
+
+# The same examples each time, for as long as a busy machine takes: a change is not refused by chance.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

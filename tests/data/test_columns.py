@@ -293,7 +293,7 @@ def seconds(value):
     return (value if isinstance(value, dt.datetime) else dt.datetime.combine(value, dt.time())) - epoch
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(tables())
 def test_any_table_goes_through_and_comes_back(table):
     try:

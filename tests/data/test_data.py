@@ -30,7 +30,7 @@ from codeword.data.rows import PartFolder
 
 DTYPES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 MNIST = Path(os.environ.get("CODEWORD_DATA") or Path(__file__).parents[3] / "shared" / "data") / "mnist"
-quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 
 
 def idx_bytes(values: np.ndarray) -> bytes:

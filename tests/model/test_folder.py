@@ -290,7 +290,7 @@ def test_what_is_no_folder_is_said(tmp_path):
     refused(tmp_path / "empty", "config.json is missing")
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(NEEDED), content=st.binary(max_size=200) | st.text(max_size=60).map(str.encode))
 def test_no_bytes_are_more_than_a_model_error(model_folder, name, content):
     path = model_folder / name
@@ -309,7 +309,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), value=JSON)
 def test_no_value_anywhere_in_the_config_is_more_than_a_model_error(model_folder, digits, data, value):
     path = model_folder / "config.json"

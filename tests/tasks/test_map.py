@@ -121,11 +121,6 @@ def test_umap_says_how_to_install_it(monkeypatch):
         map_codes(np.zeros((5, 3)), method="umap")
 
 
-def test_umap_keeps_blobs_apart(blobs):
-    pytest.importorskip("umap", reason="umap-learn is an extra")
-    assert knn_accuracy(map_codes(blobs[0], method="umap"), blobs[1]) > 0.95
-
-
 @pytest.mark.parametrize(
     ("codes", "message"),
     [
