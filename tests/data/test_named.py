@@ -148,7 +148,7 @@ def test_a_mirror_that_fails_for_a_moment_is_asked_again(web: Web, monkeypatch: 
 
 
 def test_a_silent_mirror_is_left_soon(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(named, "FIRST_BYTE_SECONDS", 0.2)
+    monkeypatch.setattr(named, "STALLED_SECONDS", 0.2)
     use(monkeypatch, web.mirrors("silent"))
     begun = time.monotonic()
     complaint("mnist", "no answer in time")

@@ -26,7 +26,17 @@ from codeword.data.tables import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["KINDS", "MISSING", "OTHER", "Column", "date_form", "look", "shown", "type_of", "whole_limits"]
+__all__ = [
+    "KINDS",
+    "MISSING",
+    "OTHER",
+    "Column",
+    "date_form",
+    "recognized",
+    "shown",
+    "type_of",
+    "whole_limits",
+]
 
 KINDS = ("number", "date", "flag", "category")
 
@@ -299,7 +309,7 @@ def shown(word: str) -> str:
     return {MISSING: "(missing)", OTHER: "(other)"}.get(word, word)
 
 
-def look(name: str, column: Any, where: str, kind: str | None, most: int) -> Column | str:
+def recognized(name: str, column: Any, where: str, kind: str | None, most: int) -> Column | str:
     """What a column is, or in words why it is left out; with `kind` it is said beforehand.
 
     Raises

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from codeword.base.errors import DataError, ModelError, ParameterError
 from codeword.base.text import listed
 from codeword.data import Data
-from codeword.data.column import KINDS, MISSING, NOT_KNOWN, Column, look, shown
+from codeword.data.column import KINDS, MISSING, NOT_KNOWN, Column, recognized, shown
 from codeword.data.tables import arrow_table
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Columns(BaseEstimator):  # type: ignore[misc]
             if kind == "leave out":
                 left_out[name] = NOT_WANTED
                 continue
-            what = look(name, column, where, kind, self.max_categories)
+            what = recognized(name, column, where, kind, self.max_categories)
             if isinstance(what, Column):
                 found.append(what)
             else:

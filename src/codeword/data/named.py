@@ -13,7 +13,6 @@ import io
 import os
 import random
 import sys
-import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -32,9 +31,8 @@ from codeword.data.arrays import find_images, read_idx, read_images
 
 __all__ = ["NAMES", "SETS", "Downloadable", "load_named"]
 
-# An offline machine should hear so soon: at most two mirrors × this many seconds of silence.
-FIRST_BYTE_SECONDS = 6.0
-STALLED_SECONDS = 20.0
+CONNECT_SECONDS = 6.0
+STALLED_SECONDS = 10.0
 PAUSE_SECONDS = 1.0
 ROUNDS = 2
 LARGEST_FILE = 1 << 27
@@ -230,36 +228,20 @@ def _fetch(url: str) -> bytes:
     import pooch
 
     buffer = _Capped()
-    failures: list[Exception] = []
     responses: list[Any] = []
     download = pooch.HTTPDownloader(
         progressbar=sys.stderr is not None and sys.stderr.isatty(),
         chunk_size=1 << 16,
-        timeout=(FIRST_BYTE_SECONDS, STALLED_SECONDS),
+        timeout=(CONNECT_SECONDS, STALLED_SECONDS),
         headers={"Accept-Encoding": "identity"},
         hooks={"response": lambda response, *_, **__: responses.append(response)},
     )
-
-    def work() -> None:
-        try:
-            download(url, buffer, None)
-        except Exception as error:
-            failures.append(error)
-        finally:
-            # pooch leaves the connection of a download that failed to the garbage collector.
-            for response in responses:
-                response.close()
-
-    # The library's time-out is per address of a host and leaves out the name look-up, so that a dead network
-    # could take a minute; a thread can be left behind instead, and it only holds a buffer.
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(FIRST_BYTE_SECONDS)
-    if thread.is_alive() and not buffer.tell():
-        raise TimeoutError
-    thread.join()
-    if failures:
-        raise failures[0]
+    try:
+        download(url, buffer, None)
+    finally:
+        # pooch leaves the connection of a download that failed to the garbage collector.
+        for response in responses:
+            response.close()
     return buffer.getvalue()
 
 

@@ -225,8 +225,8 @@ def _read_csv(path: Path, label_column: str | None, as_text: Collection[str]) ->
         # Types are guessed from the first block; where a later one does not fit, cells are read as text and
         # judged here. The labels join in only if they were what did not fit.
         text = dict.fromkeys(names, pa.string())
-        told = {name: kind for name, kind in text.items() if name in as_text}
-        for types in (told, {name: kind for name, kind in text.items() if name != label_column}, text):
+        statistics = {name: kind for name, kind in text.items() if name in as_text}
+        for types in (statistics, {name: kind for name, kind in text.items() if name != label_column}, text):
             try:
                 convert = arrow_csv.ConvertOptions(column_types=types)
                 return arrow_csv.read_csv(path, convert_options=convert, **options)
@@ -429,9 +429,9 @@ def stored_dtype(paths: Sequence[Path], names: Collection[str], *, missing: bool
                 name = name if name in kinds else name.split(".")[0]
                 if name in names:
                     groups = [metadata.row_group(i).column(j) for i in range(metadata.num_row_groups)]
-                    told = [group.statistics if group.is_stats_set else None for group in groups]
-                    full = all(each and each.has_null_count and not each.null_count for each in told)
-                    limits = partial(_stored_limits, told)
+                    statistics = [group.statistics if group.is_stats_set else None for group in groups]
+                    full = all(each and each.has_null_count and not each.null_count for each in statistics)
+                    limits = partial(_stored_limits, statistics)
                     found.add(dtype_of(kinds[name], limits, holes=missing and not full))
     return np.result_type(*found)
 
