@@ -187,7 +187,7 @@ def test_the_command_pushes_with_figures(hub, do, saved_model, model):
     card = hub.repos["user/digits"].files["README.md"].decode()
     assert f"| {figures['mse']:.4g} | {figures['pca_mse']:.4g} |" in card
     assert f"| {figures['knn_accuracy']:.4g} | {figures['pca_knn_accuracy']:.4g} |" in card
-    assert "On 359 rows of `digits` (test)." in card
+    assert "On 359 rows of `digits` (test), errors in scaled units." in card
 
 
 def test_the_command_says_what_travels(hub, do, saved_model, model):

@@ -80,7 +80,6 @@ def train(
         raise Interrupted(f"interrupted after {len(ae.history_)} epochs{kept}")
     first = int(os.environ.get("RANK", "0")) == 0
     if first:
-        ae.verbose = False  # how this command spoke is no matter of the model's
         ae.save(job.output, overwrite=job.overwrite)
     leave()
     if first:

@@ -162,7 +162,8 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
 def to_folder(model: FittedModel) -> Folder:
     """A fitted model as a model folder."""
     config = {
-        "parameters": to_json(model.parameters),
+        # How a fit was watched is no matter of the model's.
+        "parameters": to_json({**model.parameters, "verbose": False}),
         "data": {
             "n": model.n_samples,
             "sample_shape": list(model.sample_shape),
