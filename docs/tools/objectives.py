@@ -151,8 +151,8 @@ def sparse() -> Figure:
         cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest",
     )  # fmt: skip
     for line in range(1, 5):
-        right.axvline(8 * line - 0.5, color="component_std", linewidth=1.5)
-        right.axhline(8 * line - 0.5, color="component_std", linewidth=1.5)
+        right.axvline(8 * line - 0.5, color="white", linewidth=1.5)
+        right.axhline(8 * line - 0.5, color="white", linewidth=1.5)
     right.set(title="what 20 of them add", xticks=[], yticks=[])
     right.spines[:].set_visible(False)
     return figure
