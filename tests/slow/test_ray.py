@@ -354,7 +354,8 @@ def test_columns_that_do_not_do_are_named_before_anything_is_done(saved_model, t
     command = ("encode", saved_model, f"{tmp_path}/*.parquet", "--engine", "ray", "-o", tmp_path / "out")
     assert "there is no Parquet file" in refused(*command)
     pq.write_table(table(5, 0), tmp_path / "a.parquet")
-    assert "a.parquet: row 0, counted from 0, column 'name' holds '0-0': expected a number" in refused(*command)
+    said = refused(*command)
+    assert "a.parquet: row 0, counted from 0, column 'name' holds '0-0': expected a number" in said
     assert "a.parquet has no column 'id'; its columns: p0, p1," in refused(*command, "--keep", "id")
     assert "differ" in refused(*command, "--keep", "name", "--keep", "name")
     assert "Got 'z7' instead" in refused(*command, "--keep", "z7")
