@@ -307,9 +307,22 @@ class Looping(Branching):
         return torch.stack([self.layer(row) for row in x])
 
 
+class Drawing(Branching):
+    def forward(self, x):
+        code = self.layer(x)
+        return code + torch.randn_like(code)
+
+
+class Neighboring(Branching):
+    def forward(self, x):
+        return self.layer(x) * x.max()
+
+
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
+        (Drawing, "the encoder cannot be exported to ONNX: it draws random numbers"),
+        (Neighboring, "the encoder cannot be exported to ONNX: it mixes the rows of a batch"),
         (Branching, r"the encoder cannot be exported to ONNX: .*[Dd]ata-dependent"),
         (Rare, "the encoder cannot be exported to ONNX: ONNX has no operator for .*bessel_j1"),
         (Looping, "the encoder cannot be exported to ONNX: the number of rows is not free in it"),
@@ -326,6 +339,24 @@ def test_modules_that_cannot_be_exported_say_why(module, reason, capfd, monkeypa
     # The exporter would tell its own story of every failure, at length.
     assert capfd.readouterr() == ("", "")
     assert logged.buffer == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_does_not_give_torch_s_values_is_not_written(model, monkeypatch, tmp_path):
+    import onnx_ir
+
+    from codeword.export import graphs
+
+    verify = graphs.verify_onnx_program
+
+    def differing(program, args):
+        weights = max(program.model.graph.initializers.values(), key=lambda each: each.const_value.nbytes)
+        weights.const_value = onnx_ir.tensor(weights.const_value.numpy() + np.float32(1))
+        return verify(program, args)
+
+    monkeypatch.setattr(graphs, "verify_onnx_program", differing)
+    with pytest.raises(ModelError, match="the decoder in ONNX gives other values than torch, by "):
+        write_onnx(model, "wrong")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -265,7 +265,7 @@ def test_what_cannot_calibrate_is_refused():
     assert OutlierDetector.from_model(model, table(99, 1)).offset_ > -np.inf
     with pytest.raises(ParameterError, match=r"rate of 0.01 cannot be reached: with 98 .* at least 99 such"):
         OutlierDetector.from_model(model, table(98, 1))
-    with pytest.raises(DataError, match="X has 5 features, but AutoEncoder is expecting 6"):
+    with pytest.raises(DataError, match="X has 5 features, but OutlierDetector is expecting 6"):
         OutlierDetector.from_model(model, x[:, :5])
     with pytest.raises(NotFittedError):
         OutlierDetector.from_model(small())

@@ -8,6 +8,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import onnx
 import torch
 from onnx import compose
 from torch import Tensor, nn
+from torch.onnx.verification import verify_onnx_program
 
 from codeword.base.errors import ModelError
 from codeword.base.text import shortened
@@ -32,6 +34,9 @@ IR_VERSION = 8
 
 BATCH = "batch"
 """The name of the free dimension."""
+
+CLOSE = 1e-3
+"""The difference of values, beside the largest, that is more than rounding."""
 
 MOST_ROWS = 1 << 30
 """Largest batch: without a bound, torch 2.7 finds some operations wrong for 2⁶³ - 1 rows, and gives up."""
@@ -139,7 +144,8 @@ def traced(module: nn.Module, example: Tensor, names: tuple[str, str], what: str
         If torch cannot capture the module for any batch size, or ONNX has no operator for one of its own.
     """
     with _exporting():
-        module(example)  # once in earnest: what it keeps for later is then not of the exporter's stand-ins
+        # Once in earnest: what it keeps for later is then not of the exporter's stand-ins.
+        _check_rows_apart(module, example, what)
         try:
             made = torch.onnx.export(
                 _captured(module, example),
@@ -151,7 +157,14 @@ def traced(module: nn.Module, example: Tensor, names: tuple[str, str], what: str
             )
         except Exception as error:  # whatever the user's own code, or torch's on its behalf, may raise
             raise ModelError(f"{what} cannot be exported to ONNX: {_reason(error)}") from error
-    assert made is not None
+        assert made is not None
+        if find_spec("onnxruntime") is not None:
+            for found in verify_onnx_program(made, (_drawn(3, example),)):
+                if found.max_abs_diff > CLOSE and found.max_rel_diff > CLOSE:
+                    raise ModelError(
+                        f"{what} in ONNX gives other values than torch, by {found.max_abs_diff:.2g}: it "
+                        "cannot be exported"
+                    )
     model = _bare(made.model_proto)
     shapes = [value.type.tensor_type.shape.dim for value in (*model.graph.input, *model.graph.output)]
     for shape in shapes:
@@ -162,6 +175,24 @@ def traced(module: nn.Module, example: Tensor, names: tuple[str, str], what: str
             )
         shape[0].dim_param = BATCH
     return model
+
+
+@torch.inference_mode()
+def _check_rows_apart(module: nn.Module, example: Tensor, what: str) -> None:
+    """Raise a ModelError where a row does not always give the same, whatever rows it comes with."""
+    rows = _drawn(8, example)
+    whole, again, some = module(rows), module(rows), module(rows[:3])
+    near = CLOSE * max(1.0, float(whole.nan_to_num().abs().max()))
+    for other, why in (
+        (again, "draws random numbers, and gives other values for the same rows each time"),
+        (some, "mixes the rows of a batch, so that a row's values depend on those it comes with"),
+    ):
+        if not torch.allclose(whole[: len(other)], other, rtol=0.0, atol=near, equal_nan=True):
+            raise ModelError(f"{what} cannot be exported to ONNX: it {why}")
+
+
+def _drawn(n: int, example: Tensor) -> Tensor:
+    return torch.rand(n, *example.shape[1:], generator=torch.Generator().manual_seed(0))
 
 
 def joined(encoder: onnx.ModelProto, decoder: onnx.ModelProto, name: str) -> onnx.ModelProto:

@@ -82,8 +82,8 @@ def write_onnx(
     tables: text does not go into the files, so that x and x_hat are the numbers which `columns_.transform`
     makes of a table, named by `feature_names`, and `columns` is what it goes by, the model's columns.json.
 
-    Before the folder appears each file has gone through ONNX's own checker. Outputs are not compared with
-    torch's: check some of your own rows where the network is made of your own modules.
+    Before the folder appears each file has gone through ONNX's own checker; encoder and decoder must give a
+    row the same values whatever rows it comes with and, where onnxruntime is installed, those of torch.
 
     Parameters
     ----------

@@ -45,8 +45,10 @@ def training_data(X: Any) -> Data:
     return Data(_numbers(X.x), names=X.names, columns=X.columns)
 
 
-def matching_rows(model: FittedModel, X: Any) -> Rows:
+def matching_rows(model: FittedModel, X: Any, *, who: str = "AutoEncoder") -> Rows:
     """Rows for a fitted model, as numbers; a mixed table goes through the model's columns.
+
+    Messages name `who` was asked.
 
     Raises
     ------
@@ -76,8 +78,8 @@ def matching_rows(model: FittedModel, X: Any) -> Rows:
             "it holds labels"
         )
     raise DataError(
-        f"X has {shape[0]} features, but AutoEncoder is expecting {model.n_features} features as input: give "
-        "rows with the columns it was fitted on"
+        f"X has {shape[0]} features, but {who} is expecting {model.n_features} features as input: give rows "
+        "with the columns it was fitted on"
     )
 
 

@@ -333,7 +333,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, X: Any) -> Rows:
         check_feature_names(self, X)
-        return matching_rows(self.model_.model_, X)
+        return matching_rows(self.model_.model_, X, who=type(self).__name__)
 
     # -- fitting --------------------------------------------------------------------------------------------
 
