@@ -60,7 +60,7 @@ def trained(quick: bool) -> Path:
 def map_of_codes(options: Options) -> list[Row]:
     """The same codes of digits by `map_codes` and by scikit-learn's t-SNE as it comes, one after the other.
 
-    Both with a perplexity of 30, on every core. How well each keeps neighbours is the share of the ten
+    Both with a perplexity of 30, on every core. How well each keeps neighbors is the share of the ten
     nearest codes that are among the ten nearest points, over 2,000 digits drawn at random.
     """
     from sklearn.manifold import TSNE
@@ -79,7 +79,7 @@ def map_of_codes(options: Options) -> list[Row]:
         wanted = n == 60_000
         rows += [
             (f"map of {n:,} codes", "≥ 3×" if wanted else "", reached, ratio >= 3 if wanted else None),
-            ("neighbours kept", "", f"{kept(codes, ours):.3f} against {kept(codes, theirs):.3f}", None),
+            ("neighbors kept", "", f"{kept(codes, ours):.3f} against {kept(codes, theirs):.3f}", None),
         ]
     return rows
 

@@ -1,7 +1,7 @@
 """Figures of four papers on MNIST, each beside a known value that shows the protocol to be the same.
 
     python benchmarks/papers.py hinton        784-1000-500-250-30: squared error of a test image
-    python benchmarks/papers.py likelihood    log-likelihood of binarised test images, by a VAE
+    python benchmarks/papers.py likelihood    log-likelihood of binarized test images, by a VAE
     python benchmarks/papers.py iwae          the same by an IWAE with 50 samples: best on a GPU
     python benchmarks/papers.py generation    a mixture on plain codes against the VAE, as generators
     python benchmarks/papers.py lines         what an objective takes in lines of code
@@ -99,19 +99,19 @@ def squared_error(x_hat: np.ndarray, x: np.ndarray) -> float:
 
 
 class Binarized(Variational):
-    """Trained on new draws of black and white pixels, by their grey, at every step (Burda et al. 2015)."""
+    """Trained on new draws of black and white pixels, by their gray, at every step (Burda et al. 2015)."""
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         return super().losses(network, torch.bernoulli(x))
 
 
 def likelihood(options: Options) -> list[Row]:
-    """Negative log-likelihood of binarised test images in nats, 50 latent variables (Burda et al. 2015).
+    """Negative log-likelihood of binarized test images in nats, 50 latent variables (Burda et al. 2015).
 
-    Two hidden layers of 200 tanh units each way, as theirs. Test images are binarised once, by the seed. The
+    Two hidden layers of 200 tanh units each way, as theirs. Test images are binarized once, by the seed. The
     estimate is a bound from above, which 5,000 samples, as theirs, would lower a little.
     """
-    x, binary = binarised(options)
+    x, binary = binarized(options)
     drawn = torch.bernoulli(torch.from_numpy(x.reshape(len(x), -1) / np.float32(255))).numpy()
     mixture = -bernoulli_mixture(drawn, binary.numpy(), options.seed)
     good = abs(mixture - 168.95) < 3
@@ -125,7 +125,7 @@ def iwae(options: Options) -> list[Row]:
 
 
 def trained_likelihood(options: Options, n_importance: int, epochs: int, known: float) -> Row:
-    x, binary = binarised(options)
+    x, binary = binarized(options)
     objective = Binarized(likelihood="bernoulli", n_importance=n_importance)
     network = MLP((200, 200), activation="tanh", linear_skip=False)
     settings = {"n_components": 50, "network": network, "objective": objective, "scaling": "pixels"}
@@ -136,7 +136,7 @@ def trained_likelihood(options: Options, n_importance: int, epochs: int, known: 
     return name, f"{known}; within 2", f"{nats:.2f}", nats <= known + 2
 
 
-def binarised(options: Options) -> tuple[np.ndarray, Tensor]:
+def binarized(options: Options) -> tuple[np.ndarray, Tensor]:
     """Training images, and flat test images in black and white, drawn once."""
     x, test, _, _ = mnist(options)
     torch.manual_seed(options.seed)
@@ -153,22 +153,22 @@ def mean_likelihood(ae: AutoEncoder, binary: Tensor, n_samples: int) -> float:
 def bernoulli_mixture(x: np.ndarray, test: np.ndarray, seed: int, components: int = 10) -> float:
     """The mean log-likelihood of `test` under a mixture of products of Bernoullis, by EM on `x`.
 
-    Larochelle & Murray 2011, table 1: -168.95 for ten of them, on binarised MNIST.
+    Larochelle & Murray 2011, table 1: -168.95 for ten of them, on binarized MNIST.
     """
     rng = np.random.default_rng(seed)
-    centres = 0.25 + 0.5 * rng.random((components, x.shape[1]), dtype=np.float32)
+    centers = 0.25 + 0.5 * rng.random((components, x.shape[1]), dtype=np.float32)
     shares = np.full(components, 1 / components, dtype=np.float32)
     for _ in range(100):
-        logs = joint(x, centres, shares)
+        logs = joint(x, centers, shares)
         weights = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
         held = weights.sum(axis=0)
-        shares, centres = (held + 1) / (held + 1).sum(), (weights.T @ x + 0.1) / (held[:, None] + 0.2)
-    return float(np.logaddexp.reduce(joint(test, centres, shares), axis=1).mean(dtype=np.float64))
+        shares, centers = (held + 1) / (held + 1).sum(), (weights.T @ x + 0.1) / (held[:, None] + 0.2)
+    return float(np.logaddexp.reduce(joint(test, centers, shares), axis=1).mean(dtype=np.float64))
 
 
-def joint(x: np.ndarray, centres: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def joint(x: np.ndarray, centers: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """log p(x, component), (n, components)."""
-    return x @ np.log(centres / (1 - centres)).T + np.log1p(-centres).sum(axis=1) + np.log(shares)
+    return x @ np.log(centers / (1 - centers)).T + np.log1p(-centers).sum(axis=1) + np.log(shares)
 
 
 # -- Ghosh et al. 2020 --------------------------------------------------------------------------------------
@@ -248,15 +248,15 @@ def classifier(
     )
     head = nn.Linear(64, 10)
     parameters = [*body.parameters(), *head.parameters()]
-    optimiser = torch.optim.Adam(parameters, lr=2e-3)
+    optimizer = torch.optim.Adam(parameters, lr=2e-3)
     images, labels = as_images(x), torch.from_numpy(y.astype(np.int64))
     epochs = 2 if options.quick else 5
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=epochs * -(-len(x) // 128))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=epochs * -(-len(x) // 128))
     for _ in range(epochs):
         for index in torch.randperm(len(x)).split(128):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             nn.functional.cross_entropy(head(body(images[index])), labels[index]).backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
 
     @torch.no_grad()

@@ -68,7 +68,7 @@ def counts(n: int = 2000, d: int = 60) -> np.ndarray:
 
 
 def patches() -> np.ndarray:
-    """8 x 8 colour patches of scikit-learn's two photographs."""
+    """8 x 8 color patches of scikit-learn's two photographs."""
     pictures = sk.load_sample_images().images
     parts = [extract_patches_2d(p, (8, 8), max_patches=5000, random_state=0) for p in pictures]
     return np.concatenate(parts)

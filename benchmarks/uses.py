@@ -68,7 +68,7 @@ def auto_encoder(options: Options, k: int, seed: int, **parameters: object) -> A
 def classify(options: Options) -> list[Row]:
     """Digits told from 16 numbers: learned from 60,000 labelled codes, judged on 10,000 test images.
 
-    kNN of 5 neighbours; the linear probe is logistic regression on standardised columns. `evaluate` gives
+    kNN of 5 neighbors; the linear probe is logistic regression on standardized columns. `evaluate` gives
     both for pixels and for PCA with 16 components too.
     """
     x, y, test, y_test = mnist(options)
@@ -132,7 +132,7 @@ def few(options: Options) -> list[Row]:
         }
         for view, (known, asked) in views.items():
             for name, classifier in (
-                ("nearest neighbour", KNeighborsClassifier(1)),
+                ("nearest neighbor", KNeighborsClassifier(1)),
                 ("logistic regression", make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))),
             ):
                 right = classifier.fit(known, y[chosen]).score(asked, y_test)

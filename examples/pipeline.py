@@ -10,11 +10,11 @@ from codeword import AutoEncoder, load
 digits = load("digits")
 pixels = digits.x.reshape(len(digits), -1)  # scikit-learn wants rows
 
-neighbours = KNeighborsClassifier()
-encoded = make_pipeline(AutoEncoder(8, epochs=20, random_state=0), neighbours)
+neighbors = KNeighborsClassifier()
+encoded = make_pipeline(AutoEncoder(8, epochs=20, random_state=0), neighbors)
 models = {
-    "64 pixels": (neighbours, pixels),
-    "PCA, 8 numbers": (make_pipeline(PCA(8), neighbours), pixels),
+    "64 pixels": (neighbors, pixels),
+    "PCA, 8 numbers": (make_pipeline(PCA(8), neighbors), pixels),
     "auto-encoder, 8 numbers": (encoded, digits),  # a Data gives each fold its rows without a copy
 }
 accuracy = {name: cross_val_score(model, x, digits.y, cv=3).mean() for name, (model, x) in models.items()}

@@ -47,7 +47,7 @@ reconstruction_figure(test.x[:10], ae.reconstruct(test.x[:10]))
 # ## The map
 #
 # Eight numbers cannot be drawn. t-SNE lays them on a plane so that codes which are alike lie close
-# together. The colours are the labels, which the model was never told.
+# together. The colors are the labels, which the model was never told.
 
 # %%
 codes = ae.transform(digits)
@@ -55,7 +55,7 @@ points = map_codes(codes)
 map_figure(points, digits.y)
 
 # %% [markdown]
-# ## Neighbours
+# ## Neighbors
 #
 # Digits that are near by their codes look alike. The first of each row is the one that is asked
 # about.
@@ -66,7 +66,7 @@ rows, distances = neighbors(codes, asked)
 fig, axes = plt.subplots(3, 9, figsize=(7, 2.5), layout="constrained")
 for line, query, found in zip(axes, asked, rows, strict=True):
     for panel, row in zip(line, [query, *found], strict=True):
-        panel.imshow(digits.x[row], cmap="Greys")
+        panel.imshow(digits.x[row], cmap="Grays")
         panel.set_axis_off()
 plt.show()
 
@@ -81,7 +81,7 @@ walk = traverse(ae, codes)
 sheet = walk.rows[:4]
 fig, axes = plt.subplots(*sheet.shape[:2], figsize=(6, 3.5), layout="constrained")
 for panel, image in zip(axes.flat, sheet.reshape(-1, 8, 8), strict=True):
-    panel.imshow(image, cmap="Greys", vmin=0, vmax=1)
+    panel.imshow(image, cmap="Grays", vmin=0, vmax=1)
     panel.set_axis_off()
 plt.show()
 

@@ -31,7 +31,7 @@ table, grower = bunch.data, bunch.target
 table.describe().loc[["min", "mean", "max"]].round(1)
 
 # %% [markdown]
-# A DataFrame goes in as it is. Each column is standardised, and reconstructions come back in the
+# A DataFrame goes in as it is. Each column is standardized, and reconstructions come back in the
 # columns' own units.
 
 # %%

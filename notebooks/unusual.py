@@ -81,7 +81,7 @@ rows = {"digit": x, "reconstruction": x_hat, "blame": detector.contributions(x)}
 fig, axes = plt.subplots(3, 5, figsize=(5, 3.2), layout="constrained")
 for line, (name, images) in zip(axes, rows.items(), strict=True):
     for panel, image in zip(line, images, strict=True):
-        panel.imshow(image, cmap="Reds" if name == "blame" else "Greys")
+        panel.imshow(image, cmap="Reds" if name == "blame" else "Grays")
         panel.set(xticks=[], yticks=[])
     line[0].set_ylabel(name)
 plt.show()

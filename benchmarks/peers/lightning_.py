@@ -1,4 +1,4 @@
-"""The tutorial's network, batch, optimiser and epochs with Lightning.
+"""The tutorial's network, batch, optimizer and epochs with Lightning.
 
     python lightning_.py FOLDER [--epochs 5] [--device cpu]
 

@@ -1,4 +1,4 @@
-"""The tutorial's network, batch, optimiser and epochs with pythae.
+"""The tutorial's network, batch, optimizer and epochs with pythae.
 
     python pythae_.py FOLDER [--epochs 5] [--device cpu]
 

@@ -1,4 +1,4 @@
-"""The tutorial's network, batch, optimiser and epochs with skorch.
+"""The tutorial's network, batch, optimizer and epochs with skorch.
 
     python skorch_.py FOLDER [--epochs 5] [--device cpu]
 

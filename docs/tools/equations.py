@@ -1,6 +1,6 @@
 """Equations without a script in the page: what stands between two lines of $$ becomes a drawing.
 
-matplotlib sets it, as one path in the colour of the text around it. So the site needs no script, no font and
+matplotlib sets it, as one path in the color of the text around it. So the site needs no script, no font and
 no network for them, and a screen reader is given their TeX.
 """
 

@@ -68,13 +68,13 @@ def show(axes: Axes, image: np.ndarray) -> None:
     """One digit, ink on white."""
     import matplotlib
 
-    shades = matplotlib.colormaps["Greys"].with_extremes(bad="#f5d7c8")
+    shades = matplotlib.colormaps["Grays"].with_extremes(bad="#f5d7c8")
     axes.imshow(np.ma.masked_invalid(image), cmap=shades, vmin=0, vmax=1, interpolation="nearest")
     axes.set_axis_off()
 
 
 def scattered(axes: Axes, codes: np.ndarray, title: str) -> None:
-    """Codes of two numbers, one colour a digit, over the circles of the standard normal distribution."""
+    """Codes of two numbers, one color a digit, over the circles of the standard normal distribution."""
     axes.scatter(*codes.T, s=4, c=[PALETTE[label] for label in TEST.y], linewidths=0)
     around = np.linspace(0, 2 * np.pi, 100)
     for radius in (1, 2):
@@ -144,7 +144,7 @@ def sparse() -> Figure:
     atoms /= np.abs(atoms).max(axis=(1, 2), keepdims=True)
     figure = new_figure(WIDTH, 2.1)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.1))
-    left.imshow(codes[:40] != 0, cmap="Greys", aspect="auto", interpolation="nearest", vmax=1.3)
+    left.imshow(codes[:40] != 0, cmap="Grays", aspect="auto", interpolation="nearest", vmax=1.3)
     left.set(title="numbers at work, of 64", ylabel="40 digits", xticks=[], yticks=[])
     right.imshow(
         np.concatenate(list(np.concatenate(np.split(atoms, 4), axis=1)), axis=1),
@@ -164,14 +164,14 @@ def contractive() -> Figure:
     noise = np.random.default_rng(0).normal(size=TEST.x.shape)
     figure = new_figure(WIDTH, 2.2)
     axes = figure.subplots()
-    for colour, weight in zip(PALETTE, (None, 1e-3, 1e-2), strict=False):
+    for color, weight in zip(PALETTE, (None, 1e-3, 1e-2), strict=False):
         ae = model("reconstruction" if weight is None else Contractive(weight=weight), scaling="none")
         codes = ae.transform(TEST.x)
         spread = codes.var(axis=0).sum()
         squares = [np.square(ae.transform(TEST.x + level * noise) - codes).sum(axis=1) for level in levels]
         moved = [np.sqrt(square.mean() / spread) for square in squares]
         name = "plain" if weight is None else f"contractive, weight {weight:g}"
-        axes.plot(levels, moved, color=colour, label=name)
+        axes.plot(levels, moved, color=color, label=name)
         print(f"{name}: error {-ae.score(TEST.x):.4f}; moved by noise of 0.5: {moved[-1]:.2f}")
     axes.set(xlabel="deviation of the noise on the pixels", ylabel="how far codes move", xlim=0, ylim=0)
     axes.legend()
@@ -258,7 +258,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
 
 
 def lighten(path: Path) -> None:
-    """Keep no more colours than anyone sees: a third of the bytes, which are in every clone."""
+    """Keep no more colors than anyone sees: a third of the bytes, which are in every clone."""
     with Image.open(path) as picture:
         picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
 

@@ -357,7 +357,7 @@ def test_a_bad_source_is_named(name, refused):
         ("--size", "3x4x5", "--size must be"),
         ("--size", "-4", "--size must be"),
         ("--label-column", "kind", "label"),
-        ("--colour", "red", "No such option"),
+        ("--color", "red", "No such option"),
         ("--output", "no/such/folder/m.ae", "there is no folder no/such/folder; create it first"),
     ],
 )  # fmt: skip

@@ -98,7 +98,7 @@ def test_walks_that_are_refused(refused, saved_model):
     assert "--sample: there is no sample 9999; the source has 1,438" in line
 
 
-def test_neighbours_are_told_and_pictured(do, saved_model, digits):
+def test_neighbors_are_told_and_pictured(do, saved_model, digits):
     told = do("neighbors", saved_model, "digits", "--query", "3,17", "-n", 4, "-o", "near.png")
     lines = told.splitlines()
     ae = AutoEncoder.load(saved_model, device="cpu")
@@ -113,7 +113,7 @@ def test_neighbours_are_told_and_pictured(do, saved_model, digits):
         assert picture.width > picture.height
 
 
-def test_neighbours_of_rows_from_elsewhere(do, table_model):
+def test_neighbors_of_rows_from_elsewhere(do, table_model):
     rows, model = table_model
     frame = pd.read_csv(rows)
     frame.iloc[[50]].to_csv("own.csv", index=False)
@@ -124,7 +124,7 @@ def test_neighbours_of_rows_from_elsewhere(do, table_model):
     assert said["output"] is None
 
 
-def test_neighbours_that_are_refused(refused, saved_model, table_model):
+def test_neighbors_that_are_refused(refused, saved_model, table_model):
     line = refused("neighbors", saved_model, "digits", "--query", "1438")
     assert "--query: there is no sample 1438; the source has 1,438, counted from 0" in line
     line = refused("neighbors", table_model[1], table_model[0], "--query", "0", "-n", 200)

@@ -35,11 +35,11 @@ from codeword.objectives import OBJECTIVES, Reconstruction, Variational, mixed
 from codeword.objectives.mixed import LEAST_ENTROPY
 from codeword.tasks.reconstruction import draw
 
-OWN = ["size", "count", "colour", "new", "since", "price"]
+OWN = ["size", "count", "color", "new", "since", "price"]
 
 
 def people(n=200, seed=0):
-    """Colours go with sizes, and counts with colours; prices are missing where things are new."""
+    """Colors go with sizes, and counts with colors; prices are missing where things are new."""
     rng = np.random.default_rng(seed)
     kind = rng.integers(3, size=n)
     new = rng.random(n) < 0.4
@@ -47,7 +47,7 @@ def people(n=200, seed=0):
         {
             "size": 10.0 * kind + rng.normal(size=n),
             "count": 5 * kind + rng.integers(3, size=n),
-            "colour": pd.Series(np.array(["red", "green", "blue"])[kind]).mask(rng.random(n) < 0.1),
+            "color": pd.Series(np.array(["red", "green", "blue"])[kind]).mask(rng.random(n) < 0.1),
             "new": new,
             "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(400 * kind + rng.integers(9, size=n), "D"),
             "price": np.where(new, np.nan, 3.0 * kind + rng.normal(size=n)),
@@ -82,7 +82,7 @@ def test_what_a_row_is_made_of(frame):
     assert kinds == dict(zip(OWN, ["number", "number", "category", "flag", "date", "number"], strict=True))
     assert columns.feature_names_ == (
         *("size", "count", "since", "price", "price=(missing)", "new"),
-        *("colour=blue", "colour=green", "colour=red", "colour=(missing)"),
+        *("color=blue", "color=green", "color=red", "color=(missing)"),
     )
     data = columns.transform(frame)
     x = dict(zip(data.names, data.x.T, strict=True))
@@ -95,8 +95,8 @@ def test_what_a_row_is_made_of(frame):
         assert (np.isnan(x[name]) == ~known).all()  # not filled in: no loss is taken of it
     assert (x["price=(missing)"] == frame["price"].isna()).all()
     assert (x["new"] == frame["new"]).all()
-    assert (x["colour=red"] == (frame["colour"] == "red")).all()
-    assert (x["colour=(missing)"] == frame["colour"].isna()).all()
+    assert (x["color=red"] == (frame["color"] == "red")).all()
+    assert (x["color=(missing)"] == frame["color"].isna()).all()
     layout = columns.layout
     assert (layout.numbers, layout.flags, layout.groups, layout.parts) == (4, 2, (4,), 7)
     assert layout.owners == (0, 1, 4, 5, 5, 3, 2, 2, 2, 2)
@@ -112,7 +112,7 @@ def test_back_in_own_columns_types_and_units(frame):
     assert back["since"].dtype.kind == "M"
     for name in ("count", "new"):
         assert (back[name] == frame[name]).all()
-    assert (back["colour"].fillna("") == frame["colour"].fillna("")).all()
+    assert (back["color"].fillna("") == frame["color"].fillna("")).all()
     assert (back["since"] - frame["since"]).abs().max() < pd.Timedelta("1min")  # float32, of years
     for name in ("size", "price"):
         assert back[name].to_numpy() == pytest.approx(frame[name].to_numpy(), abs=1e-5, nan_ok=True)
@@ -165,9 +165,9 @@ def test_the_kinds_that_pandas_has():
 def test_fitting_again_forgets_what_was(frame):
     columns = Columns().fit(frame)
     assert columns.layout.d == 10
-    columns.fit(frame[["size", "colour"]])
+    columns.fit(frame[["size", "color"]])
     assert columns.layout.d == len(columns.feature_names_) == 5
-    assert columns.layout == Columns().fit(frame[["size", "colour"]]).layout
+    assert columns.layout == Columns().fit(frame[["size", "color"]]).layout
 
 
 def test_columns_in_another_order_and_others_beside_them(frame):
@@ -459,14 +459,14 @@ def test_a_frame_in_and_a_frame_out(ae, frame):
     back = ae.reconstruct(frame.iloc[5:25])
     assert back.index.tolist() == list(range(5, 25))
     assert list(back) == OWN
-    assert (back["colour"] == frame["colour"].iloc[5:25])[frame["colour"].iloc[5:25].notna()].mean() > 0.8
+    assert (back["color"] == frame["color"].iloc[5:25])[frame["color"].iloc[5:25].notna()].mean() > 0.8
     assert ((back["size"] - frame["size"].iloc[5:25]) ** 2).mean() < 4  # of a variance of 70
     pd.testing.assert_frame_equal(
         ae.inverse_transform(ae.transform(frame.iloc[5:25])), back.reset_index(drop=True)
     )
     assert (back["price"].isna() == frame["new"].iloc[5:25]).mean() > 0.9
     sample = ae.sample(50, random_state=0)
-    assert set(sample["colour"].dropna()) <= {"red", "green", "blue"}
+    assert set(sample["color"].dropna()) <= {"red", "green", "blue"}
     assert sample["count"].dtype == np.int64
     assert ae.transform(frame[OWN[::-1]]) == pytest.approx(ae.transform(frame), abs=1e-5)
     np.testing.assert_array_equal(ae.transform(ae.columns_.transform(frame)), ae.transform(frame))
@@ -501,8 +501,8 @@ def test_tables_of_numbers_are_as_they_were(frame, tmp_path):
     assert "columns" not in json.loads((tmp_path / "plain.ae" / "config.json").read_text())
     with pytest.raises(DataError, match="NaN"):
         AutoEncoder(2).fit(frame[["size", "price"]])
-    words = load(frame[["size", "colour"]].dropna())
-    with pytest.raises(DataError, match="trained on numbers alone, and colour is none"):
+    words = load(frame[["size", "color"]].dropna())
+    with pytest.raises(DataError, match="trained on numbers alone, and color is none"):
         plain.transform(words)
 
 
@@ -523,12 +523,12 @@ def test_a_detector_says_which_of_the_own_columns(frame):
     model = AutoEncoder(3, network=network, epochs=30, device="cpu")
     detector = OutlierDetector(model, max_false_alarms=0.1, random_state=0).fit(frame)
     odd = people(100, seed=1)
-    odd["colour"] = odd["colour"].fillna("red")
+    odd["color"] = odd["color"].fillna("red")
     wrong = {"red": "blue", "green": "red", "blue": "green"}
-    odd.loc[:9, "colour"] = odd.loc[:9, "colour"].map(wrong)
+    odd.loc[:9, "color"] = odd.loc[:9, "color"].map(wrong)
     found = detector.explain(odd, top=1)
     named = [detector.columns_.names[i] for i in found.features[:10, 0]]
-    assert named.count("colour") >= 8
+    assert named.count("color") >= 8
     assert (found.p_values[:10] <= 0.1).mean() > 0.8
     assert (found.p_values[10:] <= 0.1).mean() < 0.25
     shares = detector.contributions(odd)
@@ -666,7 +666,7 @@ def test_a_csv_from_end_to_end(here, do, capsys):
     decoded, again = pd.read_csv("decoded.csv"), pd.read_csv("again.csv", parse_dates=["since"])
     assert list(decoded) == list(again) == OWN
     assert decoded["size"].to_numpy() == pytest.approx(again["size"].to_numpy(), abs=1e-3)
-    assert (again["colour"] == here["colour"])[here["colour"].notna()].mean() > 0.7
+    assert (again["color"] == here["color"])[here["color"].notna()].mean() > 0.7
     assert again["new"].dtype == bool
     assert (again["since"] - pd.to_datetime(here["since"])).dt.days.abs().mean() < 200
     do("reconstruct", "p.ae", "people.csv", "-o", "again.parquet", "-q")
@@ -714,7 +714,7 @@ def test_training_says_what_it_takes_columns_for(here, capsys):
     words = ["train", "people.csv", "-o", "p.ae", *map(str, TINY), "--label-column", "new"]
     assert run(words) == 0
     err = capsys.readouterr().err
-    assert "columns taken as numbers: size, count, price; dates: since; categories: colour" in err
+    assert "columns taken as numbers: size, count, price; dates: since; categories: color" in err
     assert "column 'id' is left out: it holds 200 different texts in 200 cells" in err
     assert "new" not in json.dumps(json.loads((Path("p.ae") / "columns.json").read_text()))
 
@@ -750,7 +750,7 @@ def test_the_command_line_says_what_columns_are(here, do, refused):
     assert kinds == {
         "size": "number",
         "count": "category",
-        "colour": "category",
+        "color": "category",
         "new": "flag",
         "since": "date",
     }

@@ -71,10 +71,10 @@ def test_postcodes_keep_their_zeros(tmp_path, monkeypatch, do):
 
 
 def test_a_word_that_was_not_there_in_training_is_no_other_word(ae, frame):
-    odd = frame.iloc[:3].assign(colour=["violet", "red", None], size=1.0)
-    columns = Columns().fit(frame.assign(colour="red"))
-    assert columns.inverse_table(columns.transform(odd.assign(colour="violet")).x)["colour"].null_count == 3
-    assert ae.columns_.inverse_table(ae.columns_.transform(odd).x)["colour"].to_pylist() == [
+    odd = frame.iloc[:3].assign(color=["violet", "red", None], size=1.0)
+    columns = Columns().fit(frame.assign(color="red"))
+    assert columns.inverse_table(columns.transform(odd.assign(color="violet")).x)["color"].null_count == 3
+    assert ae.columns_.inverse_table(ae.columns_.transform(odd).x)["color"].to_pylist() == [
         None,
         "red",
         None,
@@ -163,7 +163,7 @@ def test_a_mixed_table_is_exported_in_its_own_columns(here, do):
     np.testing.assert_allclose(
         found["size_source" if "size_source" in found else "size"], here["size"], rtol=1e-5
     )
-    assert found["colour"].fillna("-").tolist() == here["colour"].fillna("-").tolist()
+    assert found["color"].fillna("-").tolist() == here["color"].fillna("-").tolist()
     tiny = ("--seeds", "1", "--epochs", 1, "--network", "mlp(hidden=(8,))")
     out = do("compare", "people.csv", "-k", 2, *tiny, "--kind", "count=category", "--label-column", "new")
     assert "next: codeword train people.csv -k" in out

@@ -57,10 +57,10 @@ def write(path: Path, content: str | bytes) -> Path:
 
 
 def picture(
-    path: Path, colour: Any = 7, size: tuple[int, int] = (4, 3), mode: str = "L", **options: Any
+    path: Path, color: Any = 7, size: tuple[int, int] = (4, 3), mode: str = "L", **options: Any
 ) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, colour).save(path, **options)
+    Image.new(mode, size, color).save(path, **options)
     return path
 
 
@@ -397,7 +397,7 @@ def test_real_mnist() -> None:
     assert train.y[:5].tolist() == [5, 0, 4, 1, 9]
     assert np.bincount(train.y).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert test.y[:5].tolist() == [7, 2, 1, 0, 4]
-    assert train.x.mean() / 255 == pytest.approx(0.1307, abs=1e-4)  # the mean everybody normalises with
+    assert train.x.mean() / 255 == pytest.approx(0.1307, abs=1e-4)  # the mean everybody normalizes with
 
 
 # Tables
@@ -698,7 +698,7 @@ def test_what_columns_are_can_be_said(tmp_path: Path) -> None:
 # Pictures
 
 
-def test_grey_pictures_in_sub_folders(tmp_path: Path) -> None:
+def test_gray_pictures_in_sub_folders(tmp_path: Path) -> None:
     for label, value in (("dog", 20), ("cat", 10)):
         for i in range(2):
             picture(tmp_path / label / "deeper" / f"{i}.png", value + i)
@@ -730,7 +730,7 @@ def test_every_kind_of_picture(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_allclose(x[0, 0, 0], [250, 10, 20], atol=8)
 
 
-def test_one_colour_picture_gives_all_three_channels(tmp_path: Path) -> None:
+def test_one_color_picture_gives_all_three_channels(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", 9)
     picture(tmp_path / "b.png", (1, 2, 3), mode="RGB")
     picture(tmp_path / "c.png", 8)
@@ -776,7 +776,7 @@ def test_shrinking_averages(tmp_path: Path) -> None:
 
 def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
-    whole = picture(tmp_path / "b.png", size=(90, 90), mode="RGB", colour=(1, 2, 3)).read_bytes()
+    whole = picture(tmp_path / "b.png", size=(90, 90), mode="RGB", color=(1, 2, 3)).read_bytes()
     write(tmp_path / "b.png", whole[: len(whole) // 2])
     complaint(tmp_path, "b.png", "cannot be read as a picture")
     write(tmp_path / "b.png", "no picture")

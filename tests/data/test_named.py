@@ -244,7 +244,7 @@ def test_mnist_5k_comes_with_the_install() -> None:
 
 
 def test_the_images_of_mnist_5k_go_with_their_labels() -> None:
-    """Nearest neighbour is right nine times out of ten, and only where rows are put together right."""
+    """Nearest neighbor is right nine times out of ten, and only where rows are put together right."""
     train, test = load("mnist-5k"), load("mnist-5k", "test")
     a, b = (part.x.reshape(len(part), -1).astype(np.float32) for part in (train, test))
     distance = (a**2).sum(axis=1) - 2 * b @ a.T

@@ -141,7 +141,7 @@ def pixels(figure):
 
 
 def test_equations_become_drawings(monkeypatch):
-    """Each one in the pages can be set, in the colour of the text, with its TeX for who cannot see it."""
+    """Each one in the pages can be set, in the color of the text, with its TeX for who cannot see it."""
     monkeypatch.syspath_prepend(str(DOCS / "tools"))
     from equations import EQUATION, with_equations
 

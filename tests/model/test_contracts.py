@@ -166,10 +166,10 @@ def training(objective: str, network: str, device: str = "cpu") -> tuple[Network
         NETWORK[network].init_weights(made, baseline)
     what.init_weights(made, baseline)
     made.to(device).train()
-    optimiser = FlatAdam(made, 0.01)
+    optimizer = FlatAdam(made, 0.01)
     if device == "cuda":
-        return made, make_step(made, what, optimiser, "float32")
-    return made, AutogradStep(made, what, optimiser, "float32")
+        return made, make_step(made, what, optimizer, "float32")
+    return made, AutogradStep(made, what, optimizer, "float32")
 
 
 @everywhere

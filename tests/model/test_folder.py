@@ -1,5 +1,7 @@
 import json
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -185,8 +187,8 @@ def test_an_unknown_key_is_named(model_folder):
 
 
 def test_an_unknown_key_at_the_top_is_named(model_folder):
-    change(model_folder, lambda config: config.update(colour="red"))
-    refused(model_folder, "colour")
+    change(model_folder, lambda config: config.update(color="red"))
+    refused(model_folder, "color")
 
 
 def test_a_missing_key_is_named(model_folder):
@@ -393,3 +395,16 @@ def test_an_objective_of_ones_own_is_refused_before_anything_is_written(tmp_path
     with pytest.raises(ModelError, match="OwnObjective is a class of your own"):
         ae.save(tmp_path / "m.ae")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_saving_loads_no_command_line(tmp_path):
+    code = (
+        "import sys, numpy; from codeword import AutoEncoder\n"
+        "ae = AutoEncoder(2, epochs=1, random_state=0).fit(numpy.random.rand(40, 4))\n"
+        "ae.save('m.ae'); AutoEncoder.load('m.ae')\n"
+        "print(*(m for m in sys.modules if m == 'typer' or m.startswith('codeword.cli')))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert done.stdout.split() == []

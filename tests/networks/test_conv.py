@@ -36,7 +36,7 @@ def test_signals_of_any_length_and_channels(shape):
     assert network.decoder(network.encoder(x)).shape == x.shape
 
 
-def test_convolutions_see_neighbours():
+def test_convolutions_see_neighbors():
     """A shift of the image shifts what the first layer sees: no axis stands in the place of another."""
     network = build_network(Conv((4,), linear_skip=False), spec((8, 6, 3)))
     first = nn.Sequential(*list(network.encoder)[:2])
@@ -108,7 +108,7 @@ def test_tied_weights_are_the_same_weights(linear_skip):
     assert size(network) < 0.6 * size(untied)
 
 
-def test_a_single_row_is_normalised_by_what_was_seen():
+def test_a_single_row_is_normalized_by_what_was_seen():
     network = build_network(MLP((6,), norm="batch", linear_skip=False), spec((4,))).train()
     one = network.encoder(torch.rand(1, 4))
     assert torch.isfinite(one).all()
@@ -131,7 +131,7 @@ def channels_first_pair(end: list[nn.Module]) -> tuple[nn.Module, nn.Module]:
     return encoder, nn.Sequential(nn.Linear(3, 60), *end)
 
 
-def test_colour_images_reach_modules_with_channels_first():
+def test_color_images_reach_modules_with_channels_first():
     encoder, decoder = channels_first_pair([nn.Unflatten(1, (3, 4, 5)), nn.Sigmoid()])
     network = build_network((encoder, decoder), spec((4, 5, 3)))
     image = torch.rand(2, 4, 5, 3)

@@ -45,7 +45,7 @@ def test_components_are_orthonormal_and_their_signs_are_fixed():
     assert (components.gather(1, components.abs().argmax(dim=1, keepdim=True)) > 0).all()
 
 
-def test_codes_are_centred_and_vary_as_told():
+def test_codes_are_centered_and_vary_as_told():
     x = correlated(400, 8)
     pca = fitted(x, 3)
     codes = pca.transform(x)

@@ -474,7 +474,7 @@ def test_encoder_and_discriminator_pull_at_opposite_ends():
                 p.copy_(value)
 
 
-def test_the_regulariser_is_of_the_decoder():
+def test_the_regularizer_is_of_the_decoder():
     x = rows()
     network = network_for(Regularized())
     smooth = Regularized(weight=1.0).losses(network, x)["smoothness"]
@@ -487,14 +487,14 @@ def test_the_regulariser_is_of_the_decoder():
 
 # -- discrete codes -----------------------------------------------------------------------------------------
 
-QUANTISED = [
+QUANTIZED = [
     VectorQuantized(codebook_size=16, groups=2),
     VectorQuantized("residual", codebook_size=16, groups=3),
     VectorQuantized("finite", levels=(8, 5, 4, 3)),
 ]
 
 
-@pytest.mark.parametrize("objective", QUANTISED, ids=str)
+@pytest.mark.parametrize("objective", QUANTIZED, ids=str)
 def test_codes_are_a_few_integers_and_back(objective):
     x = rows(100).numpy()
     ae = AutoEncoder(4, objective=objective, network=MLP((16,)), epochs=3, random_state=0, device="cpu").fit(
@@ -509,11 +509,11 @@ def test_codes_are_a_few_integers_and_back(objective):
 
 
 def test_codes_lie_in_the_codebook():
-    objective, x = QUANTISED[0], rows(100)
+    objective, x = QUANTIZED[0], rows(100)
     network = network_for(objective, k=4)
     with torch.no_grad():
         z = network.encoder(x)
-        code, indices, _ = objective.quantise(network, z)
+        code, indices, _ = objective.quantize(network, z)
     books = codebooks(network)
     assert books.shape == (2, 16, 2)
     for group in range(2):
@@ -525,21 +525,21 @@ def test_codes_lie_in_the_codebook():
 
 
 def test_each_residual_book_leaves_less():
-    objective, x = QUANTISED[1], rows(100)
+    objective, x = QUANTIZED[1], rows(100)
     network = network_for(objective, k=4)
     with torch.no_grad():
         for _ in range(100):
             objective.losses(network.train(), x)
-        _, _, asked = objective.quantise(network, network.encoder(x))
+        _, _, asked = objective.quantize(network, network.encoder(x))
     sizes = [float(part.square().mean()) for part in asked]
     assert sizes[0] > sizes[1] > sizes[2]
 
 
-def test_levels_of_finite_scalar_quantisation():
+def test_levels_of_finite_scalar_quantization():
     """All of them are reached, and no others, at equal distances; 0 is one of them."""
     objective = VectorQuantized("finite", levels=(2, 3, 4, 5, 8))
     z = torch.linspace(-9, 9, 4001)[:, None].expand(-1, 5)
-    code, indices, _ = objective.quantise(None, z)
+    code, indices, _ = objective.quantize(None, z)
     for j, levels in enumerate((2, 3, 4, 5, 8)):
         assert torch.unique(indices[:, j]).tolist() == list(range(levels))
         values = torch.unique(code[:, j])
@@ -548,8 +548,8 @@ def test_levels_of_finite_scalar_quantisation():
         assert 0.0 in values.tolist()
 
 
-def test_the_gradient_passes_the_quantiser():
-    for objective in QUANTISED:
+def test_the_gradient_passes_the_quantizer():
+    for objective in QUANTIZED:
         network = network_for(objective, k=4)
         objective.losses(network, rows())["error"].backward()
         assert network.encoder.linear.weight.grad.abs().sum() > 0

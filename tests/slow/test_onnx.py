@@ -72,7 +72,7 @@ def rows(kind):
         return table
     if kind == "mixed":
         words = np.where(x[:, 0] > 0.5, "red", "blue")
-        return pd.DataFrame({"size": 10 * x[:, 1], "more": x[:, 2], "colour": words, "ok": x[:, 3] > 0.5})
+        return pd.DataFrame({"size": 10 * x[:, 1], "more": x[:, 2], "color": words, "ok": x[:, 3] > 0.5})
     return x.astype(np.float32).reshape(40, 7, 6)
 
 

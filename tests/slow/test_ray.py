@@ -466,14 +466,14 @@ def test_lists_are_rows(tmp_path, here, shape):
 
 def test_mixed_tables_go_through_the_columns_of_the_model(tmp_path, here):
     rng = np.random.default_rng(0)
-    frame = pa.table({"size": rng.normal(size=100), "colour": rng.choice(["red", "blue"], 100).tolist()})
+    frame = pa.table({"size": rng.normal(size=100), "color": rng.choice(["red", "blue"], 100).tolist()})
     ae = AutoEncoder(2, objective=Masked(missing="mask"), epochs=1, random_state=0).fit(frame)
     ae.save(tmp_path / "m.ae")
     pq.write_table(frame, tmp_path / "t.parquet")
-    encode_parts(tmp_path / "m.ae", str(tmp_path / "t.parquet"), str(tmp_path / "out"), keep=["colour"])
+    encode_parts(tmp_path / "m.ae", str(tmp_path / "t.parquet"), str(tmp_path / "out"), keep=["color"])
     found = codes(tmp_path / "out")
     np.testing.assert_allclose(found[["z0", "z1"]], ae.transform(frame), rtol=1e-4, atol=1e-5)
-    assert found["colour"].tolist() == frame["colour"].to_pylist()
+    assert found["color"].tolist() == frame["color"].to_pylist()
     words = frame.set_column(0, "size", [[str(size) for size in frame["size"].to_pylist()]])
     pq.write_table(with_cell(words, "size", 77, "x"), tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"t\.parquet: row 77, counted from 0, column 'size' holds 'x'"):

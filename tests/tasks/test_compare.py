@@ -242,7 +242,7 @@ def test_labels_that_are_no_classes_judge_nothing_unless_they_were_given(digits)
             compare(digits.x[:100], y, k=2, seeds=1, **TINY)
 
 
-def test_the_neighbours_are_of_a_sample_where_rows_are_many(digits, monkeypatch):
+def test_the_neighbors_are_of_a_sample_where_rows_are_many(digits, monkeypatch):
     monkeypatch.setattr(comparing, "MOST_NEIGHBORS_OF", 50)
     monkeypatch.setattr(comparing, "MOST_HELD_OUT", 30)
     asked = []

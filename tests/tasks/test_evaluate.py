@@ -143,7 +143,7 @@ def test_rows_are_drawn_in_order_and_by_seed():
     assert (rows != chunked.draw(1000, 50, 4)).any()
 
 
-def test_a_large_offset_drowns_neither_variance_nor_neighbours(x):
+def test_a_large_offset_drowns_neither_variance_nor_neighbors(x):
     near, far = (evaluate(PCA(3).fit(rows), rows) for rows in (x, x + 1e6))
     for name in ("explained_variance", "trustworthiness"):
         assert far[name] == pytest.approx(near[name], rel=1e-4)
@@ -175,7 +175,7 @@ def test_one_row(x):
     assert figures["explained_variance"] is None
     assert figures["trustworthiness"] is None
     assert figures["worst_decile_mse"] == pytest.approx(figures["mse"])
-    assert evaluate(PCA(3).fit(x), x[:3])["trustworthiness"] == 1  # one neighbour of two, which PCA keeps
+    assert evaluate(PCA(3).fit(x), x[:3])["trustworthiness"] == 1  # one neighbor of two, which PCA keeps
 
 
 def test_wrong_models_are_refused_in_one_line(x):
@@ -213,7 +213,7 @@ def test_reconstructions_that_do_not_fit_are_refused(x):
         evaluate(Burst, x)
 
 
-# -- the worst rows and neighbours --------------------------------------------------------------------------
+# -- the worst rows and neighbors --------------------------------------------------------------------------
 
 
 def test_the_worst_decile_is_each_models_own(x):
@@ -235,7 +235,7 @@ def test_trustworthiness_is_that_of_the_rows_that_are_drawn(x):
     assert evaluate(pca, many, random_state=4)["trustworthiness"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_codes_without_a_sense_keep_no_neighbours(x):
+def test_codes_without_a_sense_keep_no_neighbors(x):
     class Shuffled:
         transform = staticmethod(lambda rows: np.random.default_rng(9).normal(size=(len(rows), 3)))
         inverse_transform = staticmethod(lambda codes: np.zeros((len(codes), 12)))

@@ -1,4 +1,4 @@
-"""Samples, ways between two, what each number of a code does, neighbours: in Python."""
+"""Samples, ways between two, what each number of a code does, neighbors: in Python."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_variational_model_decodes_its_prior_and_others_a_mixture(fitted, monk
 
 
 @pytest.mark.parametrize("method", ["ema", "finite"])
-def test_quantised_models_decode_codes_of_the_codebook(fitted, monkeypatch, method):
+def test_quantized_models_decode_codes_of_the_codebook(fitted, monkeypatch, method):
     objective = VectorQuantized(method=method)
     ae = fitted(objective)
     decoded = []
@@ -257,10 +257,10 @@ def test_bad_ways_and_walks(model, digits):
         traverse(model, model.training_codes_.codes, start=np.zeros(4))
 
 
-# -- neighbours ---------------------------------------------------------------------------------------------
+# -- neighbors ---------------------------------------------------------------------------------------------
 
 
-def test_neighbours_are_those_of_every_distance():
+def test_neighbors_are_those_of_every_distance():
     codes = np.random.default_rng(0).normal(size=(60, 3))
     rows, distances = neighbors(codes, [7, 20], 4)
     for query, near, far in zip([7, 20], rows, distances, strict=True):
@@ -270,7 +270,7 @@ def test_neighbours_are_those_of_every_distance():
         assert far == pytest.approx(every[order], rel=1e-4)
 
 
-def test_a_row_is_not_its_own_neighbour_even_among_equals():
+def test_a_row_is_not_its_own_neighbor_even_among_equals():
     rows, distances = neighbors(np.zeros((6, 2)), [0, 5], 3)
     assert rows.shape == (2, 3)
     assert 0 not in rows[0]
@@ -287,7 +287,7 @@ def test_codes_of_others_may_find_any_row():
 
 def test_bad_queries():
     codes = np.zeros((5, 2))
-    with pytest.raises(DataError, match="5 neighbours were asked for, and there are 4 other rows"):
+    with pytest.raises(DataError, match="5 neighbors were asked for, and there are 4 other rows"):
         neighbors(codes, [0], 5)
     with pytest.raises(DataError, match="there is no row 5: there are 5, counted from 0"):
         neighbors(codes, [0, 5], 2)

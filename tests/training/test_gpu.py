@@ -15,13 +15,13 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 def trained(make, batches):
     torch.manual_seed(0)
     network = build_network(MLP(hidden=(32,)), Spec((20,), 4, 4, False)).cuda()
-    optimiser = FlatAdam(network, 1e-3)
-    step = make(network, optimiser)
+    optimizer = FlatAdam(network, 1e-3)
+    step = make(network, optimizer)
     step.totals.zero_()
     for x in batches:
-        optimiser.set_rate(1e-3 * (1 + len(x) / 100))
+        optimizer.set_rate(1e-3 * (1 + len(x) / 100))
         step(x)
-    return optimiser.weights.cpu(), step.totals.cpu()
+    return optimizer.weights.cpu(), step.totals.cpu()
 
 
 def test_the_graph_makes_the_steps_that_are_made_without_it():

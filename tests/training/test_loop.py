@@ -34,17 +34,17 @@ def dense(hidden=(9,), activation=None, last=None, d=12, k=3, seed=0):
 
 
 def both_steps(network, learning_rate=1e-3):
-    """The same network and optimiser twice, stepped by hand and by autograd."""
+    """The same network and optimizer twice, stepped by hand and by autograd."""
     steps = []
     for kind in (DenseStep, AutogradStep):
         twin = copy.deepcopy(network)
-        optimiser = FlatAdam(twin, learning_rate)
+        optimizer = FlatAdam(twin, learning_rate)
         if kind is DenseStep:
             chain = DenseStep.chain_of(twin, Reconstruction())
             assert chain is not None
-            steps.append((twin, optimiser, DenseStep(chain, optimiser)))
+            steps.append((twin, optimizer, DenseStep(chain, optimizer)))
         else:
-            steps.append((twin, optimiser, AutogradStep(twin, Reconstruction(), optimiser, "float32")))
+            steps.append((twin, optimizer, AutogradStep(twin, Reconstruction(), optimizer, "float32")))
     return steps
 
 
@@ -195,7 +195,7 @@ def test_bfloat16_is_left_to_autograd():
     assert isinstance(make_step(network, Reconstruction(), FlatAdam(network, 1e-3), "bfloat16"), AutogradStep)
 
 
-# -- the optimiser ------------------------------------------------------------------------------------------
+# -- the optimizer ------------------------------------------------------------------------------------------
 
 
 def test_flat_adam_is_torchs_adam():
@@ -222,16 +222,16 @@ def test_a_frozen_parameter_stays_as_it_is():
     assert not torch.equal(ae.network_.decoder[0].weight, decoder.weight)
 
 
-def test_an_optimiser_goes_on_from_its_state():
+def test_an_optimizer_goes_on_from_its_state():
     one, other = dense(), dense(seed=5)
     first = AutogradStep(one, Reconstruction(), FlatAdam(one, 1e-2), "float32")
     for number in range(3):
         first(batch(seed=number))
     second = AutogradStep(other, Reconstruction(), FlatAdam(other, 1e-2), "float32")
-    second.optimiser.restore({name: tensor.clone() for name, tensor in first.optimiser.state().items()})
+    second.optimizer.restore({name: tensor.clone() for name, tensor in first.optimizer.state().items()})
     for step in (first, second):
         step(batch(seed=9))
-    assert torch.equal(first.optimiser.weights, second.optimiser.weights)
+    assert torch.equal(first.optimizer.weights, second.optimizer.weights)
 
 
 # -- the learning rate --------------------------------------------------------------------------------------

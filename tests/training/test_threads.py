@@ -26,10 +26,10 @@ def dense_step(d=784, hidden=(256,)):
 
 def test_the_trial_moves_no_weight():
     step = dense_step()
-    before = copy.deepcopy(step.optimiser.weights)
+    before = copy.deepcopy(step.optimizer.weights)
     Threads.for_step(step, 32, 784, small=True)
-    assert torch.equal(step.optimiser.weights, before)
-    assert int(step.optimiser.count) == 0
+    assert torch.equal(step.optimizer.weights, before)
+    assert int(step.optimizer.count) == 0
 
 
 def test_gradients_that_differ_with_the_threads_leave_one(monkeypatch):
@@ -38,7 +38,7 @@ def test_gradients_that_differ_with_the_threads_leave_one(monkeypatch):
 
     def uneven(x):
         gradients_of(x)
-        step.optimiser.gradients[0] += torch.get_num_threads()
+        step.optimizer.gradients[0] += torch.get_num_threads()
 
     monkeypatch.setattr(step, "gradients_of", uneven)
     assert Threads.for_step(step, 32, 784, small=True).counts == (1,)

@@ -113,7 +113,7 @@ def _ending(metrics: dict[str, Any], dataset: str, output: Path) -> str:
             "",
             f"Made in {metrics['seconds']:.0f} s:",
             f"  {output / 'reconstructions.png'}   originals over reconstructions",
-            f"  {output / 'map.png'}               the codes on a plane, one colour a digit",
+            f"  {output / 'map.png'}               the codes on a plane, one color a digit",
             f"  {output / 'model.ae'}              the model",
             "",
             f"Next: {more}",

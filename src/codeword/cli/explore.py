@@ -27,7 +27,7 @@ def explore(
     """Open a page that the model answers: the report, live.
 
     Move over the map to see what the decoder makes of a place, draw or upload a sample of your own, go from
-    one sample to another, colour by cluster, and download what is selected. The address holds a key, and only
+    one sample to another, color by cluster, and download what is selected. The address holds a key, and only
     this machine can reach it; Ctrl-C stops it.
     """
     from codeword.pages.server import listen, serve

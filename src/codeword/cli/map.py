@@ -29,7 +29,7 @@ def map_(
 ) -> None:
     """Map the codes of SOURCE onto a plane.
 
-    One colour a label, where there are labels.
+    One color a label, where there are labels.
     """
     from codeword.data.labels import classes_of
     from codeword.data.outputs import row_writer

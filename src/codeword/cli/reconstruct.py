@@ -31,7 +31,7 @@ def reconstruct(
 ) -> None:
     """Picture samples over their reconstructions.
 
-    Above each its number and its error; rows of a mixed table in its own columns, and in colour what is off.
+    Above each its number and its error; rows of a mixed table in its own columns, and in color what is off.
     With an output that is no picture (.npy, .npz, .csv, .parquet), write the reconstruction of every row
     instead.
     """

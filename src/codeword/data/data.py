@@ -54,7 +54,7 @@ class Data:
     x : ndarray, memmap or PartFolder of shape (n, *sample_shape)
         The samples, as they came: any real dtype.
     y : ndarray of shape (n,), optional
-        The labels. Nothing learns from them; they colour maps and judge codes.
+        The labels. Nothing learns from them; they color maps and judge codes.
     names : tuple of str, optional
         The column names, where the samples are rows of a table.
     source : str

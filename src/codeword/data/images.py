@@ -29,13 +29,13 @@ def read_folder(
     """Return the pictures of a folder and the names of the sub-folders they lie in.
 
     Hidden files and folders, and files that are no pictures, are passed over. The order is that of the names.
-    Of an animation the first frame is taken; pictures are turned as their camera says; 16-bit grey is brought
+    Of an animation the first frame is taken; pictures are turned as their camera says; 16-bit gray is brought
     to 8 bits.
 
     Returns
     -------
     x : ndarray of shape (n, height, width) or (n, height, width, 3), uint8
-        With three channels if any picture has colour.
+        With three channels if any picture has color.
     y : ndarray of shape (n,) of str, or None
         The sub-folder right under `folder` that each picture lies in; None if they lie in `folder` itself.
         The whole is None if there is no picture.
@@ -100,7 +100,7 @@ def _raise(error: OSError) -> None:
 
 
 def _stacked(paths: list[Path], target: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """Decode pictures straight into one array, which gains its channels when the first colour turns up."""
+    """Decode pictures straight into one array, which gains its channels when the first color turns up."""
     from PIL import Image
 
     x: NDArray[np.uint8] | None = None
@@ -148,7 +148,7 @@ def _decoded(path: Path, target: tuple[int, int] | None) -> NDArray[np.uint8]:
 
 
 def _opened(path: Path) -> Any:
-    """A picture, the right way up, in grey or in colour; what it was before is out of memory again."""
+    """A picture, the right way up, in gray or in color; what it was before is out of memory again."""
     from PIL import Image, ImageOps
 
     with Image.open(path) as opened:
@@ -159,7 +159,7 @@ def _opened(path: Path) -> Any:
 
 
 def plain(picture: Any) -> Any:
-    """Return a picture as 8-bit grey ("L") or colour ("RGB")."""
+    """Return a picture as 8-bit gray ("L") or color ("RGB")."""
     from PIL import Image
 
     mode = picture.mode
@@ -182,7 +182,7 @@ def plain(picture: Any) -> Any:
 def _on_white(picture: Any, mode: str) -> Any:
     """Lay a picture on white, some lines at once: as a whole it would be in memory four times over.
 
-    Where nothing is seen any colour may be stored, often black; viewers show the white of the page.
+    Where nothing is seen any color may be stored, often black; viewers show the white of the page.
     """
     from PIL import Image
 

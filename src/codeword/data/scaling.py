@@ -180,8 +180,8 @@ def _moments(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
         rows = np.ascontiguousarray(rows)
         x = torch.from_numpy(rows if rows.flags.writeable else rows.copy()).float()
-        centre = x.mean(dim=0)
-        return centre.double().numpy(), x.sub_(centre).square_().sum(dim=0).double().numpy()
+        center = x.mean(dim=0)
+        return center.double().numpy(), x.sub_(center).square_().sum(dim=0).double().numpy()
     wide = rows.astype(np.float64, order="C")
     mean = wide.mean(axis=0)
     wide -= mean

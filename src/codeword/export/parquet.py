@@ -26,7 +26,7 @@ NEIGHBORS = 10
 OURS = ("row", "x", "y", "code", "label", "error", "neighbors", "image", "signal")
 SUFFIX = "_source"
 SEARCHES = 32
-"""The search for neighbours goes in so many parts at most: each makes an index of all the codes."""
+"""The search for neighbors goes in so many parts at most: each makes an index of all the codes."""
 
 
 def write_parquet(
@@ -42,7 +42,7 @@ def write_parquet(
     """Write points to a Parquet file, whole or not at all, a block of rows at a time.
 
     `embedding-atlas FILE --x x --y y --neighbors neighbors --image image` opens it: pre-computed places, and
-    neighbours as `{"ids": [...], "distances": [...]}` with zero-based row numbers, as Apple's embedding-atlas
+    neighbors as `{"ids": [...], "distances": [...]}` with zero-based row numbers, as Apple's embedding-atlas
     documents for `--x`, `--y` and `--neighbors` (apple.github.io/embedding-atlas/tool.html).
 
     Columns, in this order, for embedding-atlas shows the first of them beside each other:
@@ -84,7 +84,7 @@ def write_parquet(
     Raises
     ------
     DataError
-        If more neighbours are asked for than there are other points.
+        If more neighbors are asked for than there are other points.
     ParameterError
         If the method is not known.
     InputError
@@ -97,7 +97,7 @@ def write_parquet(
     nearest = min(NEIGHBORS, n - 1) if n_neighbors is None else n_neighbors
     if not 0 <= nearest < n:
         raise DataError(
-            f"{nearest} neighbours were asked for, and each of the {n:,} points has {n - 1:,} others"
+            f"{nearest} neighbors were asked for, and each of the {n:,} points has {n - 1:,} others"
         )
     with writing(path, overwrite=overwrite) as new:
         with Progress(0, "map", verbose=verbose) as progress:
@@ -134,7 +134,7 @@ def _neighbors(
     n = len(codes)
     ids, distances = np.empty((n, number), np.int64), np.empty((n, number), np.float32)
     if number:
-        with Progress(n, "neighbours", verbose=verbose) as progress:
+        with Progress(n, "neighbors", verbose=verbose) as progress:
             for part in np.array_split(np.arange(n), min(SEARCHES, -(-n // 4096))):
                 ids[part], distances[part] = neighbors(codes, part, number)
                 progress.rows(len(part))

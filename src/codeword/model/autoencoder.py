@@ -139,7 +139,7 @@ class AutoEncoder(_Transform, _Estimator):
         own, which take rows in scaled units, flat or in the shape of a sample, to (n, k) and back. Modules
         are copied, and trained from the weights they come with.
     objective : str or objective, default="reconstruction"
-        What is minimised.
+        What is minimized.
     scaling : {"auto", "pixels", "unit", "standard", "none"}, default="auto"
         What the network sees. `pixels`: values from 0 to 255, divided by 255. `unit`: values from 0 to 1, as
         they are. `standard`: each feature with mean 0 and variance 1. `none`: any values as they are. `auto`

@@ -136,7 +136,7 @@ class FittedModel:
     network : Network
         The trained torch modules, on flat rows in scaled units.
     objective : Objective
-        What was minimised, with the losses of a mixed table's columns.
+        What was minimized, with the losses of a mixed table's columns.
     scaling : Scaling
     baseline : PrincipalComponents
         PCA with the same k, fitted on the same rows.

@@ -163,7 +163,7 @@ def make_network(
 
 
 def starts_as_pca(network: Network, objective: Objective) -> bool:
-    """Whether the network starts as PCA, and PCA is a solution of what is minimised."""
+    """Whether the network starts as PCA, and PCA is a solution of what is minimized."""
     return isinstance(objective, Reconstruction) and objective.plain and isinstance(network.encoder, Skip)
 
 

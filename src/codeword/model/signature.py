@@ -26,7 +26,7 @@ NOT_OPTIONS = {"verbose"}
 IN_WORDS = {
     "n_components": "How many numbers a code has.",
     "network": "A name, such as mlp, or one with parameters, in quotes: 'mlp(hidden=(512, 256))'.",
-    "objective": "What is minimised: a name, or one with parameters, in quotes.",
+    "objective": "What is minimized: a name, or one with parameters, in quotes.",
     "patience": "Stop after so many epochs without a better held-out loss; none never stops early.",
     "device": "auto takes CUDA, then MPS, then the CPU; or cpu, cuda, cuda:1, mps.",
 }

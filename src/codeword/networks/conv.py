@@ -33,7 +33,7 @@ class Conv(Architecture):
     """Strided convolutions for images of any height and width, of shape (h, w) or (h, w, channels).
 
     Each stage halves height and width, rounding up, and a dense layer ends in the code; the decoder is the
-    mirror image, with transposed convolutions (after Radford et al. 2016, without batch normalisation).
+    mirror image, with transposed convolutions (after Radford et al. 2016, without batch normalization).
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ class MLP(Architecture):
         Outputs that must lie in [0, 1] are clipped to it. Without it the layers start at random, and such
         outputs end in a sigmoid.
     norm : {"batch", "layer"} or None, default=None
-        Normalise the inputs of each activation (Ioffe & Szegedy 2015; Ba et al. 2016).
+        Normalize the inputs of each activation (Ioffe & Szegedy 2015; Ba et al. 2016).
     dropout : float in [0, 1), default=0
         The share of each hidden layer's outputs that are set to zero while training.
     tied : bool, default=False
@@ -88,10 +88,10 @@ class MLP(Architecture):
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation that takes a batch of one row, whose variance is not known, by the running one."""
+    """Batch normalization that takes a batch of one row, whose variance is not known, by the running one."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Rows (n, width), normalised."""
+        """Rows (n, width), normalized."""
         if self.training and len(x) == 1:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(x)

@@ -52,15 +52,15 @@ class PrincipalComponents:
 
         `mean` is the mean of the scaled rows, of shape (d,).
         """
-        centre = torch.from_numpy(mean.astype(np.float32))
-        d = len(centre)
+        center = torch.from_numpy(mean.astype(np.float32))
+        d = len(center)
         rows = min(len(x), MOST_ROWS)
         if d <= min(rows, MOST_FEATURES):
-            values, vectors = _from_covariance(x, scaling, centre)
+            values, vectors = _from_covariance(x, scaling, center)
             total = float(values.sum())
         else:
             kept = min(rows, MOST_FEATURES)
-            sample = torch.cat([_centred(block, scaling, centre) for block in _sample(x, kept)])[:kept]
+            sample = torch.cat([_centered(block, scaling, center) for block in _sample(x, kept)])[:kept]
             values, vectors = _from_rows(sample, k, seed)
             total = float(sample.square().sum()) / len(sample)
         k = min(k, d, len(x))
@@ -69,11 +69,11 @@ class PrincipalComponents:
         largest = components.gather(1, components.abs().argmax(dim=1, keepdim=True))
         components = (components * torch.where(largest < 0, -1.0, 1.0)).float().contiguous()
         residual = max(0.0, total - float(values[:k].sum())) / d
-        return cls(scaling, centre, components, values[:k].clamp_min(0).sqrt().float(), residual=residual)
+        return cls(scaling, center, components, values[:k].clamp_min(0).sqrt().float(), residual=residual)
 
     def transform(self, x: Rows) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Rows (n, ...) in the units of x to their first k principal components (n, k)."""
-        codes = _centred(np.asarray(x), self.scaling, self.mean) @ self.components.T
+        codes = _centered(np.asarray(x), self.scaling, self.mean) @ self.components.T
         return codes.numpy()
 
     def inverse_transform(self, codes: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -82,10 +82,10 @@ class PrincipalComponents:
         return self.scaling.inverse(z @ self.components + self.mean)
 
 
-def _centred(rows: np.ndarray[Any, Any], scaling: Scaling, centre: Tensor) -> Tensor:
+def _centered(rows: np.ndarray[Any, Any], scaling: Scaling, center: Tensor) -> Tensor:
     """Scaled rows without their mean, which stands for missing values."""
-    centred = scaling.forward(rows) - centre
-    return centred.nan_to_num_(nan=0.0) if scaling.missing else centred
+    centered = scaling.forward(rows) - center
+    return centered.nan_to_num_(nan=0.0) if scaling.missing else centered
 
 
 def _sample(x: Rows, most: int) -> Iterator[np.ndarray[Any, Any]]:
@@ -98,13 +98,13 @@ def _sample(x: Rows, most: int) -> Iterator[np.ndarray[Any, Any]]:
     yield from (read(x, int(start), int(start) + length) for start in starts)
 
 
-def _from_covariance(x: Rows, scaling: Scaling, centre: Tensor) -> tuple[Tensor, Tensor]:
+def _from_covariance(x: Rows, scaling: Scaling, center: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues, largest first, and eigenvectors of the covariance matrix, summed in double precision."""
-    d = len(centre)
+    d = len(center)
     products, n = torch.zeros(d, d, dtype=torch.float64), 0
     for block in _sample(x, MOST_ROWS):
         for start in range(0, len(block), 16384):
-            rows = _centred(block[start : start + 16384], scaling, centre)
+            rows = _centered(block[start : start + 16384], scaling, center)
             products += affine(rows.T, rows.T, None, torch.empty(d, d))
             n += len(rows)
     values, vectors = torch.linalg.eigh(products / n)
@@ -112,7 +112,7 @@ def _from_covariance(x: Rows, scaling: Scaling, centre: Tensor) -> tuple[Tensor,
 
 
 def _from_rows(rows: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor]:
-    """The same from centred rows (n, d), of which there are few, or from their random projection.
+    """The same from centered rows (n, d), of which there are few, or from their random projection.
 
     Halko, Martinsson & Tropp (2011), algorithm 4.4, with four power iterations.
     """

@@ -1,7 +1,7 @@
-"""What is minimised.
+"""What is minimized.
 
 An objective is a small bag of parameters. The fit loop knows of it only its named losses, whose sum is
-minimised, and `encode` and `decode`, which are deterministic.
+minimized, and `encode` and `decode`, which are deterministic.
 """
 
 from __future__ import annotations

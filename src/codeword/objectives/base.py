@@ -117,7 +117,7 @@ class Objective(Configurable):
         return {}
 
     def figures(self, network: Network) -> dict[str, float]:
-        """What else is worth a column in the history: numbers that are shown, and not minimised."""
+        """What else is worth a column in the history: numbers that are shown, and not minimized."""
         return {}
 
     def value_errors(self, out: Tensor, x: Tensor, loss: str = "mse", delta: float = 1.0) -> Tensor:
@@ -130,7 +130,7 @@ class Objective(Configurable):
         return mixed.errors(self.layout, out, x, lambda y, t: LOSSES[loss](y, t, delta))
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        """Named scalar losses of a batch (n, d), each averaged over its rows; their sum is minimised."""
+        """Named scalar losses of a batch (n, d), each averaged over its rows; their sum is minimized."""
         raise NotImplementedError
 
 
@@ -164,7 +164,7 @@ class Reconstruction(Objective):
 
     @property
     def plain(self) -> bool:
-        """Whether the mean squared error is all that is minimised."""
+        """Whether the mean squared error is all that is minimized."""
         return type(self) is Reconstruction and self.loss == "mse" and self.layout is None
 
     @property

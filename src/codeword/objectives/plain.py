@@ -29,7 +29,7 @@ class Denoising(Reconstruction):
     ----------
     noise : {"gaussian", "masking", "salt_and_pepper"}, default="gaussian"
         Add normal noise of deviation `level`; or set a share `level` of the values to zero, which is the mean
-        of standardised features; or set that share, by the toss of a coin, to the least or the largest value
+        of standardized features; or set that share, by the toss of a coin, to the least or the largest value
         that the feature has in the batch.
     level : float, default=0.3
         In scaled units, or a share.

@@ -1,4 +1,4 @@
-"""Objectives with a prior on the code: variational, Wasserstein, adversarial, regularised."""
+"""Objectives with a prior on the code: variational, Wasserstein, adversarial, regularized."""
 
 from __future__ import annotations
 
@@ -145,14 +145,14 @@ class Regularized(Objective):
     """A deterministic auto-encoder with a smooth decoder and codes of moderate size (Ghosh et al. 2020).
 
     Their section 3: the squared error, averaged over features here, plus β ½‖z‖², plus λ times the
-    regulariser of the decoder. New samples come from a density that is fitted to the codes afterwards.
+    regularizer of the decoder. New samples come from a density that is fitted to the codes afterwards.
 
     Parameters
     ----------
     beta : float, default=1e-4
         Of the codes' size.
     weight : float, default=1e-5
-        λ, of the regulariser.
+        λ, of the regularizer.
     penalty : {"gradient", "l2"}, default="gradient"
         `gradient` is the squared norm of the decoder's Jacobian at the codes, estimated without bias from
         one random direction; `l2` the squared norm of its parameters.

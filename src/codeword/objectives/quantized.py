@@ -23,8 +23,8 @@ __all__ = ["VectorQuantized"]
 class VectorQuantized(Reconstruction):
     """Codes from a finite set, which can be kept as a few integers.
 
-    The gradient of a quantised code goes to what the encoder gave, unchanged (van den Oord et al. 2017,
-    section 3.2). `transform` gives quantised codes, or with `indices=True` the integers, which
+    The gradient of a quantized code goes to what the encoder gave, unchanged (van den Oord et al. 2017,
+    section 3.2). `transform` gives quantized codes, or with `indices=True` the integers, which
     `inverse_transform` takes too. It takes a code as it is: what `transform` gave is on the grid already, and
     one of your own need not be.
 
@@ -129,9 +129,9 @@ class VectorQuantized(Reconstruction):
         else:  # each book has what the books before it leave, about half
             sums *= spread * 0.5 ** torch.arange(len(sums))[:, None, None]
 
-    # -- quantisation ---------------------------------------------------------------------------------------
+    # -- quantization ---------------------------------------------------------------------------------------
 
-    def quantise(self, network: Network, z: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def quantize(self, network: Network, z: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """What the encoder gave, (n, k), to codes (n, k), indices (n, m), and what each book was asked."""
         z = z.float()
         if self.method == "finite":
@@ -168,12 +168,12 @@ class VectorQuantized(Reconstruction):
         return bounded + (bounded.round() - bounded).detach()
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
-        """The quantised codes."""
-        return self.quantise(network, network.encoder(self.impute(x)))[0]
+        """The quantized codes."""
+        return self.quantize(network, network.encoder(self.impute(x)))[0]
 
     def indices(self, network: Network, x: Tensor) -> Tensor:
         """Of the entry in each codebook, or of each number's level."""
-        return self.quantise(network, network.encoder(self.impute(x)))[1]
+        return self.quantize(network, network.encoder(self.impute(x)))[1]
 
     def lookup(self, network: Network, indices: Tensor) -> Tensor:
         if self.method == "finite":
@@ -201,7 +201,7 @@ class VectorQuantized(Reconstruction):
     def project(self, network: Network, z: Tensor) -> Tensor:
         """The entries, or the levels, that are nearest."""
         if self.method != "finite":
-            return self.quantise(network, z)[0]
+            return self.quantize(network, z)[0]
         half = self._half_width(z)
         return (z * half).round().clamp(-half, self._levels(z) - 1 - half) / half
 
@@ -225,7 +225,7 @@ class VectorQuantized(Reconstruction):
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         z = network.encoder(self.impute(x)).float()
-        code, indices, asked = self.quantise(network, z)
+        code, indices, asked = self.quantize(network, z)
         if self.method == "finite":
             return {"error": self.errors(network, code, x).mean()}
         error = self.errors(network, z + (code - z).detach(), x).mean()

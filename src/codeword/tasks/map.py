@@ -17,7 +17,7 @@ __all__ = ["map_codes"]
 
 METHODS = ("auto", "tsne", "pca", "umap")
 
-# Below this many points scikit-learn's exact neighbours win; above it openTSNE's interpolation does. Measured
+# Below this many points scikit-learn's exact neighbors win; above it openTSNE's interpolation does. Measured
 # on 2 cores: 2,000 points in 4.8 s against 17.7 s, 20,000 points in 94 s against 56 s.
 MANY_POINTS = 10_000
 
@@ -26,7 +26,7 @@ MANY_POINTS = 10_000
 FEW_POINTS = 3_000
 
 PERPLEXITY = 30.0
-NEIGHBOURS = 15
+NEIGHBORS = 15
 
 Progress = Callable[[int, int], object]
 
@@ -46,7 +46,7 @@ def map_codes(
     codes : array-like of shape (n_samples, n_components)
         Finite numbers.
     method : {"auto", "tsne", "pca", "umap"}, default="auto"
-        "tsne" keeps neighbourhoods, "pca" keeps directions and distances as far as a plane can, "umap" needs
+        "tsne" keeps neighborhoods, "pca" keeps directions and distances as far as a plane can, "umap" needs
         the extra `codeword[umap]`. "auto" is t-SNE, except where there is nothing to reduce: codes of two
         columns are returned as they are, and codes of one column become the first coordinate, with a seeded
         spread in the second (a twentieth of the range either way, without meaning) so that points do not
@@ -137,15 +137,15 @@ def _as_they_are(rows: NDArray[np.float64], random_state: int | None) -> NDArray
 
 
 def _unit_scale(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Centre the columns and divide all by the one number returned: zero where the rows are all equal.
+    """Center the columns and divide all by the one number returned: zero where the rows are all equal.
 
-    Neighbourhoods stay, and float32 is then exact enough for them wherever the codes lay.
+    Neighborhoods stay, and float32 is then exact enough for them wherever the codes lay.
     """
     if np.ptp(rows, axis=0).max() == 0:
         return np.zeros_like(rows), 0.0
-    centred = rows - rows.mean(axis=0)
-    size = float(np.abs(centred).max())
-    return centred / size, size
+    centered = rows - rows.mean(axis=0)
+    size = float(np.abs(centered).max())
+    return centered / size, size
 
 
 def _principal_plane(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -262,7 +262,7 @@ def _umap(
 ) -> ArrayLike:
     # UMAP unfolds from a span of about ten, not from a point; and a seed allows it one thread only.
     layout = _import_umap().UMAP(
-        n_neighbors=min(NEIGHBOURS, len(rows) - 1),
+        n_neighbors=min(NEIGHBORS, len(rows) - 1),
         init=start / np.abs(start).max() * 10,
         random_state=random_state,
         n_jobs=1 if random_state is not None else (n_jobs or -1),

@@ -21,7 +21,7 @@ def neighbors(
     ----------
     codes : array-like of shape (n, k)
     queries : array-like of shape (m, k), or of shape (m,) of integers
-        Codes to look for; or numbers of rows of `codes`, which are then not found as their own neighbours.
+        Codes to look for; or numbers of rows of `codes`, which are then not found as their own neighbors.
     n_neighbors : int, default=8
 
     Returns
@@ -33,7 +33,7 @@ def neighbors(
     Raises
     ------
     DataError
-        If there are fewer rows than neighbours asked for, a row does not exist, or codes differ in length.
+        If there are fewer rows than neighbors asked for, a row does not exist, or codes differ in length.
     """
     codes, queries = np.asarray(codes), np.asarray(queries)
     own = queries.ndim == 1 and queries.dtype.kind in "iu"
@@ -44,7 +44,7 @@ def neighbors(
         )
     others = len(codes) - own
     if not 0 < n_neighbors <= others:
-        raise DataError(f"{n_neighbors} neighbours were asked for, and there are {others} other rows")
+        raise DataError(f"{n_neighbors} neighbors were asked for, and there are {others} other rows")
     if own:
         bad = queries[(queries < 0) | (queries >= len(codes))]
         if len(bad):
@@ -57,7 +57,7 @@ def neighbors(
 
 
 def _without(rows: NDArray[Any], distances: NDArray[Any], queries: NDArray[Any]) -> tuple[Any, Any]:
-    """Take each query out of its neighbours, or the last of them where equal rows left no room for it."""
+    """Take each query out of its neighbors, or the last of them where equal rows left no room for it."""
     drop = rows == queries[:, None]
     drop[~drop.any(axis=1), -1] = True
     shape = (len(rows), rows.shape[1] - 1)

@@ -1,7 +1,7 @@
 """What a run keeps on disk so that it can go on after a kill, as if nothing had happened.
 
 A checkpoint is a model folder, which `AutoEncoder.load` opens like any other, with two more files: the state
-of the optimiser and of the random numbers in `training.safetensors`, and where the run stands in
+of the optimizer and of the random numbers in `training.safetensors`, and where the run stands in
 `training.json`. It is replaced as a whole, so that a kill at any moment leaves the one before.
 """
 

@@ -97,28 +97,28 @@ def fit(
         If a loss or a weight is not finite.
     """
     network.train()
-    optimiser = FlatAdam(network, plan.learning_rate, world)
+    optimizer = FlatAdam(network, plan.learning_rate, world)
     if validation is None:
         plan = replace(plan, patience=None)
-    with _threads_kept(), seeded(plan.seed, optimiser.weights.device), _interruptible(run):
-        step = make_step(network, objective, optimiser, plan.precision)
+    with _threads_kept(), seeded(plan.seed, optimizer.weights.device), _interruptible(run):
+        step = make_step(network, objective, optimizer, plan.precision)
         threads = Threads.for_step(
-            step, plan.batch_size, train.d, small=optimiser.weights.numel() * plan.batch_size < SMALL_STEP
+            step, plan.batch_size, train.d, small=optimizer.weights.numel() * plan.batch_size < SMALL_STEP
         )
         if validation is not None and starts_as_pca:
             run.start, run.start_errors = _copy(network), _errors(network, objective, validation)
         if checkpoint is not None and resume:
-            _restore(checkpoint, run, network, optimiser, step)
+            _restore(checkpoint, run, network, optimizer, step)
             progress.rows(run.epoch * train.n)
         while run.epoch < plan.epochs and not _out_of_patience(run, plan):
             started = time.perf_counter()
-            losses = _epoch(step, threads, optimiser, train, plan, run, progress, network, checkpoint)
+            losses = _epoch(step, threads, optimizer, train, plan, run, progress, network, checkpoint)
             row = _row(run.epoch + 1, losses, time.perf_counter() - started)
             loss = _validate(network, objective, validation, plan)
             row["validation_loss"] = None if loss is None else world.from_first(loss)
             # Losses are taken before each update: only the weights tell what the last one did.
             finite = all(math.isfinite(value) for value in (*losses.values(), loss or 0.0))
-            if not (finite and bool(optimiser.weights.isfinite().all())):
+            if not (finite and bool(optimizer.weights.isfinite().all())):
                 raise _diverged(row, plan)
             row |= objective.figures(network)
             run.history.append(row)
@@ -126,18 +126,18 @@ def fit(
             _keep_best(run, network, row["validation_loss"])
             last = run.epoch == plan.epochs or _out_of_patience(run, plan)
             if checkpoint is not None and (last or checkpoint.due(within_epoch=False)):
-                _save(checkpoint, run, network, optimiser, step)
+                _save(checkpoint, run, network, optimizer, step)
             progress.epoch(row, plan.epochs)
             if on_epoch is not None:
                 on_epoch(row)
-    optimiser.release()
+    optimizer.release()
     _take_best(run, network, objective, validation)
 
 
 def _epoch(
     step: Step,
     threads: Threads,
-    optimiser: FlatAdam,
+    optimizer: FlatAdam,
     train: Batches,
     plan: Plan,
     run: Run,
@@ -153,19 +153,19 @@ def _epoch(
     total = plan.epochs * per_epoch
     if not run.batch:
         step.totals.zero_()
-        _seed(_epoch_seed(plan.seed + 1 + optimiser.world.rank, run.epoch), optimiser.weights.device)
+        _seed(_epoch_seed(plan.seed + 1 + optimizer.world.rank, run.epoch), optimizer.weights.device)
     for x, share in train.epoch(_epoch_seed(plan.seed, run.epoch), plan.batch_size, run.batch):
-        optimiser.set_rate(plan.learning_rate * rate(run.epoch * per_epoch + run.batch, total, plan.schedule))
+        optimizer.set_rate(plan.learning_rate * rate(run.epoch * per_epoch + run.batch, total, plan.schedule))
         threads.before(len(x))
         step(x, share)
         run.batch += 1
         progress.rows(len(x))
         # The other processes' random numbers are not kept, so that only one alone can stop within an epoch.
-        within = optimiser.world.size == 1 and run.batch < per_epoch
+        within = optimizer.world.size == 1 and run.batch < per_epoch
         if checkpoint is not None and within and checkpoint.due(within_epoch=True):
-            _save(checkpoint, run, network, optimiser, step)
+            _save(checkpoint, run, network, optimizer, step)
     totals = step.totals.clone()
-    optimiser.world.sum(totals)
+    optimizer.world.sum(totals)
     return dict(zip(step.names, (totals / train.n).tolist(), strict=True))
 
 
@@ -258,19 +258,19 @@ def _copy(network: Network) -> dict[str, Tensor]:
 # -- checkpoints --------------------------------------------------------------------------------------------
 
 
-def _kept(best: dict[str, Tensor], network: Network, optimiser: FlatAdam) -> dict[str, Tensor]:
+def _kept(best: dict[str, Tensor], network: Network, optimizer: FlatAdam) -> dict[str, Tensor]:
     """The tensors of a run that a checkpoint holds, with those of the best weights so far."""
-    tensors = {f"optimiser.{name}": tensor for name, tensor in optimiser.state().items()}
+    tensors = {f"optimizer.{name}": tensor for name, tensor in optimizer.state().items()}
     tensors |= {f"buffer.{name}": tensor for name, tensor in network.named_buffers()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
     return tensors | {"random": torch.get_rng_state()}
 
 
-def _save(checkpoint: Checkpoint, run: Run, network: Network, optimiser: FlatAdam, step: Step) -> None:
+def _save(checkpoint: Checkpoint, run: Run, network: Network, optimizer: FlatAdam, step: Step) -> None:
     """Keep everything that the updates to come depend on."""
-    tensors = _kept(run.best or {}, network, optimiser)
-    if optimiser.weights.device.type == "cuda":
-        tensors["random.cuda"] = torch.cuda.get_rng_state(optimiser.weights.device)
+    tensors = _kept(run.best or {}, network, optimizer)
+    if optimizer.weights.device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(optimizer.weights.device)
     if run.batch:
         tensors["totals"] = step.totals
     state = {
@@ -284,13 +284,13 @@ def _save(checkpoint: Checkpoint, run: Run, network: Network, optimiser: FlatAda
     checkpoint.save(state, tensors)
 
 
-def _restore(checkpoint: Checkpoint, run: Run, network: Network, optimiser: FlatAdam, step: Step) -> None:
+def _restore(checkpoint: Checkpoint, run: Run, network: Network, optimizer: FlatAdam, step: Step) -> None:
     """Stand where the checkpoint stood."""
-    kept = checkpoint.load(_kept(network.state_dict(), network, optimiser))
+    kept = checkpoint.load(_kept(network.state_dict(), network, optimizer))
     if kept is None:
         return
     with checkpoint.trusting():
-        _take_over(*kept, run, network, optimiser, step)
+        _take_over(*kept, run, network, optimizer, step)
 
 
 def _take_over(
@@ -298,21 +298,21 @@ def _take_over(
     tensors: dict[str, Tensor],
     run: Run,
     network: Network,
-    optimiser: FlatAdam,
+    optimizer: FlatAdam,
     step: Step,
 ) -> None:
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
-    optimiser.restore(part("optimiser."))
+    optimizer.restore(part("optimizer."))
     buffers = dict(network.named_buffers())
     for name, tensor in part("buffer.").items():
         buffers[name].copy_(tensor)
     torch.set_rng_state(tensors["random"])
     if "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random.cuda"], optimiser.weights.device)
-    device = optimiser.weights.device
+        torch.cuda.set_rng_state(tensors["random.cuda"], optimizer.weights.device)
+    device = optimizer.weights.device
     run.best = {name: tensor.to(device) for name, tensor in part("best.").items()} or None
     run.epoch, run.batch, run.best_epoch = state["epoch"], state["batch"], state["best_epoch"]
     run.best_loss = math.inf if state["best_loss"] is None else state["best_loss"]

@@ -121,9 +121,9 @@ class Step(Protocol):
 class AutogradStep:
     """The step for any network and objective."""
 
-    def __init__(self, network: Network, objective: Objective, optimiser: FlatAdam, precision: str) -> None:
-        self.network, self.objective, self.optimiser = network, objective, optimiser
-        self.device = optimiser.weights.device.type
+    def __init__(self, network: Network, objective: Objective, optimizer: FlatAdam, precision: str) -> None:
+        self.network, self.objective, self.optimizer = network, objective, optimizer
+        self.device = optimizer.weights.device.type
         self.precision = precision
         self.names: list[str] = []
         self.totals = torch.zeros(0)
@@ -140,13 +140,13 @@ class AutogradStep:
         return torch.stack([loss.float() for loss in losses.values()])
 
     def __call__(self, x: Tensor, share: float = 1.0) -> None:
-        self.optimiser.gradients.zero_()
+        self.optimizer.gradients.zero_()
         if share:
             losses = self.losses(x)
             (losses.sum() * share).backward()  # type: ignore[no-untyped-call]
             self.totals += losses.detach() * len(x)
-        self.optimiser.update()
-        self.optimiser.world.average_buffers(self.network)
+        self.optimizer.update()
+        self.optimizer.world.average_buffers(self.network)
 
 
 class GraphStep:
@@ -173,7 +173,7 @@ class GraphStep:
         if self.input is None or len(x) > len(self.input):
             self.input, self.graph, self.warm = x.clone(), None, 0
         # A short last batch, or a reduction over processes, is no part of the graph.
-        if x.shape != self.input.shape or self.eager.optimiser.world.size > 1:
+        if x.shape != self.input.shape or self.eager.optimizer.world.size > 1:
             self.eager(x, share)
         elif self.graph is not None:
             self.input.copy_(x)
@@ -202,8 +202,8 @@ class GraphStep:
 class DenseStep:
     """The step of a dense network under the mean squared error, with `dense` in autograd's place."""
 
-    def __init__(self, chain: Chain, optimiser: FlatAdam) -> None:
-        self.chain, self.optimiser = chain, optimiser
+    def __init__(self, chain: Chain, optimizer: FlatAdam) -> None:
+        self.chain, self.optimizer = chain, optimizer
         self.names = ["error"]
         self.totals = torch.zeros(1)
         self.buffers = Buffers()
@@ -231,8 +231,8 @@ class DenseStep:
         if share:
             self.totals += self.gradients_of(x, share)
         else:
-            self.optimiser.gradients.zero_()
-        self.optimiser.update()
+            self.optimizer.gradients.zero_()
+        self.optimizer.update()
 
 
 def autocast(device: str, precision: str) -> contextlib.AbstractContextManager[Any]:
@@ -242,14 +242,14 @@ def autocast(device: str, precision: str) -> contextlib.AbstractContextManager[A
     return torch.autocast(device, dtype=torch.bfloat16)
 
 
-def make_step(network: Network, objective: Objective, optimiser: FlatAdam, precision: str) -> Step:
+def make_step(network: Network, objective: Objective, optimizer: FlatAdam, precision: str) -> Step:
     """The fastest of the steps that can train this network on its device."""
-    device = optimiser.weights.device.type
+    device = optimizer.weights.device.type
     if device == "cpu" and precision == "float32":
         chain = DenseStep.chain_of(network, objective)
         if chain is not None:
-            return DenseStep(chain, optimiser)
-    eager = AutogradStep(network, objective, optimiser, precision)
+            return DenseStep(chain, optimizer)
+    eager = AutogradStep(network, objective, optimizer, precision)
     return GraphStep(eager) if device == "cuda" else eager
 
 
@@ -324,5 +324,5 @@ def _same_gradients(step: DenseStep, rows: int, d: int, most: int) -> bool:
     for count in (1, most):
         torch.set_num_threads(count)
         step.gradients_of(x)
-        found.append(step.optimiser.gradients.clone())
+        found.append(step.optimizer.gradients.clone())
     return torch.equal(*found)
