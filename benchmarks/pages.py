@@ -7,7 +7,7 @@
     python benchmarks/pages.py all --quick  2,000 digits, one epoch: does the script run?
 
 Wants MNIST, from `$CODEWORD_DATA/mnist/`, the cache or the network, and for the pages Chromium and playwright
-(`codeword[test]`). Prints Markdown tables, and exits with 1 where a figure misses its target.
+(`codeword[test]`). Prints Markdown tables, and exits with 1 where a target is missed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shutil import which
 from typing import Any
 
 import numpy as np
-from figures import Figures, Options, Row, show
+from claims import Claims, Options, Row, show
 from machine import describe_machine
 
 from codeword import AutoEncoder, load, map_codes
@@ -36,10 +36,10 @@ from codeword import AutoEncoder, load, map_codes
 def main() -> int:
     """Run what is asked for, and say by the exit code whether every target was reached."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("figure", choices=[*FIGURES, "all"])
+    parser.add_argument("claim", choices=[*CLAIMS, "all"])
     parser.add_argument("--quick", action="store_true", help="few digits, one epoch: does it run?")
     options = parser.parse_args()
-    missed = show(FIGURES, options, "target")
+    missed = show(CLAIMS, options, "target")
     print(f"\nseed 0; {describe_machine('openTSNE')}")
     return int(missed and not options.quick)
 
@@ -250,7 +250,7 @@ def latency(name: str, times: list[float], most: float) -> Row:
     return name, f"< {most:g} ms", f"{middle:.1f} ms; 95% within {late:.1f} ms", late < most
 
 
-FIGURES: Figures = {"map": map_of_codes, "report": report, "explorer": explorer}
+CLAIMS: Claims = {"map": map_of_codes, "report": report, "explorer": explorer}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Figures of four papers on MNIST, each beside a known value that shows the protocol to be the same.
+"""Claims of four papers on MNIST, each beside a known value that shows the protocol to be the same.
 
     python benchmarks/papers.py hinton        784-1000-500-250-30: squared error of a test image
     python benchmarks/papers.py likelihood    log-likelihood of binarized test images, by a VAE
@@ -10,7 +10,7 @@
 
 Wants MNIST, from `$CODEWORD_DATA/mnist/`, the cache or the network. `--epochs` overrides the length of every
 training run and `--samples` those of each estimated likelihood; `--device` and `--seed` are AutoEncoder's.
-Prints Markdown tables, and exits with 1 where a figure misses its target.
+Prints Markdown tables, and exits with 1 where a target is missed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from figures import Figures, Options, Row, show
+from claims import Claims, Options, Row, show
 from machine import describe_machine
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
@@ -39,14 +39,14 @@ from codeword.objectives import OBJECTIVES, Variational
 def main() -> int:
     """Run what is asked for, and say by the exit code whether every target was reached."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("figure", choices=[*FIGURES, "all"])
+    parser.add_argument("claim", choices=[*CLAIMS, "all"])
     parser.add_argument("--quick", action="store_true", help="a few rows and epochs: does it run?")
     parser.add_argument("--epochs", type=int, help="of every training run, instead of its own number")
     parser.add_argument("--samples", type=int, default=500, help="of each log-likelihood; the paper: 5000")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    missed = show(FIGURES, options, "known, or target")
+    missed = show(CLAIMS, options, "known, or target")
     print(f"\nseed {options.seed}; {describe_machine()}")
     return int(missed and not options.quick)
 
@@ -314,7 +314,7 @@ def count(source: str) -> int:
     return len(held)
 
 
-FIGURES: Figures = {
+CLAIMS: Claims = {
     "hinton": hinton,
     "likelihood": likelihood,
     "iwae": iwae,

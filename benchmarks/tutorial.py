@@ -3,7 +3,7 @@
     python benchmarks/tutorial.py [--seed 0]
 
 Wants MNIST, from `$CODEWORD_DATA/mnist/`, the cache or the network. The commands run as a user runs them,
-each in a process of its own. Exits with 1 where a figure misses its target.
+each in a process of its own. Exits with 1 where a target is missed.
 """
 
 from __future__ import annotations

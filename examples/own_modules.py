@@ -29,8 +29,8 @@ class Decoder(nn.Module):
 torch.manual_seed(0)  # modules are trained from the weights they come with
 train, test = load("digits"), load("digits", "test")
 ae = AutoEncoder(K, network=(Encoder(), Decoder()), epochs=60, random_state=0).fit(train)
-figures = evaluate(ae, test.x)
-print(f"mean squared error  your modules {figures['mse']:.4f}  PCA {figures['pca_mse']:.4f}")
+metrics = evaluate(ae, test.x)
+print(f"mean squared error  your modules {metrics['mse']:.4f}  PCA {metrics['pca_mse']:.4f}")
 
 ae.save("own.ae", overwrite=True)  # their weights; their code stays in this file
 again = AutoEncoder.load("own.ae", network=(Encoder(), Decoder()))

@@ -39,8 +39,8 @@ history_figure(*zip(*losses, strict=True))
 # many numbers, on digits that neither has seen?
 
 # %%
-figures = evaluate(ae, test.x)
-print(f"auto-encoder {figures['mse']:.4f}, PCA {figures['pca_mse']:.4f}")
+metrics = evaluate(ae, test.x)
+print(f"auto-encoder {metrics['mse']:.4f}, PCA {metrics['pca_mse']:.4f}")
 reconstruction_figure(test.x[:10], ae.reconstruct(test.x[:10]))
 
 # %% [markdown]

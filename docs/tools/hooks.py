@@ -15,7 +15,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
 
-ELSEWHERE = {"figures.md": "benchmarks/README.md", "changes.md": "CHANGELOG.md"}
+ELSEWHERE = {"benchmarks.md": "benchmarks/README.md", "changes.md": "CHANGELOG.md"}
 """Pages whose text has its place outside docs/, by their place on the site."""
 
 

@@ -68,7 +68,7 @@ def test_every_page_is_on_the_site():
     assert len(listed) == len(set(listed))
     ours = {page.relative_to(DOCS).as_posix() for page in PAGES}
     notebooks = {f"notebooks/{script.stem}.md" for script in (ROOT / "notebooks").glob("*.py")}
-    assert ours | notebooks | {"figures.md", "changes.md", "api/commands.md"} == set(listed)
+    assert ours | notebooks | {"benchmarks.md", "changes.md", "api/commands.md"} == set(listed)
     assert len(notebooks) == 3
 
 
@@ -168,11 +168,11 @@ def test_notebooks_are_scripts_without_outputs():
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory):
-    """What is left of running follow.md: its names, and the folder it ran in."""
+    """What is left of running tracking.md: its names, and the folder it ran in."""
     folder = tmp_path_factory.mktemp("follow")
     with contextlib.chdir(folder), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy")  # mlflow's, of sqlalchemy
-        return run_page(DOCS / "follow.md"), folder
+        return run_page(DOCS / "tracking.md"), folder
 
 
 def test_follow_a_run_with_tensorboard(followed):
@@ -190,7 +190,7 @@ def test_follow_a_run_with_tensorboard(followed):
 
 
 def test_follow_a_run_with_mlflow(followed, tmp_path, digits):
-    """What the recipe logged, read back by MLflow: figures by epoch, parameters, and a model that opens."""
+    """What the recipe logged, read back by MLflow: metrics by epoch, parameters, and a model that opens."""
     import mlflow
 
     names, folder = followed

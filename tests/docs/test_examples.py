@@ -32,7 +32,7 @@ def example(tmp_path, monkeypatch):
 def test_compress_digits(example, tmp_path, capsys):
     left = example("compress_digits.py")
     assert left["codes"].shape == (359, 16)
-    assert left["figures"]["mse"] < 0.6 * left["figures"]["pca_mse"]
+    assert left["metrics"]["mse"] < 0.6 * left["metrics"]["pca_mse"]
     assert left["same"]
     assert (tmp_path / "digits.ae" / "weights.safetensors").is_file()
     assert "auto-encoder 0.00" in capsys.readouterr().out
@@ -40,7 +40,7 @@ def test_compress_digits(example, tmp_path, capsys):
 
 def test_own_modules(example, capsys):
     left = example("own_modules.py")
-    assert left["figures"]["mse"] < 0.6 * left["figures"]["pca_mse"]
+    assert left["metrics"]["mse"] < 0.6 * left["metrics"]["pca_mse"]
     assert "the score is the same: True" in capsys.readouterr().out
 
 

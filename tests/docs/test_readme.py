@@ -42,7 +42,7 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     assert sum(run_python(block, names) for block in blocks("python")) == 9
-    assert names["figures"]["mse"] < 0.6 * names["figures"]["pca_mse"]
+    assert names["metrics"]["mse"] < 0.6 * names["metrics"]["pca_mse"]
     assert (names["again"].transform(names["digits"].x) == names["own"].transform(names["digits"].x)).all()
 
 

@@ -1,15 +1,15 @@
 """Codes put to work on MNIST, beside the obvious baseline: three seeds each, mean and spread.
 
-    python benchmarks/uses.py classify     kNN and a linear probe on 16 numbers, on pixels, on PCA
-    python benchmarks/uses.py few          the same with ten labels a digit
-    python benchmarks/uses.py cluster      codes, UMAP, a mixture: all 70,000 images (needs codeword[umap])
-    python benchmarks/uses.py detect       one digit against nine, for each digit
-    python benchmarks/uses.py alarms       false alarms on fresh images at the level asked for
-    python benchmarks/uses.py all          the five of them
-    python benchmarks/uses.py all --quick  a few rows and epochs of each: does the script run?
+    python benchmarks/tasks.py classify     kNN and a linear probe on 16 numbers, on pixels, on PCA
+    python benchmarks/tasks.py few          the same with ten labels a digit
+    python benchmarks/tasks.py cluster      codes, UMAP, a mixture: all 70,000 images (needs codeword[umap])
+    python benchmarks/tasks.py detect       one digit against nine, for each digit
+    python benchmarks/tasks.py alarms       false alarms on fresh images at the level asked for
+    python benchmarks/tasks.py all          the five of them
+    python benchmarks/tasks.py all --quick  a few rows and epochs of each: does the script run?
 
 Wants MNIST, from `$CODEWORD_DATA/mnist/`, the cache or the network. Prints Markdown tables, and exits with 1
-where a figure misses its target. Settings were chosen by looking at test images, as those of the references
+where a target is missed. Settings were chosen by looking at test images, as those of the references
 were; where that is so, it is said.
 """
 
@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from figures import Figures, Options, Row, show
+from claims import Claims, Options, Row, show
 from machine import describe_machine
 
 from codeword import MLP, AutoEncoder, OutlierDetector, evaluate, load
@@ -32,15 +32,15 @@ from codeword.tasks.labels import clustering_metrics
 def main() -> int:
     """Run what is asked for, and say by the exit code whether every target was reached."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("figure", choices=[*FIGURES, "all"])
+    parser.add_argument("claim", choices=[*CLAIMS, "all"])
     parser.add_argument("--quick", action="store_true", help="a few rows and epochs: does it run?")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     started = time.perf_counter()
-    missed = show(FIGURES, options, "reference, or target")
+    missed = show(CLAIMS, options, "reference, or target")
     print(f"\n{(time.perf_counter() - started) / 60:.1f} min")
-    packages = ("umap-learn",) if options.figure in ("cluster", "all") else ()
+    packages = ("umap-learn",) if options.claim in ("cluster", "all") else ()
     print(f"\nseeds 0 to {options.seeds - 1}; {describe_machine(*packages)}")
     return int(missed and not options.quick)
 
@@ -76,8 +76,8 @@ def classify(options: Options) -> list[Row]:
     for name, parameters in PROBED.items():
         for seed in range(options.seeds):
             ae = auto_encoder(options, 16, seed, **parameters).fit(x)
-            figures = evaluate(ae, test, y_test, reference=(x, y), random_state=seed)
-            for key, value in figures.items():
+            metrics = evaluate(ae, test, y_test, reference=(x, y), random_state=seed)
+            for key, value in metrics.items():
                 if isinstance(value, float):
                     found.setdefault(name, {}).setdefault(key, []).append(value)
     first = next(iter(found.values()))
@@ -87,8 +87,8 @@ def classify(options: Options) -> list[Row]:
         ("linear probe on pixels", "", spread(first["raw_linear_accuracy"]), None),
         ("linear probe on 16 principal components", "", spread(first["pca_linear_accuracy"]), None),
     ]
-    for name, figures in found.items():
-        knn, linear = figures["knn_accuracy"], figures["linear_accuracy"]
+    for name, metrics in found.items():
+        knn, linear = metrics["knn_accuracy"], metrics["linear_accuracy"]
         wide = name != "defaults"
         rows += [
             (
@@ -186,8 +186,8 @@ def cluster(options: Options) -> list[Row]:
         )
     known = {"k-means on pixels": "0.535", "mixture on UMAP of codes": "DEC 0.843, N2D 0.979; ≥ 0.980"}
     rows: list[Row] = []
-    for name, figures in found.items():
-        accuracy = [f["accuracy"] for f in figures]
+    for name, metrics in found.items():
+        accuracy = [f["accuracy"] for f in metrics]
         good = np.mean(accuracy) >= 0.98 if name == "mixture on UMAP of codes" else None
         rows.append((f"accuracy, {name}", known.get(name, ""), spread(accuracy), good))
     last = found["mixture on UMAP of codes"]
@@ -272,7 +272,7 @@ def alarms(options: Options) -> list[Row]:
     ]
 
 
-FIGURES: Figures = {
+CLAIMS: Claims = {
     "classify": classify,
     "few": few,
     "cluster": cluster,
