@@ -578,7 +578,7 @@ def test_codebooks_follow_codes_as_by_hand():
 
 
 def test_codebooks_of_two_processes_are_those_of_one():
-    """The processes' buffers are averaged after each step: see `World.average_buffers`."""
+    """The processes' buffers are averaged after each step: see `ProcessGroup.average_buffers`."""
     objective, x = VectorQuantized(codebook_size=4, groups=1, revive=0.0), rows(20)
     one, *two = (network_for(objective, k=2).train() for _ in range(3))
     with torch.no_grad():

@@ -103,7 +103,7 @@ def test_of_a_folder_of_parts_each_process_reads_its_own(tmp_path):
         "    finally:\n"
         "        now.pop()\n"
         "def window(self, group):\n"
-        "    return during('epochs', epoch, self, group) if self.world.size > 1 else epoch(self, group)\n"
+        "    return during('epochs', epoch, self, group) if self.group.size > 1 else epoch(self, group)\n"
         "parts.PartFolder._read = own\n"
         "estimator.describe = lambda *a, **k: during('scaling', describe, *a, **k)\n"
         "batches.StreamedBatches._read = window\n"

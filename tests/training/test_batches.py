@@ -14,7 +14,7 @@ from codeword.data.rows import PartFolder, Selected, open_arrays
 from codeword.data.scaling import Scaling, describe
 from codeword.training import batches
 from codeword.training.batches import ResidentBatches, StreamedBatches, fits, make_batches
-from codeword.training.distributed import World
+from codeword.training.distributed import ProcessGroup
 
 CPU = torch.device("cpu")
 NONE = Scaling("none", np.zeros(1), np.ones(1), (3,))
@@ -36,12 +36,12 @@ def small_windows(monkeypatch):
     monkeypatch.setattr(batches, "WINDOW_BYTES", 4 * 8 * 12)
 
 
-def streamed(n, world=None, ranges=None):
-    return StreamedBatches(numbered(n), ranges or [(0, n)], NONE, CPU, world)
+def streamed(n, group=None, ranges=None):
+    return StreamedBatches(numbered(n), ranges or [(0, n)], NONE, CPU, group)
 
 
-def resident(n, world=None):
-    return ResidentBatches(torch.from_numpy(numbered(n)), NONE, world)
+def resident(n, group=None):
+    return ResidentBatches(torch.from_numpy(numbered(n)), NONE, group)
 
 
 @pytest.mark.usefixtures("small_windows")
@@ -99,8 +99,8 @@ def test_blocks_are_mixed_over_the_whole_file():
 @pytest.mark.parametrize("n", [40, 41, 47])
 def test_processes_together_make_the_batches_of_one(size, n):
     alone = [x for x, _ in resident(n).epoch(7, 5 * size)]
-    parts = [list(resident(n, World(rank, size)).epoch(7, 5)) for rank in range(size)]
-    assert {len(p) for p in parts} == {len(alone)} == {resident(n, World(0, size)).steps(5)}
+    parts = [list(resident(n, ProcessGroup(rank, size)).epoch(7, 5)) for rank in range(size)]
+    assert {len(p) for p in parts} == {len(alone)} == {resident(n, ProcessGroup(0, size)).steps(5)}
     for step, whole in enumerate(alone):
         together = torch.cat([p[step][0] for p in parts])
         assert torch.equal(together, whole)
@@ -110,7 +110,7 @@ def test_processes_together_make_the_batches_of_one(size, n):
 @pytest.mark.usefixtures("small_windows")
 @pytest.mark.parametrize("n", [96, 100, 131])
 def test_processes_that_stream_read_each_row_once_and_step_together(n):
-    parts = [list(streamed(n, World(rank, 2)).epoch(1, 10)) for rank in range(2)]
+    parts = [list(streamed(n, ProcessGroup(rank, 2)).epoch(1, 10)) for rank in range(2)]
     assert len(parts[0]) == len(parts[1])
     assert sorted(rows_of(parts[0]) + rows_of(parts[1])) == list(range(n))
     for (_, a), (_, b) in zip(*parts, strict=True):
@@ -129,7 +129,7 @@ def test_a_large_map_is_streamed_and_an_array_is_not(tmp_path, monkeypatch):
 def test_held_out_rows_of_a_stream_are_not_trained_on(tmp_path, monkeypatch):
     monkeypatch.setattr(batches, "RESIDENT_BYTES", 100)
     np.save(tmp_path / "x.npy", numbered(2000))
-    train, held_out = make_batches(load(tmp_path / "x.npy").x, NONE, 200, 0, CPU, World())
+    train, held_out = make_batches(load(tmp_path / "x.npy").x, NONE, 200, 0, CPU, ProcessGroup())
     trained = set(rows_of(train.epoch(0, 64)))
     out = {int(v) // 3 for v in held_out.rows[:, 0]}
     assert not trained & out
@@ -282,7 +282,7 @@ def test_pixels_of_a_fold_are_not_copied(held_out):
     pixels = np.random.default_rng(0).integers(0, 256, (100, 4, 4), dtype=np.uint8)
     for x in (pixels, Selected(pixels, np.arange(0, 100, 2))):
         scaling = Scaling("pixels", np.zeros(1), np.full(1, 255.0), (4, 4))
-        train, out = make_batches(x, scaling, held_out, 0, CPU, World())
+        train, out = make_batches(x, scaling, held_out, 0, CPU, ProcessGroup())
         for batches_ in filter(None, (train, out)):
             assert np.shares_memory(batches_.rows.numpy(), pixels)
         seen = torch.cat([t for b in (train, out) if b is not None for t in b.in_order(7)])

@@ -19,13 +19,13 @@ def test_what_several_processes_see_is_what_one_sees(tmp_path):
     for name, missing in (("x.npy", False), ("holed.npy", True)):
         rows = np.load(tmp_path / name, mmap_mode="r")
         alone = describe(rows, missing=missing)
-        for seen in in_turn(lambda world, r=rows, m=missing: describe(r, missing=m, world=world)):
+        for seen in in_turn(lambda group, r=rows, m=missing: describe(r, missing=m, group=group)):
             assert (seen.n, seen.low, seen.high) == (alone.n, alone.low, alone.high)
             np.testing.assert_allclose(seen.mean, alone.mean, rtol=1e-12)
             np.testing.assert_allclose(seen.variance, alone.variance, rtol=1e-12)
     holed = np.load(tmp_path / "holed.npy", mmap_mode="r")
     with pytest.raises(DataError, match="NaN"):
-        in_turn(lambda world: describe(holed, world=world))
+        in_turn(lambda group: describe(holed, group=group))
 
 
 @pytest.mark.parametrize("rank", range(3))
@@ -38,9 +38,9 @@ def test_every_process_stops_where_one_finds_a_bad_row(tmp_path, rank):
     said = {}
     for one in range(3):
         with suppress(DataError):
-            describe(rows, world=Turn(one, 3, said))
+            describe(rows, group=Turn(one, 3, said))
     with pytest.raises(DataError, match=told):
-        describe(rows, world=Turn(rank, 3, said))
+        describe(rows, group=Turn(rank, 3, said))
 
 
 class Turn:

@@ -55,7 +55,7 @@ def train(
         check_own(job.output, MODEL_FILES, "a model folder")
     from codeword.model.autoencoder import AutoEncoder
     from codeword.model.plan import PRESETS
-    from codeword.training.distributed import leave
+    from codeword.training.distributed import ProcessGroup
 
     if preset is not None and preset not in PRESETS:
         raise ParameterError(f"--preset must be one of {', '.join(PRESETS)}. Got {preset!r} instead.")
@@ -81,7 +81,7 @@ def train(
     first = int(os.environ.get("RANK", "0")) == 0
     if first:
         ae.save(job.output, overwrite=job.overwrite)
-    leave()
+    ProcessGroup.destroy()
     if first:
         _report(job, ae, len(data), seconds, job.reading)
 

@@ -87,10 +87,10 @@ class Moments:
         self.known = total
 
 
-def describe(x: Rows, *, missing: bool = False, world: Processes | None = None) -> Statistics:
+def describe(x: Rows, *, missing: bool = False, group: Processes | None = None) -> Statistics:
     """Mean and variance of each feature of `x`, of shape (n, ...), in one pass of bounded memory.
 
-    With `missing`, values that are NaN are left out. Of several processes (`world`) each reads its share of
+    With `missing`, values that are NaN are left out. Of several processes (`group`) each reads its share of
     rows that do not lie in memory, and all get the same statistics.
 
     Raises
@@ -100,16 +100,16 @@ def describe(x: Rows, *, missing: bool = False, world: Processes | None = None) 
     """
     d = int(np.prod(x.shape[1:], dtype=np.int64))
     sums = Moments(mean=np.zeros(d), squares=np.zeros(d))
-    if world is None or world.size == 1 or type(x) is np.ndarray:
+    if group is None or group.size == 1 or type(x) is np.ndarray:
         _look(x, 0, len(x), missing, sums)
     else:
-        start, stop = (rank * len(x) // world.size for rank in (world.rank, world.rank + 1))
+        start, stop = (rank * len(x) // group.size for rank in (group.rank, group.rank + 1))
         bad = None
         try:
             _look(x, start, stop, missing, sums)
         except DataError as error:
             bad = error
-        sums = _shared(sums, world, bad)
+        sums = _shared(sums, group, bad)
     known, mean, squares = sums.known, sums.mean, sums.squares
     return Statistics(
         len(x), float(sums.low), float(sums.high), mean, squares / np.maximum(known, 1), missing
@@ -147,18 +147,18 @@ def _between(x: Rows, first: int, last: int) -> Iterator[tuple[int, NDArray[Any]
         yield start, read(x, start, min(start + length, last))
 
 
-def _shared(sums: Moments, world: Processes, bad: DataError | None) -> Moments:
+def _shared(sums: Moments, group: Processes, bad: DataError | None) -> Moments:
     """The sums of all processes, merged in their order, on each of them."""
     import torch
 
     d = len(sums.mean)
-    table = torch.zeros(world.size, 3 * d + 3, dtype=torch.float64, device=world.device)
+    table = torch.zeros(group.size, 3 * d + 3, dtype=torch.float64, device=group.device)
     # What has seen nothing has no range: a process may have no row.
     seen = bool(np.any(sums.known))
     mine = [np.broadcast_to(sums.known, d), sums.mean, sums.squares]
     mine += [np.array([sums.low if seen else 0.0, sums.high if seen else 0.0, bad is not None])]
-    table[world.rank] = torch.from_numpy(np.concatenate(mine).astype(np.float64))
-    world.sum(table)
+    table[group.rank] = torch.from_numpy(np.concatenate(mine).astype(np.float64))
+    group.sum(table)
     rows = table.cpu().numpy()
     if bad is not None:
         raise bad

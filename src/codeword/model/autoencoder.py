@@ -49,7 +49,7 @@ from codeword.model.plan import (
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import resolve_objective
 from codeword.training.batches import make_batches
-from codeword.training.distributed import World
+from codeword.training.distributed import ProcessGroup
 from codeword.training.loop import Run, seeded
 from codeword.training.loop import fit as train_network
 
@@ -308,9 +308,9 @@ class AutoEncoder(_Transform, _Estimator):
         layout = None if data.columns is None else data.columns.layout
         objective = resolve_objective(self.objective, layout)
         device = choose_device(self.device)
-        world = World.join(device)
-        seed = self._choose_seed(checkpoint, resume, world)
-        seen = describe(x, missing=objective.takes_missing, world=world)
+        group = ProcessGroup.join(device)
+        seed = self._choose_seed(checkpoint, resume, group)
+        seen = describe(x, missing=objective.takes_missing, group=group)
         kind = scaling_kind(self.scaling, data.columns)
         scaling = Scaling.choose(kind, x.dtype, data.sample_shape, seen)
         mean = scaling.scaled_mean(seen)
@@ -318,7 +318,7 @@ class AutoEncoder(_Transform, _Estimator):
         with seeded(seed, torch.device("cpu")):
             spec = network_spec(self.n_components, objective, scaling, data.sample_shape)
             network = make_network(self.network, objective, spec, baseline).to(device)
-        world.broadcast(network)
+        group.broadcast_weights(network)
         run = Run()
         model = FittedModel(
             self.get_params(deep=False),
@@ -335,9 +335,9 @@ class AutoEncoder(_Transform, _Estimator):
             data.columns,
         )
         held_out = held_out_rows(self.validation_fraction, len(x))
-        train, validation = make_batches(x, scaling, held_out, seed, device, world)
-        plan = make_plan(self, train, seed, world)
-        with Progress(plan.epochs * train.n, "training", verbose=self.verbose and world.first) as progress:
+        train, validation = make_batches(x, scaling, held_out, seed, device, group)
+        plan = make_plan(self, train, seed, group)
+        with Progress(plan.epochs * train.n, "training", verbose=self.verbose and group.is_main) as progress:
             train_network(
                 network,
                 objective,
@@ -347,9 +347,9 @@ class AutoEncoder(_Transform, _Estimator):
                 run=run,
                 starts_as_pca=starts_as_pca(network, objective),
                 progress=progress,
-                world=world,
+                group=group,
                 on_epoch=on_epoch,
-                checkpoint=make_checkpoint(model, checkpoint, plan, x, seen, world),
+                checkpoint=make_checkpoint(model, checkpoint, plan, x, seen, group),
                 resume=resume,
             )
         network.eval()
@@ -367,12 +367,14 @@ class AutoEncoder(_Transform, _Estimator):
             )
         return self
 
-    def _choose_seed(self, checkpoint: str | os.PathLike[str] | None, resume: bool, world: World) -> int:
+    def _choose_seed(
+        self, checkpoint: str | os.PathLike[str] | None, resume: bool, group: ProcessGroup
+    ) -> int:
         """The seed of a run: an integer stands for itself, so that a drawn seed, once known, can be given."""
-        if checkpoint is not None and world.first:
+        if checkpoint is not None and group.is_main:
             recover(Path(checkpoint))
-        world.wait()
-        kept = checkpoint is not None and world.all_equal(Path(checkpoint).exists())
+        group.barrier()
+        kept = checkpoint is not None and group.all_equal(Path(checkpoint).exists())
         if kept and not resume:
             raise InputError(
                 f"there is a checkpoint of a run that was stopped, {checkpoint}: go on with resume=True "
@@ -382,7 +384,7 @@ class AutoEncoder(_Transform, _Estimator):
             return int(self.random_state)
         if kept:
             return int(read_folder(str(checkpoint)).config["seed"])
-        return world.from_first(int(check_random_state(self.random_state).randint(2**31 - 1)))
+        return group.broadcast(int(check_random_state(self.random_state).randint(2**31 - 1)))
 
     # -- codes and rows -------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ from codeword.networks import Spec
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import Objective, resolve_objective
 from codeword.training.checkpoint import Checkpoint, digest
-from codeword.training.distributed import World
+from codeword.training.distributed import ProcessGroup
 from codeword.training.loop import Plan, seeded
 
 __all__ = [
@@ -257,14 +257,14 @@ def make_checkpoint(
     plan: Plan,
     x: Rows,
     seen: Statistics,
-    world: World,
+    group: ProcessGroup,
 ) -> Checkpoint | None:
     """The checkpoint of a run, where a path is given, with what has to be the same for it to go on."""
     if path is None:
         return None
     not_compared = ("device", "verbose", "random_state")
     settings = {k: v for k, v in to_json(model.parameters).items() if k not in not_compared}
-    settings |= {"seed": plan.seed, "processes": world.size, "rows": seen.n}
+    settings |= {"seed": plan.seed, "processes": group.size, "rows": seen.n}
     settings |= {
         "sample shape": list(model.sample_shape),
         "the data's digest": digest(seen.mean, seen.variance, read(x, 0, 64), read(x, len(x) - 64, len(x))),
@@ -274,7 +274,7 @@ def make_checkpoint(
     def write(folder: Path, extra: dict[str, bytes]) -> None:
         write_folder(folder, to_folder(model), overwrite=True, extra=extra)
 
-    return Checkpoint(path, settings, write, world.first)
+    return Checkpoint(path, settings, write, group.is_main)
 
 
 def _check_weights(

@@ -18,7 +18,7 @@ from codeword.networks import MLP, Network, Skip, Spec, build_network, resolve_a
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import Objective, Reconstruction, resolve_objective
 from codeword.training.batches import Batches
-from codeword.training.distributed import World
+from codeword.training.distributed import ProcessGroup
 from codeword.training.loop import SCHEDULES, Plan
 
 if TYPE_CHECKING:
@@ -117,11 +117,11 @@ def held_out_rows(fraction: float | str, n: int) -> int:
     return min(int(n * float(fraction)), n - 1)
 
 
-def make_plan(ae: AutoEncoder, train: Batches, seed: int, world: World) -> Plan:
+def make_plan(ae: AutoEncoder, train: Batches, seed: int, group: ProcessGroup) -> Plan:
     """The training's settings, with "auto" made into numbers."""
-    n = train.n // world.size
+    n = train.n // group.size
     if not n:
-        raise ParameterError(f"{train.n} rows to train on are too few for {world.size} processes")
+        raise ParameterError(f"{train.n} rows to train on are too few for {group.size} processes")
     batch = ae.batch_size if ae.batch_size != "auto" else min(256, max(32, 1 << round(math.log2(n / 40 + 1))))
     updates = train.steps(int(batch))
     epochs = ae.epochs if ae.epochs != "auto" else max(10, min(500, -(-2000 // updates)))

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from codeword.data.rows import Rows, Selected, block_length, blocks, check_finite, hand_back, read
 from codeword.data.scaling import Scaling
-from codeword.training.distributed import World
+from codeword.training.distributed import ProcessGroup
 
 __all__ = ["Batches", "ResidentBatches", "StreamedBatches", "make_batches"]
 
@@ -76,18 +76,18 @@ class ResidentBatches:
     """
 
     def __init__(
-        self, rows: Tensor, scaling: Scaling, world: World | None = None, chosen: Tensor | None = None
+        self, rows: Tensor, scaling: Scaling, group: ProcessGroup | None = None, chosen: Tensor | None = None
     ) -> None:
-        self.rows, self.scaling, self.world = rows, scaling, world or World()
+        self.rows, self.scaling, self.group = rows, scaling, group or ProcessGroup()
         self.chosen = None if chosen is None else chosen.to(rows.device)
         self.n, self.d = len(rows if chosen is None else chosen), rows.shape[1]
 
     def steps(self, batch_size: int) -> int:
-        return -(-self.n // (batch_size * self.world.size))
+        return -(-self.n // (batch_size * self.group.size))
 
     def epoch(self, seed: int, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, float]]:
         order = _shuffled(self.n, seed).to(self.rows.device)
-        rank, size = self.world.rank, self.world.size
+        rank, size = self.group.rank, self.group.size
         whole = batch_size * size
         order = order[first * whole :]
         if self.chosen is not None:
@@ -105,7 +105,7 @@ class ResidentBatches:
 
     def alone(self) -> ResidentBatches:
         other = copy.copy(self)
-        other.world = World()
+        other.group = ProcessGroup()
         return other
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
@@ -127,9 +127,9 @@ class StreamedBatches:
         ranges: list[tuple[int, int]],
         scaling: Scaling,
         device: torch.device,
-        world: World | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
-        self.x, self.scaling, self.device, self.world = x, scaling, device, world or World()
+        self.x, self.scaling, self.device, self.group = x, scaling, device, group or ProcessGroup()
         # Parquet is read by row groups: a block of less than one would have it decoded many times over.
         length = max(block_length(x, BLOCK_BYTES), getattr(x, "block_rows", 0))
         self.blocks = [
@@ -141,34 +141,34 @@ class StreamedBatches:
 
     def alone(self) -> StreamedBatches:
         other = copy.copy(self)
-        other.world = World()
+        other.group = ProcessGroup()
         return other
 
     def _mine(self, order: list[int], rank: int) -> list[int]:
-        return order[rank :: self.world.size]
+        return order[rank :: self.group.size]
 
     def _counts(self, order: list[int]) -> list[int]:
         """How many rows each process reads in this order."""
         sizes = [b - a for a, b in self.blocks]
-        return [sum(sizes[i] for i in self._mine(order, rank)) for rank in range(self.world.size)]
+        return [sum(sizes[i] for i in self._mine(order, rank)) for rank in range(self.group.size)]
 
     def steps(self, batch_size: int) -> int:
         """Every process makes as many as the one with most rows."""
         # Blocks differ by their last row only, so that the count of any order bounds them all.
         longest = max((b - a for a, b in self.blocks), default=1)
-        return -(-min(self.n, longest * -(-len(self.blocks) // self.world.size)) // batch_size)
+        return -(-min(self.n, longest * -(-len(self.blocks) // self.group.size)) // batch_size)
 
     def epoch(self, seed: int, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, float]]:
         order = _shuffled(len(self.blocks), seed).tolist()
         counts = self._counts(order)
-        mine = self._mine(order, self.world.rank)
+        mine = self._mine(order, self.group.rank)
         batches = self._batches(mine, seed, batch_size, first)
         for step in range(first, self.steps(batch_size)):
             rows = [min(batch_size, max(0, count - step * batch_size)) for count in counts]
-            x = next(batches) if rows[self.world.rank] else self._no_rows()
+            x = next(batches) if rows[self.group.rank] else self._no_rows()
             if not sum(rows):
                 return
-            yield x, rows[self.world.rank] / sum(rows)
+            yield x, rows[self.group.rank] / sum(rows)
 
     def _batches(self, mine: list[int], seed: int, batch_size: int, first: int) -> Iterator[Tensor]:
         """This process's batches, cut across the windows' borders, from the one numbered `first` on."""
@@ -233,23 +233,23 @@ class StreamedBatches:
 
 
 def make_batches(
-    x: Rows, scaling: Scaling, held_out: int, seed: int, device: torch.device, world: World
+    x: Rows, scaling: Scaling, held_out: int, seed: int, device: torch.device, group: ProcessGroup
 ) -> tuple[Batches, ResidentBatches | None]:
     """Rows to train on and, where `held_out` is not 0, about so many held out."""
-    if world.from_first(int(fits(x, device))):
+    if group.broadcast(int(fits(x, device))):
         rows, chosen = _in_memory(x, scaling, device)
         if not held_out:
-            return ResidentBatches(rows, scaling, world, chosen), None
+            return ResidentBatches(rows, scaling, group, chosen), None
         order = _shuffled(len(x), seed)
         kept, out = order[held_out:].sort().values, order[:held_out].sort().values
         if chosen is not None:
             kept, out = chosen[kept], chosen[out]
-        return ResidentBatches(rows, scaling, world, kept), ResidentBatches(rows, scaling, None, out)
+        return ResidentBatches(rows, scaling, group, kept), ResidentBatches(rows, scaling, None, out)
     runs = min(held_out, HELD_OUT_ROWS) // HELD_OUT_RUN
     starts = [int(s) for s in np.linspace(0, len(x) - HELD_OUT_RUN, runs)] if runs else []
     edges = [0, *itertools.chain.from_iterable((s, s + HELD_OUT_RUN) for s in starts), len(x)]
     ranges = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
-    train = StreamedBatches(x, ranges, scaling, device, world)
+    train = StreamedBatches(x, ranges, scaling, device, group)
     if not starts:
         return train, None
     out_rows = torch.cat([_resident(read(x, s, s + HELD_OUT_RUN), scaling) for s in starts])

@@ -16,7 +16,7 @@ from torch import distributed as dist
 
 from codeword.base.errors import ParameterError
 
-__all__ = ["World", "leave"]
+__all__ = ["ProcessGroup"]
 
 CPU = torch.device("cpu")
 
@@ -24,7 +24,7 @@ Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
-class World:
+class ProcessGroup:
     """The processes of a run. `rank` is this one's number, `size` how many there are."""
 
     rank: int = 0
@@ -32,7 +32,7 @@ class World:
     device: torch.device = CPU
 
     @classmethod
-    def join(cls, device: torch.device) -> World:
+    def join(cls, device: torch.device) -> ProcessGroup:
         """Meet the processes that `torchrun` started, once; without `torchrun`, stand alone."""
         if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls(device=device)
@@ -47,8 +47,8 @@ class World:
         return cls(dist.get_rank(), dist.get_world_size(), device)
 
     @property
-    def first(self) -> bool:
-        """Whether this process writes files and speaks."""
+    def is_main(self) -> bool:
+        """Whether this process, of rank 0, writes files and speaks."""
         return self.rank == 0
 
     def sum(self, values: Tensor) -> None:
@@ -56,7 +56,7 @@ class World:
         if self.size > 1:
             dist.all_reduce(values)
 
-    def broadcast(self, network: nn.Module) -> None:
+    def broadcast_weights(self, network: nn.Module) -> None:
         """Give every process rank 0's weights and buffers."""
         if self.size > 1:
             for tensor in (*network.parameters(), *network.buffers()):
@@ -70,12 +70,12 @@ class World:
                     dist.all_reduce(buffer)
                     buffer.div_(self.size)
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Go on when every process has come here."""
         if self.size > 1:
             dist.barrier()
 
-    def from_first(self, value: Number) -> Number:
+    def broadcast(self, value: Number) -> Number:
         """Rank 0's value, on every process."""
         if self.size == 1:
             return value
@@ -100,9 +100,9 @@ class World:
             )
         return bool(count)
 
-
-def leave() -> None:
-    """Part from the other processes, when all have come here: one that ends early takes the others down."""
-    if dist.is_available() and dist.is_initialized():
-        dist.barrier()
-        dist.destroy_process_group()
+    @staticmethod
+    def destroy() -> None:
+        """Part from the other processes, once all have come here: one that ends early takes them down."""
+        if dist.is_available() and dist.is_initialized():
+            dist.barrier()
+            dist.destroy_process_group()

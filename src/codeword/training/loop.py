@@ -26,7 +26,7 @@ from codeword.networks import Network
 from codeword.objectives import Objective
 from codeword.training.batches import Batches, ResidentBatches
 from codeword.training.checkpoint import Checkpoint
-from codeword.training.distributed import World
+from codeword.training.distributed import ProcessGroup
 from codeword.training.steps import FlatAdam, Step, Threads, make_step, mean_squared_error
 
 __all__ = ["SCHEDULES", "Plan", "Run", "fit", "seeded"]
@@ -78,7 +78,7 @@ def fit(
     run: Run,
     starts_as_pca: bool,
     progress: Progress,
-    world: World,
+    group: ProcessGroup,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
     checkpoint: Checkpoint | None = None,
     resume: bool = False,
@@ -97,7 +97,7 @@ def fit(
         If a loss or a weight is not finite.
     """
     network.train()
-    optimizer = FlatAdam(network, plan.learning_rate, world)
+    optimizer = FlatAdam(network, plan.learning_rate, group)
     if validation is None:
         plan = replace(plan, patience=None)
     with _threads_kept(), seeded(plan.seed, optimizer.weights.device), _interruptible(run):
@@ -115,7 +115,7 @@ def fit(
             losses = _epoch(step, threads, optimizer, train, plan, run, progress, network, checkpoint)
             row = _row(run.epoch + 1, losses, time.perf_counter() - started)
             loss = _validate(network, objective, validation, plan)
-            row["validation_loss"] = None if loss is None else world.from_first(loss)
+            row["validation_loss"] = None if loss is None else group.broadcast(loss)
             # Losses are taken before each update: only the weights tell what the last one did.
             finite = all(math.isfinite(value) for value in (*losses.values(), loss or 0.0))
             if not (finite and bool(optimizer.weights.isfinite().all())):
@@ -153,7 +153,7 @@ def _epoch(
     total = plan.epochs * per_epoch
     if not run.batch:
         step.totals.zero_()
-        _seed(_epoch_seed(plan.seed + 1 + optimizer.world.rank, run.epoch), optimizer.weights.device)
+        _seed(_epoch_seed(plan.seed + 1 + optimizer.group.rank, run.epoch), optimizer.weights.device)
     for x, share in train.epoch(_epoch_seed(plan.seed, run.epoch), plan.batch_size, run.batch):
         optimizer.set_rate(plan.learning_rate * rate(run.epoch * per_epoch + run.batch, total, plan.schedule))
         threads.before(len(x))
@@ -161,11 +161,11 @@ def _epoch(
         run.batch += 1
         progress.rows(len(x))
         # The other processes' random numbers are not kept, so that only one alone can stop within an epoch.
-        within = optimizer.world.size == 1 and run.batch < per_epoch
+        within = optimizer.group.size == 1 and run.batch < per_epoch
         if checkpoint is not None and within and checkpoint.due(within_epoch=True):
             _save(checkpoint, run, network, optimizer, step)
     totals = step.totals.clone()
-    optimizer.world.sum(totals)
+    optimizer.group.sum(totals)
     return dict(zip(step.names, (totals / train.n).tolist(), strict=True))
 
 

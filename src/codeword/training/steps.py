@@ -18,7 +18,7 @@ from torch.optim.adam import adam
 from codeword.networks import Network
 from codeword.objectives import Objective, Reconstruction
 from codeword.training.dense import Buffers, Chain, chain_of
-from codeword.training.distributed import World
+from codeword.training.distributed import ProcessGroup
 
 __all__ = ["AutogradStep", "DenseStep", "FlatAdam", "GraphStep", "Step", "Threads", "make_step"]
 
@@ -32,8 +32,8 @@ class FlatAdam:
     tensor to keep or copy back, and one to average over processes, however many layers there are.
     """
 
-    def __init__(self, network: nn.Module, learning_rate: float, world: World | None = None) -> None:
-        self.world = world or World()
+    def __init__(self, network: nn.Module, learning_rate: float, group: ProcessGroup | None = None) -> None:
+        self.group = group or ProcessGroup()
         self.parameters = parameters = [p for p in network.parameters() if p.requires_grad]
         # Each view starts on a 64-byte boundary, as the matrix products' vector loads like it.
         sizes = [-(-p.numel() // 16) * 16 for p in parameters]
@@ -62,7 +62,7 @@ class FlatAdam:
 
     def update(self) -> None:
         """Add up the gradients over the processes, if there are several, and apply them."""
-        self.world.sum(self.gradients)
+        self.group.sum(self.gradients)
         # The function, not torch.optim.Adam, whose constructor loads torch's compiler: over a second.
         adam(
             [self.weights],
@@ -146,7 +146,7 @@ class AutogradStep:
             (losses.sum() * share).backward()  # type: ignore[no-untyped-call]
             self.totals += losses.detach() * len(x)
         self.optimizer.update()
-        self.optimizer.world.average_buffers(self.network)
+        self.optimizer.group.average_buffers(self.network)
 
 
 class GraphStep:
@@ -173,7 +173,7 @@ class GraphStep:
         if self.input is None or len(x) > len(self.input):
             self.input, self.graph, self.warm = x.clone(), None, 0
         # A short last batch, or a reduction over processes, is no part of the graph.
-        if x.shape != self.input.shape or self.eager.optimizer.world.size > 1:
+        if x.shape != self.input.shape or self.eager.optimizer.group.size > 1:
             self.eager(x, share)
         elif self.graph is not None:
             self.input.copy_(x)
