@@ -24,12 +24,6 @@ TINY = ["--network", "mlp(hidden=(8,))", "--epochs", "2", "--batch-size", "64", 
 FILES = ["comparison.csv", "comparison.png", "results.jsonl", "settings.json"]
 
 
-@pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-
 @pytest.fixture
 def small_picture(monkeypatch):
     """Drawing takes longer than training here."""
@@ -52,22 +46,6 @@ def do(capsys):
         out, err = capsys.readouterr()
         assert code == 0, err
         return out, err
-
-    return command
-
-
-@pytest.fixture
-def refused(capsys, tmp_path):
-    """Run a command that must be refused: one line, and nothing made; the line."""
-
-    def command(*words, code=2):
-        before = sorted(tmp_path.rglob("*"))
-        assert run([str(word) for word in words]) == code
-        out, err = capsys.readouterr()
-        assert out == ""
-        assert err.count("\n") == 1, err
-        assert sorted(tmp_path.rglob("*")) == before
-        return err
 
     return command
 

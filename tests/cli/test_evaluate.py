@@ -8,8 +8,6 @@ import pytest
 
 from codeword import evaluate, load
 from codeword.cli.main import run
-from codeword.data.labels import read_label_file
-from codeword.tasks.text import evaluation_table
 
 KEYS = [
     "n", "k", "mse", "pca_mse", "explained_variance", "pca_explained_variance",
@@ -19,13 +17,6 @@ KEYS = [
     "linear_accuracy", "pca_linear_accuracy", "raw_linear_accuracy",
     "clustering", "pca_clustering", "raw_clustering", "mixture", "pca_mixture", "raw_mixture",
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    """Every command runs in an empty folder, eighty columns wide."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +69,16 @@ def test_the_keys_of_json_are_stable(do, model):
 
 def test_a_reference_is_another_source(do, model, digits):
     test = load("digits", "test")
-    figures = json.loads(do("digits", "--reference", "digits", "--json"))
-    assert figures == evaluate(model, test.x, test.y, reference=digits)
+    facts = json.loads(do("digits", "--reference", "digits", "--json"))
+    assert facts == evaluate(model, test.x, test.y, reference=digits)
 
 
 def test_labels_may_come_from_a_column(do, rows):
     x, y = rows
     frame = pd.DataFrame(x.reshape(40, -1), columns=[f"p{i}" for i in range(64)])
     frame.assign(parity=np.array(["even", "odd"])[y]).to_csv("t.csv", index=False)
-    figures = json.loads(do("t.csv", "--label-column", "parity", "--json"))
-    assert (figures["classes"], figures["labelled_rows"]) == (2, 40)
+    facts = json.loads(do("t.csv", "--label-column", "parity", "--json"))
+    assert (facts["classes"], facts["labelled_rows"]) == (2, 40)
 
 
 @pytest.mark.parametrize("name", ["y.npy", "column.npy", "y.txt", "y.csv", "heading.csv", "y.tsv", "y.idx"])
@@ -102,9 +93,9 @@ def test_labels_may_come_from_a_file(do, rows, name, model):
             file.write(heading + words + "\n")
     with open("y.idx", "wb") as file:
         file.write(bytes([0, 0, 8, 1, 0, 0, 0, 40]) + y.astype(np.uint8).tobytes())
-    figures = json.loads(do("x.npy", "--labels", name, "--json"))
-    assert figures == evaluate(model, x, y)
-    assert figures["classes"] == 2
+    facts = json.loads(do("x.npy", "--labels", name, "--json"))
+    assert facts == evaluate(model, x, y)
+    assert facts["classes"] == 2
 
 
 def test_a_reference_may_have_its_labels_in_a_file(do, rows, model):
@@ -124,8 +115,8 @@ def test_an_empty_line_is_a_missing_label(do, rows):
     np.save("x.npy", x)
     with open("y.txt", "w", encoding="utf-8") as file:
         file.writelines("\n" if i in (3, 39) else f'"class {one}"\n' for i, one in enumerate(y))
-    figures = json.loads(do("x.npy", "--labels", "y.txt", "--json"))
-    assert (figures["labelled_rows"], figures["unlabelled"], figures["classes"]) == (38, 2, 2)
+    facts = json.loads(do("x.npy", "--labels", "y.txt", "--json"))
+    assert (facts["labelled_rows"], facts["unlabelled"], facts["classes"]) == (38, 2, 2)
 
 
 # -- what is refused ----------------------------------------------------------------------------------------
@@ -195,105 +186,17 @@ def test_a_reference_that_does_not_fit_the_model_is_refused(refused, rows):
 
 # -- the table ----------------------------------------------------------------------------------------------
 
-FIGURES = {
-    **dict.fromkeys(KEYS),
-    "n": 10_000, "k": 16, "mse": 0.0106, "pca_mse": 0.0269, "explained_variance": 0.8433,
-    "pca_explained_variance": 0.6017, "worst_decile_mse": 0.02514, "pca_worst_decile_mse": 0.0455,
-    "trustworthiness": 0.9959, "pca_trustworthiness": 0.9938,
-    "latent": {
-        "unused_dimensions": [], "max_correlation": 0.3, "mean_correlation": 0.1, "most_correlated": [0, 1]
-    },
-}  # fmt: skip
-GROUPS = {"accuracy": 0.5764, "nmi": 0.5193, "ari": 0.4141}
-LABELLED = FIGURES | {
-    "labelled_rows": 9_988, "unlabelled": 12, "reference_rows": 60_000, "classes": 10,
-    "knn_accuracy": 0.9671, "pca_knn_accuracy": 0.963, "raw_knn_accuracy": 0.9688,
-    "linear_accuracy": 0.8731, "pca_linear_accuracy": 0.857,
-    "clustering": GROUPS, "pca_clustering": GROUPS, "raw_clustering": GROUPS, "mixture": GROUPS,
-}  # fmt: skip
 
-
-def test_the_table_without_labels():
-    assert (
-        evaluation_table(FIGURES, "mnist (test)")
-        == """\
-mnist (test): 10,000 rows, 16 numbers each
-
-                       auto-encoder   PCA with 16 components
-mean squared error           0.0106                   0.0269
-  of the worst tenth        0.02514                   0.0455
-variance kept                 84.3%                    60.2%
-trustworthiness               0.996                    0.994
-
-All 16 dimensions are in use.
-
-The auto-encoder's error is 2.54 times smaller than PCA's."""
-    )
-
-
-def test_the_table_with_labels():
-    assert (
-        evaluation_table(LABELLED, "mnist (test)", "mnist (train)")
-        == """\
-mnist (test): 10,000 rows, 16 numbers each
-
-                            auto-encoder   PCA with 16 components   raw data
-mean squared error                0.0106                   0.0269
-  of the worst tenth             0.02514                   0.0455
-variance kept                      84.3%                    60.2%
-trustworthiness                    0.996                    0.994
-
-Labels: 10 classes in 9,988 rows, and 12 without; learned from 60,000 rows of
-mnist (train).
-5 nearest neighbors                96.7%                    96.3%      96.9%
-linear probe                       87.3%                    85.7%          –
-k-means accuracy                   57.6%                    57.6%      57.6%
-  NMI                              0.519                    0.519      0.519
-  ARI                              0.414                    0.414      0.414
-Gaussian mixture accuracy          57.6%                        –          –
-  NMI                              0.519                        –          –
-  ARI                              0.414                        –          –
-
-All 16 dimensions are in use.
-
-The auto-encoder's error is 2.54 times smaller than PCA's."""
-    )
-
-
-def test_without_a_baseline_there_is_no_column_for_it():
-    alone = {name: None if name.startswith("pca_") else value for name, value in LABELLED.items()}
-    table = evaluation_table(alone, "rows.npy")
-    assert "PCA" not in table
-    assert "raw data" in table
-
-
-@pytest.mark.parametrize(
-    ("latent", "said"),
-    [
-        ({"unused_dimensions": [3, 7]}, "2 of 16 dimensions are unused: 3, 7."),
-        ({"unused_dimensions": [3]}, "1 of 16 dimensions is unused: 3."),
-        (
-            {"unused_dimensions": list(range(10))},
-            "10 of 16 dimensions are unused: 0, 1, 2, 3, 4, 5, 6, 7 and 2 more.",
-        ),
-        ({"max_correlation": 0.97}, "Dimensions 0 and 1 say nearly the same: |r| = 0.970."),
-        (
-            {"kl_per_dimension": [2.5, 0.25]},
-            "A code is 2.8 nats from the prior (KL), 0.25 to 2.5 in each dimension.",
-        ),
-        ({"codebook_use": [0.5]}, "50% of the codebook is in use."),
-        ({"codebook_use": [0.5, 1.0]}, "75% of the 2 codebooks is in use; of the least used, 50%."),
-    ],
-)
-def test_what_is_noteworthy_of_codes_is_said(latent, said):
-    table = evaluation_table(FIGURES | {"latent": FIGURES["latent"] | latent}, "x")
-    assert said in table.splitlines()
-
-
-def test_rows_that_were_drawn_are_said_to_be():
-    figures = LABELLED | {"n": 70_000, "labelled_rows": 10_000, "unlabelled": 0, "reference_rows": None}
-    said = "Labels: 10 classes in 10,000 rows drawn at random; accuracy in five-fold\ncross-validation."
-    assert said in evaluation_table(figures, "x")
+def test_evaluate_sets_pca_beside_the_model(do, model):
+    facts = json.loads(do("digits", "--json"))
+    assert facts.keys() >= {"n", "k", "mse", "pca_mse"}
+    assert (facts["n"], facts["k"]) == (359, 5)
+    assert facts["mse"] == pytest.approx(-model.score(load("digits", "test").x), rel=1e-5)
+    out = do("digits")
+    assert f"{facts['mse']:.5g}" in out
+    assert f"{facts['pca_mse']:.5g}" in out
+    assert "digits (test): 359 rows" in out
+    assert "PCA" in out.splitlines()[-1]
 
 
 def test_the_table_fits_a_terminal(do, capsys):
@@ -302,10 +205,3 @@ def test_the_table_fits_a_terminal(do, capsys):
         assert max(map(len, lines)) <= 80
         assert not any(line != line.rstrip() for line in lines)
     assert "learned from" not in "\n".join(lines)
-
-
-def test_a_file_of_labels_is_read_as_it_is(tmp_path):
-    file = tmp_path / "labels.csv"
-    file.write_text("﻿a\nb\n\nc\n", "utf-8")
-    assert read_label_file(file, 4).tolist() == ["a", "b", "", "c"]
-    assert read_label_file(file, 3).tolist() == ["b", "", "c"]

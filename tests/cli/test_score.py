@@ -1,3 +1,5 @@
+"""`codeword score`: a table of how unusual each row is, and a summary."""
+
 import json
 
 import numpy as np
@@ -6,7 +8,6 @@ import pytest
 from PIL import Image
 
 from codeword import MLP, AutoEncoder, OutlierDetector, load, plots
-from codeword.cli.main import run
 from codeword.model.fitted import FittedModel
 
 NAMES = ["weight", "height", "width", "depth"]
@@ -33,47 +34,12 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def new(tmp_path, monkeypatch):
-    """Every command runs in a folder of its own, with 200 new rows, of which row 40 is spoiled."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
+def new(here):
+    """200 new rows, of which row 40 is spoiled, in a file."""
     rows = table(200, 1)
     rows.loc[40, "width"] += 20
     rows.to_csv("new.csv", index=False)
     return rows
-
-
-@pytest.fixture
-def do(capsys):
-    """Run a command that must succeed; what it put on standard output."""
-
-    def command(*words):
-        code = run([str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert (code, err) == (0, "")
-        return out
-
-    return command
-
-
-def snapshot(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.fixture
-def refused(capsys, tmp_path):
-    """Run a command that must be refused: one line, exit code 2, and not a file more or less; the line."""
-
-    def command(*words):
-        before = snapshot(tmp_path)
-        code = run([str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert (code, out, err.count("\n")) == (2, "", 1)
-        assert err.startswith("codeword: error: ")
-        assert snapshot(tmp_path) == before
-        return err
-
-    return command
 
 
 @pytest.mark.parametrize("output", ["scores.csv", "scores.parquet"])
@@ -98,12 +64,12 @@ def test_the_table_says_what_the_detector_finds(output, do, trained, new):
     assert scores.loc[40, "p_value"] == pytest.approx(1 / 121)
 
 
-def test_figures_come_as_one_line_of_json(do, trained):
+def test_facts_come_as_one_line_of_json(do, trained):
     lines = do("score", trained, "new.csv", "--json", "--max-false-alarms", "0.05", "--quiet").splitlines()
     assert len(lines) == 1
-    figures = json.loads(lines[0])
+    facts = json.loads(lines[0])
     scores = pd.read_csv("scores.csv")
-    assert figures == {
+    assert facts == {
         "output": "scores.csv",
         "n": 200,
         "outliers": int((scores.p_value <= 0.05).sum()),
@@ -112,7 +78,7 @@ def test_figures_come_as_one_line_of_json(do, trained):
         "smallest_p_value": pytest.approx(1 / 121),
         "calibration_rows": 120,
     }
-    assert 0 < figures["outliers"] == scores.outlier.sum()
+    assert 0 < facts["outliers"] == scores.outlier.sum()
 
 
 def test_a_person_is_told_how_many_and_which(do, trained):

@@ -769,7 +769,7 @@ def test_the_command_line_says_what_columns_are(here, do, refused):
         (
             "count=word",
             "people.csv",
-            "--kind count=word: expected one of number, date, flag, category, leave-out",
+            "--kind must give each column one of number, date, flag, category, leave-out. Got 'word'",
         ),
         (
             "a=number",

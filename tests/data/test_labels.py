@@ -6,7 +6,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from codeword import evaluate
-from codeword.data.labels import classes_of
+from codeword.data.labels import classes_of, read_label_file
 from codeword.plots import map_figure
 
 
@@ -60,3 +60,10 @@ def test_map_and_evaluate_see_the_same_150_classes():
     figure = map_figure(x[:, :2], y)
     assert len(figure.axes) == 1  # no color bar beside it
     assert len(figure.axes[0].texts) == 100  # the names of the largest
+
+
+def test_a_file_of_labels_is_read_as_it_is(tmp_path):
+    file = tmp_path / "labels.csv"
+    file.write_text("﻿a\nb\n\nc\n", "utf-8")
+    assert read_label_file(file, 4).tolist() == ["a", "b", "", "c"]
+    assert read_label_file(file, 3).tolist() == ["b", "", "c"]

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from codeword import AutoEncoder, load, map_codes, neighbors
+from codeword.cli.app import chosen
 from codeword.cli.main import run
-from codeword.cli.options import chosen
 from codeword.export import look, write_parquet
 
 
@@ -202,7 +202,7 @@ def test_a_failure_half_way_leaves_nothing(saved_model, monkeypatch, tmp_path):
         (["--parquet", "d.parquet", "--points", -1], "--points"),
         (
             ["--parquet", "d.parquet", "--points", 20, "--neighbors", 20],
-            "--neighbors 20: each of 20 samples has 19 others",
+            "20 neighbors were asked for, and each of the 20 points has 19 others",
         ),
         (["--parquet", "d.parquet", "--method", "magic"], "--method must be one of auto, tsne"),
     ],

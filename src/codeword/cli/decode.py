@@ -1,32 +1,18 @@
 """`codeword decode`."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typer import Argument
 
 from codeword.base.errors import DataError
-from codeword.cli.app import Job, command
-from codeword.cli.options import FORMATS, Output
-
-if TYPE_CHECKING:
-    from codeword.data import Data
-
-__all__: list[str] = []
+from codeword.cli.app import MODEL, ROWS, Job, command
 
 
 @command(
-    example="decode digits.ae codes.npy -o digits.npy",
-    reads=("model",),
-    writes=Output("decoded.npy", "Where the rows go: .npy, .npz, .csv or .parquet.", FORMATS),
+    "decode digits.ae codes.npy -o digits.npy",
+    MODEL,
+    writes=("decoded.npy", ROWS, "Where the rows go: .npy, .npz, .csv or .parquet."),
 )
 def decode(
-    job: Job,
-    codes: Annotated[
-        str,
-        typer.Argument(help="Codes as `codeword encode` writes them.", metavar="CODES", show_default=False),
-    ],
+    job: Job, codes: str = Argument(help="Codes as `codeword encode` writes them.", metavar="CODES")
 ) -> None:
     """Write the rows that CODES stand for.
 
@@ -34,15 +20,12 @@ def decode(
     """
     from codeword.data import load
 
-    data = load(codes, missing=job.model.takes_missing)
-    k = job.model.n_components
-    if data.sample_shape != (k,):
+    model = job.fitted
+    data = load(codes, missing=model.takes_missing)
+    if data.sample_shape != (model.n_components,):
         raise DataError(
-            f"{codes} has rows of shape {data.sample_shape}, and this model's codes have {k} numbers"
+            f"{codes} has rows of shape {data.sample_shape}, and this model's codes have "
+            f"{model.n_components} numbers"
         )
-
-    def rows_of(part: Data) -> Any:
-        return job.model.model_.inverse_transform(part.x)
-
-    job.write_rows(rows_of, data)
-    job.wrote(n=len(data), sample_shape=list(job.model.sample_shape_))
+    job.write_rows(lambda part: model.inverse_transform(part.x), data)
+    job.wrote(n=len(data), sample_shape=list(model.sample_shape))

@@ -4,40 +4,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from typer import Option
 
 from codeword.base.errors import ParameterError
-from codeword.cli.app import Job, command
+from codeword.cli.app import MODEL, SOURCE, Job, command
 
 if TYPE_CHECKING:
     from codeword.data import Data
 
-__all__: list[str] = []
 
-
-@command(example="evaluate digits.ae mnist --reference mnist", reads=("model", "source"), split="test")
+@command("evaluate digits.ae mnist --reference mnist", [*MODEL, *SOURCE], split="test")
 def evaluate(
     job: Job,
-    labels: Annotated[
-        Path | None,
-        typer.Option(help="Labels from a file, one for each row: .npy, .csv, .txt or IDX.", metavar="FILE"),
-    ] = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            help="Labelled rows to learn from, of which the train split is taken; "
-            "else SOURCE itself, in five folds.",
-            metavar="SOURCE",
-        ),
-    ] = None,
-    reference_labels: Annotated[
-        Path | None, typer.Option(help="Labels of the reference, from a file as for --labels.")
-    ] = None,
-    no_labels: Annotated[
-        bool, typer.Option("--no-labels", help="Leave labels out: it takes less time.")
-    ] = False,
+    labels: Path | None = Option(
+        None, help="Labels from a file, one for each row: .npy, .csv, .txt or IDX.", metavar="FILE"
+    ),
+    reference: str | None = Option(
+        None,
+        help="Labelled rows to learn from, of which the train split is taken; else SOURCE itself, in five "
+        "folds.",
+        metavar="SOURCE",
+    ),
+    reference_labels: Path | None = Option(
+        None, help="Labels of the reference, from a file as for --labels."
+    ),
+    no_labels: bool = Option(False, "--no-labels", help="Leave labels out: it takes less time."),
 ) -> None:
     """Say how much the codes keep, beside PCA.
 
@@ -45,44 +38,38 @@ def evaluate(
     units, so that they compare from one data set to another. With labels, also how well they can be told from
     codes: by 5 nearest neighbors, by logistic regression, and by clusters that have never seen one.
     """
-    given = "--labels" if labels is not None else "--reference" if reference is not None else None
-    if no_labels and given:
-        raise ParameterError(f"--no-labels leaves labels out, and {given} asks for them: give one of the two")
+    asking = "--labels" if labels is not None else "--reference" if reference is not None else None
+    if no_labels and asking:
+        raise ParameterError(
+            f"--no-labels leaves labels out, and {asking} asks for them: give one of the two"
+        )
     if reference_labels is not None and reference is None:
         raise ParameterError("--reference-labels are labels of --reference SOURCE: give both, or neither")
-    from codeword.base.progress import Progress
     from codeword.tasks.evaluate import evaluate
     from codeword.tasks.text import evaluation_table
 
-    data = _labelled(job, job.data, labels)
-    y = None if no_labels else data.y
-    near, more = None, {}
+    data = replace(job.data, y=None) if no_labels else _labelled(job.data, labels)
+    near, names = None, [_named(job, job.source)]
     if reference is not None:
-        if y is None:
-            raise ParameterError(
-                f"--reference needs labels, and {job.source} has none: give them with --labels or "
-                "--label-column"
-            )
-        near = _labelled(job, job.rows(reference, "train"), reference_labels)
-        if near.y is None:
-            raise ParameterError(
-                f"--reference {reference} has no labels: give them with --reference-labels or --label-column"
-            )
-        more = {"learned_from": _named(reference, "train")}
-    with Progress(0, "evaluate", verbose=not job.quiet) as progress:
-        metrics = evaluate(job.model, data.x, y, reference=near, progress=progress.upto)
-    job.result(metrics, evaluation_table(metrics, _named(job.source, job.split), **more))
+        missing = f"--reference needs labels, and {job.source} has none: give them with --labels"
+        if data.y is not None:
+            near = _labelled(job.rows(reference, "train"), reference_labels)
+            missing = f"--reference {reference} has no labels: give them with --reference-labels"
+        if near is None or near.y is None:
+            raise ParameterError(f"{missing} or --label-column")
+        names.append(_named(replace(job, split="train"), reference))
+    with job.progress("evaluate") as progress:
+        metrics = evaluate(job.model, data, reference=near, progress=progress.upto)
+    job.result(metrics, evaluation_table(metrics, *names))
 
 
-def _labelled(job: Job, data: Data, labels: Path | None) -> Data:
-    """The rows with labels from a file, if there is one, once their shape and names are known to fit."""
+def _labelled(data: Data, labels: Path | None) -> Data:
+    """The rows with labels from a file, if there is one."""
     from codeword.data.labels import read_label_file
 
-    job.model.score(replace(data, x=data.x[:1], y=None))  # checked in the model's own words
     return data if labels is None else replace(data, y=read_label_file(labels, len(data)))
 
 
-def _named(source: str, split: str) -> str:
-    from codeword.data.named import NAMES
-
-    return f"{source} ({split})" if source in NAMES else source
+def _named(job: Job, source: str) -> str:
+    part = job.part(source)
+    return f"{source} ({part})" if part else source

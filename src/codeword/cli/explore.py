@@ -1,25 +1,18 @@
 """`codeword explore`."""
 
-from __future__ import annotations
+import threading
 
-from typing import Annotated
+from typer import Option
 
-import typer
-
-from codeword.cli.app import Job, command
-from codeword.cli.options import Method, Points
-from codeword.cli.report import Seed, content_of
-
-__all__: list[str] = []
+from codeword.cli.app import MODEL, SOURCE, Job, Method, Points, Seed, command
+from codeword.cli.report import content_of
 
 
-@command(example="explore digits.ae digits", reads=("model", "source", "display"), split="test")
+@command("explore digits.ae digits", [*MODEL, *SOURCE, "display"], split="test")
 def explore(
     job: Job,
-    port: Annotated[
-        int, typer.Option(help="On this machine; 0 for any that is free.", min=0, max=65535)
-    ] = 8866,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Say the address, open nothing.")] = False,
+    port: int = Option(8866, help="On this machine; 0 for any that is free.", min=0, max=65535),
+    no_browser: bool = Option(False, "--no-browser", help="Say the address, open nothing."),
     max_points: Points = 5000,
     method: Method = "auto",
     seed: Seed = 0,
@@ -32,26 +25,19 @@ def explore(
     """
     from codeword.pages.server import listen, serve
 
-    taken = listen(port)  # first: what comes then takes a while
-    with taken:
+    with listen(port) as taken:  # first: what comes then takes a while
         from codeword.pages.explorer import Explorer, most_points
 
-        content = content_of(
-            job, points=max_points, method=method, seed=seed, most_points=most_points(job.model)
-        )
+        most = most_points(job.model)
+        content = content_of(job, points=max_points, most_points=most, method=method, seed=seed)
 
         def ready(address: str) -> None:
             facts = {"url": address, "n": content.n, "points": len(content.map.rows)}
             job.say(facts, f"{address}  (Ctrl-C stops it)")
             if not no_browser:
-                _open(address)
+                import webbrowser
+
+                # In a thread: some browsers return only when they are closed.
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
         serve(Explorer(job.model, job.data, content), taken, ready)
-
-
-def _open(address: str) -> None:
-    """Show a page in the user's browser, where there is one; some of them return when they are closed."""
-    import threading
-    import webbrowser
-
-    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

@@ -1,13 +1,9 @@
 """`codeword info`."""
 
-from __future__ import annotations
-
 from codeword.cli.app import Job, command
 
-__all__: list[str] = []
 
-
-@command(example="info digits.ae --json", reads=("folder",))
+@command("info digits.ae --json", ["folder"])
 def info(job: Job) -> None:
     """Describe a model folder.
 
@@ -19,8 +15,6 @@ def info(job: Job) -> None:
     from codeword.model.hub import local
 
     folder = read_folder(local(job.folder))
-    AutoEncoder.load(
-        job.folder, device="cpu"
-    )  # a folder that cannot be opened is not described as if it could
+    AutoEncoder.load(job.folder, device="cpu")  # what cannot be opened is not described as if it could
     card = model_card(folder.config, folder.history, columns=folder.columns)
     job.result({**folder.config, "history": folder.history}, card.split("\n## Use")[0].strip())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import io
 import os
+import re
 import sys
-import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -14,7 +14,7 @@ import typer
 
 from codeword.base.errors import CodewordError, InputError
 from codeword.cli.app import Interrupted, app
-from codeword.cli.options import in_options
+from codeword.model.signature import parameters
 
 __all__ = ["app", "main", "run"]
 
@@ -45,8 +45,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # Importing makes half a million objects that stay: to look through them again and again is half a second.
     gc.set_threshold(100_000, 20, 20)
-    # Rows of a file without names are as good; those with other names are refused by us.
-    warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
     try:
         code = app(args=arguments, prog_name="codeword", standalone_mode=False)
         if code == 130:  # what typer makes of Ctrl-C, without a word
@@ -56,10 +54,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         context: typer.Context | None = getattr(error, "ctx", None)
         name = "codeword" if context is None else context.command_path
         return _fail(f"{error.format_message().rstrip('.')}; see `{name} --help`", 2)
-    except InputError as error:
-        return _fail(in_options(str(error)), 2)
     except CodewordError as error:
-        return _fail(in_options(str(error)), 1)
+        return _fail(_in_options(str(error)), 2 if isinstance(error, InputError) else 1)
     except Interrupted as stop:
         return _fail(str(stop), 130)
     except (KeyboardInterrupt, typer.Abort):
@@ -77,3 +73,30 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _fail(text: str, code: int) -> int:
     print(f"codeword: error: {' '.join(text.split())}", file=sys.stderr)
     return code
+
+
+# -- messages for who writes Python, in the words of the command line ---------------------------------------
+
+PARAMETER = re.compile(r"The '(\w+)' parameter(?: of (?:[a-z_]+|AutoEncoder|OutlierDetector)\b|(?! of ))")
+"""Parameters of functions and of these two classes are options, and those of a network are not."""
+
+REPLACED = {
+    "--objectives": "--objective",
+    "--kinds": "--kind",
+    "category, leave out": "category, leave-out",
+    "judge without labels": "pass --no-labels",
+    "or judge without": "or pass --no-labels",
+    "or a reference to learn from": "or --reference SOURCE",
+    "the labels of x": "the labels",
+    "labels of x": "labels",
+}
+
+
+def _in_options(text: str) -> str:
+    options = {p.name: p.option for p in parameters()}
+    text = PARAMETER.sub(lambda m: f"--{m[1].replace('_', '-')}", text)
+    text = re.sub(r"\b\w+=\w* \((--[^)]+)\)", r"\1", text)  # said in both ways: resume=True (--resume)
+    text = re.sub(r"\b(\w+)='(\w+)'", lambda m: f"{options[m[1]]} {m[2]}" if m[1] in options else m[0], text)
+    for in_python, instead in REPLACED.items():
+        text = text.replace(in_python, instead)
+    return text

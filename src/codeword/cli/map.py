@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from codeword.cli.app import Job, command
-from codeword.cli.options import FORMATS, PICTURES, MapSeed, Method, Output, Points, chosen
+from codeword.cli.app import MODEL, PICTURES, ROWS, SOURCE, Job, Method, Points, Seed, chosen, command
 
 if TYPE_CHECKING:
     from codeword.data import Data
-    from codeword.model.autoencoder import AutoEncoder
-
-__all__ = ["map_of"]
 
 
 @command(
-    example="map digits.ae mnist --split test -o map.png",
-    reads=("model", "source"),
-    writes=Output(
-        "map.png", "A picture (.png, .svg, .pdf), or the points (.npy, .csv, …).", (*PICTURES, *FORMATS)
-    ),
+    "map digits.ae mnist --split test -o map.png",
+    [*MODEL, *SOURCE],
+    writes=("map.png", (*PICTURES, *ROWS), "A picture (.png, .svg, .pdf), or the points (.npy, .csv, …)."),
 )
-def map_(
-    job: Job,
-    points: Points = 2000,
-    method: Method = "auto",
-    seed: MapSeed = 0,
-) -> None:
+def map_(job: Job, points: Points = 2000, method: Method = "auto", seed: Seed = 0) -> None:
     """Map the codes of SOURCE onto a plane.
 
     One color a label, where there are labels.
@@ -37,8 +26,8 @@ def map_(
 
     data = job.data
     rows = chosen(len(data), points or len(data), seed)
-    plane = map_of(job.model, data[rows], method=method, seed=seed, verbose=not job.quiet)
-    if job.output.suffix.lower() in FORMATS:
+    plane = map_of(job, data[rows], seed, method)
+    if job.output.suffix.lower() in ROWS:
         with row_writer(job.output, len(plane), (2,), ["x", "y"], overwrite=job.overwrite) as write:
             write(plane)
     else:
@@ -47,11 +36,10 @@ def map_(
     job.wrote(points=len(plane))
 
 
-def map_of(model: AutoEncoder, data: Data, *, method: Any = "auto", seed: int, verbose: bool) -> Any:
+def map_of(job: Job, data: Data, seed: int, method: Any = "auto") -> Any:
     """The codes of rows on a plane, of shape (n, 2), with a bar while they are placed."""
-    from codeword.base.progress import Progress
     from codeword.tasks.map import map_codes
 
-    codes = model.transform(data)
-    with Progress(0, "map", verbose=verbose) as progress:
+    codes = job.fitted.transform(data)
+    with job.progress("map") as progress:
         return map_codes(codes, method=method, random_state=seed, progress=progress.upto)

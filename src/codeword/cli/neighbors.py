@@ -1,33 +1,19 @@
 """`codeword neighbors`."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from typer import Option
 
-from codeword.base.errors import DataError
-from codeword.cli.app import Job, command
-from codeword.cli.options import PICTURES, indices
-
-__all__: list[str] = []
+from codeword.cli.app import MODEL, PICTURES, SOURCE, Job, command, indices
 
 
-@command(example="neighbors digits.ae digits --query 3,17", reads=("model", "source", "display"), writes=True)
+@command("neighbors digits.ae digits --query 3,17", [*MODEL, *SOURCE, "display", "overwrite"])
 def neighbors(
     job: Job,
-    query: Annotated[
-        str,
-        typer.Option(help="Which samples to look for, counted from 0, with commas.", show_default=False),
-    ],
-    query_source: Annotated[
-        str | None, typer.Option(help="Take them from this source instead of SOURCE.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A picture of them (.png, .svg, .pdf).")
-    ] = None,
-    number: Annotated[int, typer.Option("-n", "--number", help="How many neighbors.", min=1)] = 8,
+    query: str = Option(help="Which samples to look for, counted from 0, with commas."),
+    query_source: str | None = Option(None, help="Take them from this source instead of SOURCE."),
+    output: Path | None = Option(None, "-o", "--output", help="A picture of them (.png, .svg, .pdf)."),
+    number: int = Option(8, "-n", "--number", help="How many neighbors.", min=1),
 ) -> None:
     """Find the samples whose codes are nearest.
 
@@ -35,46 +21,28 @@ def neighbors(
     """
     import numpy as np
 
-    from codeword.data.outputs import check_output
-    from codeword.tasks.neighbors import neighbors as nearest
+    from codeword.tasks.neighbors import neighbors
 
     if output is not None:
-        check_output(output, overwrite=job.overwrite, formats=PICTURES)
-    data = job.data
+        job.check(output, PICTURES)
+    data, model = job.data, job.fitted
     asked = data if query_source is None else job.rows(query_source)
     rows = indices(query, len(asked), "--query")
-    others = len(data) - (asked is data)
-    if number > others:
-        raise DataError(f"--number {number}: {job.source} has {others} other samples")
-    codes = job.model.transform(data)
-    queries = np.asarray(rows) if asked is data else job.model.transform(asked[rows])
-    found, distances = nearest(codes, queries, number)
-    if output is not None:
-        from codeword.cli.pictures import rows_of, write_samples
-
-        near = rows_of(job.model, data, found.ravel().tolist()).reshape(
-            len(rows), number, *job.model.sample_shape_
-        )
-        titles = [
-            title
-            for q, ids, far in zip(rows, found, distances, strict=True)
-            for title in (str(q), *(f"{i}\n{d:.3g}" for i, d in zip(ids, far, strict=True)))
-        ]
-        write_samples(
-            job,
-            output,
-            np.concatenate([rows_of(job.model, asked, rows)[:, None], near], axis=1),
-            titles=titles,
-            columns=number + 1,
-            mark_columns=1,
-        )
+    codes = model.transform(data)
+    queries = np.asarray(rows) if asked is data else model.transform(asked[rows])
+    ids, distances = (each.tolist() for each in neighbors(codes, queries, number))
+    found = list(zip(rows, ids, distances, strict=True))
     lines = []
-    for q, near, far in zip(rows, found, distances, strict=True):
+    for q, near, far in found:
         lines.append(f"{q}:" if asked.y is None else f"{q} ({asked.y[q]}):")
-        for i, distance in zip(near, far, strict=True):
-            lines.append(f"  {i:>8}  {distance:8.4g}" + ("" if data.y is None else f"  {data.y[i]}"))
-    if output is not None and not job.quiet:
-        lines.append(f"wrote {output}")
-    each = zip(rows, found.tolist(), distances.tolist(), strict=True)
-    queries_ = [{"query": q, "neighbors": near, "distances": far} for q, near, far in each]
-    job.result({"queries": queries_, "output": None if output is None else str(output)}, "\n".join(lines))
+        labels = [""] * number if data.y is None else [f"  {data.y[i]}" for i in near]
+        lines += [f"  {i:>8}  {d:8.4g}{label}" for i, d, label in zip(near, far, labels, strict=True)]
+    if output is not None:
+        strips, titles = [], []
+        for q, near, far in found:
+            strips.append(np.concatenate([job.samples(asked, [q]), job.samples(data, near)]))
+            titles += [str(q), *(f"{i}\n{d:.3g}" for i, d in zip(near, far, strict=True))]
+        job.write_samples(np.stack(strips), output, titles=titles, columns=number + 1, mark_columns=1)
+        lines += [] if job.quiet else [f"wrote {output}"]
+    facts = [dict(zip(("query", "neighbors", "distances"), each, strict=True)) for each in found]
+    job.result({"queries": facts, "output": None if output is None else str(output)}, "\n".join(lines))

@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from typer import Argument, Option
 
 from codeword.base.errors import DataError
-from codeword.cli.app import Job, command
+from codeword.cli.app import MODEL, READING, Job, command
 
 if TYPE_CHECKING:
     from codeword.model.card import Evaluated
 
-__all__: list[str] = []
 
-
-@command(
-    example="push digits.ae hf://user/digits --source digits",
-    reads=("model", "rows"),
-    writes=True,
-    split="test",
-)
+@command("push digits.ae hf://user/digits --source digits", [*MODEL, *READING, "overwrite"], split="test")
 def push(
     job: Job,
-    address: Annotated[
-        str, typer.Argument(help="Where to: hf://user/name.", metavar="ADDRESS", show_default=False)
-    ],
-    source: Annotated[
-        str | None,
-        typer.Option(
-            help="Rows for the card's figures against PCA: all that `codeword evaluate` takes.",
-            metavar="SOURCE",
-        ),
-    ] = None,
-    license_: Annotated[
-        str,
-        typer.Option("--license", help="For the card, as the Hub calls it: mit, cc-by-4.0.", metavar="ID"),
-    ] = "",
-    private: Annotated[bool, typer.Option("--private", help="Let only yourself read it.")] = False,
-    without_codes: Annotated[
-        bool,
-        typer.Option("--without-codes", help="Leave out the codes of training rows that a model keeps."),
-    ] = False,
+    address: str = Argument(help="Where to: hf://user/name.", metavar="ADDRESS"),
+    source: str | None = Option(
+        None,
+        help="Rows for the card's figures against PCA: all that `codeword evaluate` takes.",
+        metavar="SOURCE",
+    ),
+    license_: str = Option(
+        "", "--license", help="For the card, as the Hub calls it: mit, cc-by-4.0.", metavar="ID"
+    ),
+    private: bool = Option(False, "--private", help="Let only yourself read it."),
+    without_codes: bool = Option(
+        False, "--without-codes", help="Leave out the codes of training rows that a model keeps."
+    ),
 ) -> None:
     """Put a model on the Hugging Face Hub.
 
@@ -66,8 +53,7 @@ def push(
         license=license_,
         codes=not without_codes,
         private=private,
-        overwrite=job.overwrite,
-        verbose=not job.quiet,
+        **job.flags,
     )
     metrics = {} if evaluated is None else evaluated.figures
     facts = {"output": done, "codes": rows} | {name: metrics.get(name) for name in ("n", "mse", "pca_mse")}
@@ -77,17 +63,15 @@ def push(
 
 def _evaluated(job: Job, source: str) -> Evaluated:
     """Metrics on the rows of a source; without labels where these are no classes."""
-    from codeword.base.progress import Progress
-    from codeword.data.named import NAMES
     from codeword.model.card import Evaluated
     from codeword.tasks.evaluate import evaluate
 
     data = job.rows(source)
-    with Progress(0, "evaluate", verbose=not job.quiet) as progress:
+    with job.progress("evaluate") as progress:
         try:
             metrics = evaluate(job.model, data, progress=progress.upto)
         except DataError:
             if data.y is None:
                 raise
             metrics = evaluate(job.model, replace(data, y=None), progress=progress.upto)
-    return Evaluated(source, metrics, job.split if source in NAMES else "", job.reading)
+    return Evaluated(source, metrics, job.part(source), job.reading)

@@ -1,33 +1,25 @@
 """`codeword reconstruct`."""
 
-from __future__ import annotations
+from typer import Option
 
-from typing import Annotated, Any
-
-import typer
-
-from codeword.cli.app import Job, command
-from codeword.cli.options import FORMATS, PICTURES, Output, chosen, indices
-
-__all__: list[str] = []
+from codeword.cli.app import MODEL, PICTURES, ROWS, SOURCE, Job, Seed, chosen, command, indices
 
 
 @command(
-    example="reconstruct digits.ae mnist --samples 100,300 -o pairs.png",
-    reads=("model", "source", "display"),
-    writes=Output(
+    "reconstruct digits.ae mnist --samples 100,300 -o pairs.png",
+    [*MODEL, *SOURCE, "display"],
+    writes=(
         "reconstructions.png",
+        (*PICTURES, *ROWS),
         "A picture (.png, .svg, .pdf) of some, or all rows (.npy, .csv, …).",
-        (*PICTURES, *FORMATS),
     ),
 )
 def reconstruct(
     job: Job,
-    samples: Annotated[
-        str | None,
-        typer.Option(help="Which samples to picture, counted from 0, with commas; else ten at random."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of samples.", min=0)] = 0,
+    samples: str | None = Option(
+        None, help="Which samples to picture, counted from 0, with commas; else ten at random."
+    ),
+    seed: Seed = 0,
 ) -> None:
     """Picture samples over their reconstructions.
 
@@ -36,13 +28,10 @@ def reconstruct(
     instead.
     """
     n = len(job.data)
-    if job.output.suffix.lower() in FORMATS:
-        job.write_rows(job.model.model_.reconstruct, job.data)
+    if job.output.suffix.lower() in ROWS:
+        job.write_rows(job.fitted.reconstruct, job.data)
         job.wrote(n=n)
         return
-    from codeword.cli.pictures import save_reconstructions
-
     rows = chosen(n, 10, seed) if samples is None else indices(samples, n)
-    how: dict[str, Any] = {"overwrite": job.overwrite, "display": job.display}
-    save_reconstructions(job.model, job.data, rows, job.output, **how)
+    job.write_reconstructions(job.data, rows, job.output)
     job.wrote(samples=rows)

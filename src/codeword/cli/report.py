@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from codeword.cli.app import Job, command
-from codeword.cli.options import Method, Output, Points
+from codeword.cli.app import MODEL, SOURCE, Job, Method, Points, Seed, command
 
 if TYPE_CHECKING:
     from codeword.pages.content import Content
 
-__all__ = ["Seed", "content_of"]
-
-Seed = Annotated[int, typer.Option(help="Seed of all that is drawn, and of the map.", min=0)]
-
 
 @command(
-    example="report digits.ae digits -o report.html",
-    reads=("model", "source", "display"),
-    writes=Output("report.html", "An .html file.", (".html", ".htm")),
+    "report digits.ae digits -o report.html",
+    [*MODEL, *SOURCE, "display"],
+    writes=("report.html", (".html", ".htm"), "An .html file."),
     split="test",
 )
 def report(job: Job, points: Points = 2000, method: Method = "auto", seed: Seed = 0) -> None:
@@ -35,39 +28,15 @@ def report(job: Job, points: Points = 2000, method: Method = "auto", seed: Seed 
     content = content_of(job, points=points, method=method, seed=seed)
     made = make_report(job.model, content)
     made.save(job.output, overwrite=job.overwrite)
-    job.wrote(
-        bytes=made.size,
-        n=content.n,
-        points=made.points,
-        pictures=made.pictures,
-        decoder=made.decoder,
-        left_out=made.left_out,
-        metrics=content.metrics,
-    )
+    facts = {name: getattr(made, name) for name in ("points", "pictures", "decoder", "left_out")}
+    job.wrote(bytes=made.size, n=content.n, **facts, metrics=content.metrics)
 
 
-def content_of(job: Job, *, points: int, method: str, seed: int, most_points: int | None = None) -> Content:
+def content_of(job: Job, **how: Any) -> Content:
     """What a page shows of the rows of SOURCE, with a bar for what takes long."""
-    from codeword.base.progress import Progress
-    from codeword.data.named import NAMES
     from codeword.pages.content import gather
 
-    more: dict[str, Any] = {} if most_points is None else {"most_points": most_points}
-    with (
-        Progress(0, "metrics", verbose=not job.quiet) as evaluation,
-        Progress(0, "map", verbose=not job.quiet) as mapping,
-    ):
-        return gather(
-            job.model,
-            job.data,
-            source=job.source,
-            part=job.split if job.source in NAMES else "",
-            options=job.reading,
-            points=points,
-            method=method,
-            seed=seed,
-            display=job.display,
-            evaluating=evaluation.upto,
-            mapping=mapping.upto,
-            **more,
-        )
+    how |= {"source": job.source, "part": job.part(job.source), "options": job.reading}
+    with job.progress("metrics") as evaluation, job.progress("map") as mapping:
+        how |= {"evaluating": evaluation.upto, "mapping": mapping.upto, "display": job.display}
+        return gather(job.model, job.data, **how)

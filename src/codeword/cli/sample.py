@@ -1,36 +1,23 @@
 """`codeword sample`."""
 
-from __future__ import annotations
-
-from typing import Annotated
-
-import typer
+from typer import Option
 
 from codeword.base.errors import ParameterError
-from codeword.cli.app import Job, command
-from codeword.cli.options import PICTURES, ROWS_OR_PICTURE, Output
-
-__all__: list[str] = []
+from codeword.cli.app import MODEL, PICTURES, SAMPLES, Job, Seed, command
 
 MOST_PICTURED = 400
 
 
-@command(
-    example="sample digits.ae -n 64 -o samples.png",
-    reads=("model", "display"),
-    writes=Output("samples.png", *ROWS_OR_PICTURE),
-)
+@command("sample digits.ae -n 64 -o samples.png", [*MODEL, "display"], writes=("samples.png", *SAMPLES))
 def sample(
     job: Job,
-    number: Annotated[int, typer.Option("-n", "--number", help="How many samples.", min=1)] = 64,
-    prior: Annotated[
-        str,
-        typer.Option(
-            help="What codes are drawn from: normal, mixture, or auto, which is normal for objectives "
-            "that make codes so."
-        ),
-    ] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the codes drawn.", min=0)] = 0,
+    number: int = Option(64, "-n", "--number", help="How many samples.", min=1),
+    prior: str = Option(
+        "auto",
+        help="What codes are drawn from: normal, mixture, or auto, which is normal for objectives that make "
+        "codes so.",
+    ),
+    seed: Seed = 0,
 ) -> None:
     """Generate new samples.
 
@@ -40,9 +27,6 @@ def sample(
         raise ParameterError(
             f"--number {number} is more than a picture holds, {MOST_PICTURED}: write rows (-o samples.npy)"
         )
-    from codeword.cli.pictures import write_samples
-
-    model = job.model.model_
-    rows = model.inverse_transform(model.draw_codes(number, prior=prior, random_state=seed))
-    write_samples(job, job.output, rows[None])
+    codes = job.fitted.draw_codes(number, prior=prior, random_state=seed)
+    job.write_samples(job.fitted.inverse_transform(codes)[None])
     job.wrote(n=number, prior=prior, seed=seed)

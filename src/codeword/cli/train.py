@@ -7,41 +7,35 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from typer import Option
 
 from codeword.base.errors import InputError, ParameterError
 from codeword.base.files import MODEL_FILES, check_free, check_own
-from codeword.cli.app import Interrupted, Job, command
-from codeword.cli.options import Output
+from codeword.cli.app import SOURCE, Interrupted, Job, command
 from codeword.model.signature import parameters
 
 if TYPE_CHECKING:
     from codeword.data import Data
     from codeword.model.autoencoder import AutoEncoder
 
-__all__: list[str] = []
-
 
 @command(
-    example="train mnist -o digits.ae -k 16",
-    reads=("source", "kinds"),
-    writes=Output("SOURCE.ae", "The model folder to write."),
+    "train mnist -o digits.ae -k 16",
+    [*SOURCE, "kind"],
+    writes=("SOURCE.ae", (), "The model folder to write."),
     settings=parameters(),
 )
 def train(
     job: Job,
-    preset: Annotated[
-        str | None, typer.Option(help="Start from a named set of parameters: tutorial.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped, from OUTPUT.checkpoint.")
-    ] = False,
+    preset: str | None = Option(None, help="Start from a named set of parameters: tutorial."),
+    resume: bool = Option(
+        False, "--resume", help="Go on with a run that was stopped, from OUTPUT.checkpoint."
+    ),
 ) -> None:
     """Train an auto-encoder on SOURCE.
 
@@ -59,18 +53,18 @@ def train(
 
     if preset is not None and preset not in PRESETS:
         raise ParameterError(f"--preset must be one of {', '.join(PRESETS)}. Got {preset!r} instead.")
-    ae = AutoEncoder(**({**PRESETS[preset]} if preset else {}) | job.settings, verbose=not job.quiet)
-    data = job.rows_for(ae, job.source)
+    settings = (PRESETS[preset] if preset else {}) | job.settings
+    ae = AutoEncoder(**settings, verbose=not job.quiet)
+    data = job.load(job.source, missing=ae.takes_missing)
     if done:
         _check_trained(job.output, ae, data)
-        if not job.quiet:
-            print(f"{job.output} is trained already: there is nothing to resume", file=sys.stderr)
-        _report(replace(job, quiet=True), AutoEncoder.load(job.output, device="cpu"), len(data), 0.0, ())
+        job.tell(f"{job.output} is trained already: there is nothing to resume", sys.stderr)
+        _report(replace(job, quiet=True), AutoEncoder.load(job.output, device="cpu"), len(data), 0.0)
         return
-    if data.columns is not None and not job.quiet:
-        print(data.columns.summary(), file=sys.stderr)
+    if data.columns is not None:
+        job.tell(data.columns.summary(), sys.stderr)
     started = time.perf_counter()
-    with redirect_stdout(sys.stderr if job.json else sys.stdout), warnings.catch_warnings():
+    with redirect_stdout(job.lines), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what it would say of an interruption is said below
         ae.fit(data, checkpoint=checkpoint, resume=resume)
     seconds = time.perf_counter() - started
@@ -83,25 +77,19 @@ def train(
         ae.save(job.output, overwrite=job.overwrite)
     ProcessGroup.destroy()
     if first:
-        _report(job, ae, len(data), seconds, job.reading)
+        _report(job, ae, len(data), seconds)
 
 
-def _report(job: Job, ae: AutoEncoder, n: int, seconds: float, reading: Sequence[str]) -> None:
+def _report(job: Job, ae: AutoEncoder, n: int, seconds: float) -> None:
     """End with what was trained, and the command that evaluates it."""
     d, k = ae.n_features_in_, ae.n_components
-    facts = {
-        "model": str(job.output),
-        "n": n,
-        "k": k,
-        "epochs": len(ae.history_),
-        "train_loss": [row["train_loss"] for row in ae.history_],
-        "validation_loss": [row["validation_loss"] for row in ae.history_],
-        "seconds": round(seconds, 3),
-    }
+    facts = {"model": str(job.output), "n": n, "k": k, "epochs": len(ae.history_)}
+    facts |= {name: [row[name] for row in ae.history_] for name in ("train_loss", "validation_loss")}
+    facts["seconds"] = round(seconds, 3)
     lines = [f"{job.output}: {d} → {k} → {d}, trained on {n:,} rows in {seconds:.1f} s"]
     if k >= d:
         lines.append(f"a code of {k} numbers is no smaller than a row of {d}: pass a smaller -k")
-    lines.append(f"next: {shlex.join(['codeword', 'evaluate', str(job.output), job.source, *reading])}")
+    lines.append(f"next: {shlex.join(['codeword', 'evaluate', str(job.output), job.source, *job.reading])}")
     job.say(facts, "\n".join(lines))
 
 

@@ -1,41 +1,26 @@
 """`codeword traverse`."""
 
-from __future__ import annotations
-
-from typing import Annotated
-
-import typer
+from typer import Argument, Option
 
 from codeword.base.errors import ModelError, ParameterError
-from codeword.cli.app import Job, command
-from codeword.cli.options import PICTURES, ROWS_OR_PICTURE, Output, Steps, indices
-
-__all__: list[str] = []
+from codeword.cli.app import MODEL, PICTURES, READING, SAMPLES, Job, Steps, command, indices
 
 
 @command(
-    example="traverse digits.ae -o traversals.png",
-    reads=("model", "rows", "display"),
-    writes=Output("traversals.png", *ROWS_OR_PICTURE),
+    "traverse digits.ae -o traversals.png",
+    [*MODEL, *READING, "display"],
+    writes=("traversals.png", *SAMPLES),
 )
 def traverse(
     job: Job,
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            help="Where --sample is from: anything that `codeword train` takes.",
-            metavar="[SOURCE]",
-            show_default=False,
-        ),
-    ] = None,
-    sample: Annotated[
-        int | None,
-        typer.Option(
-            help="Start from this sample of SOURCE, counted from 0; else from a code near the mean.", min=0
-        ),
-    ] = None,
+    source: str | None = Argument(
+        None, help="Where --sample is from: anything that `codeword train` takes.", metavar="[SOURCE]"
+    ),
+    sample: int | None = Option(
+        None, help="Start from this sample of SOURCE, counted from 0; else from a code near the mean.", min=0
+    ),
     steps: Steps = 7,
-    dimensions: Annotated[int, typer.Option(help="Picture so many numbers of the code at most.", min=1)] = 16,
+    dimensions: int = Option(16, help="Picture so many numbers of the code at most.", min=1),
 ) -> None:
     """Show what each number of a code does.
 
@@ -46,24 +31,18 @@ def traverse(
         raise ParameterError(
             "SOURCE and --sample go together: give both, or neither to start from a code near the mean"
         )
-    from codeword.cli.pictures import write_samples
-    from codeword.tasks.generate import traverse as walk
+    from codeword.tasks.generate import traverse
 
-    if job.model.training_codes_ is None:
+    known = job.fitted.training_codes
+    if known is None:
         raise ModelError(f"{job.folder} has no codes of the rows it was trained on: train it again")
     start = None
     if source is not None:
         data = job.rows(source)
-        start = job.model.transform(data[indices(str(sample), len(data), "--sample")])[0]
-    found = walk(job.model, job.model.training_codes_.codes, start=start, steps=steps)
+        start = job.fitted.transform(data[indices(str(sample), len(data), "--sample")])[0]
+    found = traverse(job.fitted, known.codes, start=start, steps=steps)
+    facts = {"dimensions": found.dimensions.tolist(), "effects": found.effects.tolist()}
     shown = dimensions if job.output.suffix.lower() in PICTURES else len(found.rows)
-    pairs = zip(found.dimensions, found.effects, strict=True)
-    titles = [f"z{dimension}   {effect:.4f}" for dimension, effect in pairs][:shown]
-    write_samples(
-        job,
-        job.output,
-        found.rows[:shown],
-        columns=steps,
-        row_titles=titles,
-    )
-    job.wrote(dimensions=found.dimensions.tolist(), effects=found.effects.tolist(), steps=steps)
+    titles = [f"z{dimension}   {effect:.4f}" for dimension, effect in zip(*facts.values(), strict=True)]
+    job.write_samples(found.rows[:shown], columns=steps, row_titles=titles[:shown])
+    job.wrote(**facts, steps=steps)

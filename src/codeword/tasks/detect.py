@@ -73,10 +73,6 @@ class OutlierScores:
         """Those of one set of rows after the other."""
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
-    def take(self, rows: NDArray[np.int64]) -> OutlierScores:
-        """Those of some rows, by number."""
-        return OutlierScores(*(getattr(self, f.name)[rows] for f in fields(self)))
-
 
 class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     """Detect rows that are unlike those it was fitted on.
