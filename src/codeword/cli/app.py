@@ -293,8 +293,8 @@ def command(
     defaults = {"folder": _REQUIRED, "source": _REQUIRED, "split": split}
     defaults["output"] = None if by_source else Path(default)
     hints = get_type_hints(Job, include_extras=True)
-    shown = {"show_default": default} if by_source else {}
-    hints["output"] = Annotated[Path | None, Option("-o", "--output", help=help_, **shown)]
+    output = Option("-o", "--output", help=help_, show_default=default if by_source else True)
+    hints["output"] = Annotated[Path | None, output]
 
     def made(function: Callable[..., None]) -> Callable[..., None]:
         _, *own = inspect.signature(function, eval_str=True).parameters.values()
