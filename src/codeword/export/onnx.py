@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,10 +15,9 @@ import numpy as np
 from codeword.base.errors import ModelError, ParameterError
 from codeword.base.files import check_free, check_own, writing
 from codeword.base.progress import Progress
+from codeword.base.text import shortened
 
 if TYPE_CHECKING:
-    import onnx
-
     from codeword.model.autoencoder import AutoEncoder
     from codeword.model.fitted import FittedModel
 
@@ -28,17 +28,11 @@ PARTS = {"encoder": ("x", "code"), "decoder": ("code", "x_hat"), "reconstruction
 
 FILES = (*(f"{part}.onnx" for part in PARTS), "README.md")
 
-LOST = 1e-5
+LOST = 1e-4
 """Share of a column's deviation that float32 may round away without a note."""
 
 MOST_BYTES = 2_000_000_000
 """Largest size of a file: what protobuf, its format, can hold."""
-
-NARROW = ("float32", "float16", "bool", "uint8", "int8", "uint16", "int16")
-"""Types whose every value is a float32."""
-
-STEPS = 5
-"""Steps of the progress bar: two for each of the two exports, and the joining."""
 
 
 def check_onnx(folder: Path, *, overwrite: bool) -> None:
@@ -82,8 +76,8 @@ def write_onnx(
     tables: text does not go into the files, so that x and x_hat are the numbers which `columns_.transform`
     makes of a table, named by `feature_names`, and `columns` is what it goes by, the model's columns.json.
 
-    Before the folder appears each file has gone through ONNX's own checker; encoder and decoder must give a
-    row the same values whatever rows it comes with and, where onnxruntime is installed, those of torch.
+    Before the folder appears each file has gone through ONNX's own checker, and must give a row the same
+    values whatever rows it comes with and, where onnxruntime is installed, those of torch.
 
     Parameters
     ----------
@@ -109,51 +103,44 @@ def write_onnx(
     check_is_fitted(ae)
     folder = Path(folder)
     check_onnx(folder, overwrite=overwrite)
-    model = replace(ae.model_, network=copy.deepcopy(ae.network_).cpu().eval())
-    with Progress(0, folder.name, verbose=verbose) as progress:
-        models = _models(model, progress)
-        about = _about(model)
-        for part, made in models.items():
-            _describe(made, part, about)
-        progress.upto(STEPS, STEPS)
-        notes = _notes(model)
-        with writing(folder, overwrite=overwrite) as new:
-            new.mkdir()
-            for part, made in models.items():
-                (new / f"{part}.onnx").write_bytes(made.SerializeToString())
-            (new / "README.md").write_text(_card(about, notes), "utf-8")
-    return notes
-
-
-def _models(model: FittedModel, progress: Progress) -> dict[str, onnx.ModelProto]:
-    """The three, each of which passed ONNX's checker."""
     import onnx
     import torch
 
-    from codeword.export.graphs import Decode, Encode, joined, traced
+    from codeword.export.graphs import Decode, Encode, traced
 
+    model = replace(ae.model_, network=copy.deepcopy(ae.network_).cpu())
     size = sum(tensor.nbytes for tensor in model.network.state_dict().values())
     if size > MOST_BYTES:
         raise ModelError(
             f"the network's weights take {size:,} bytes, and a file of ONNX holds at most {MOST_BYTES:,}"
         )
-    given = model.network, model.objective, model.scaling
-    rows = torch.zeros(3, *model.sample_shape)
-    codes = torch.zeros(3, model.n_components)
-    encoder = traced(Encode(*given).eval(), rows, PARTS["encoder"], "the encoder")
-    progress.upto(2, STEPS)
-    decoder = traced(Decode(*given).eval(), codes, PARTS["decoder"], "the decoder")
-    progress.upto(4, STEPS)
-    models = {"encoder": encoder, "decoder": decoder, "reconstruction": joined(encoder, decoder, "code")}
-    for part, made in models.items():
-        try:
+    encoder, decoder = Encode(model).eval(), Decode(model).eval()
+    modules = {
+        "encoder": encoder,
+        "decoder": decoder,
+        "reconstruction": torch.nn.Sequential(encoder, decoder),
+    }
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.rand(8, model.n_components, generator=generator)
+    drawn = torch.rand(8, math.prod(model.sample_shape), generator=generator)
+    rows = torch.from_numpy(model.scaling.inverse(drawn))
+    about, notes = _about(model), _notes(model)
+    files = {"README.md": _card(about, notes).encode()}
+    with Progress(0, folder.name, verbose=verbose) as progress:
+        for done, (part, names) in enumerate(PARTS.items()):
+            progress.upto(done, len(PARTS))
+            made = traced(modules[part], codes if part == "decoder" else rows, names, f"the {part}")
+            made.producer_name, made.producer_version = "codeword", about["codeword_version"]
+            made.graph.name = part
+            texts = {key: json.dumps(value, ensure_ascii=False) for key, value in about.items()}
+            onnx.helper.set_model_props(made, {"part": json.dumps(part), **texts})
             onnx.checker.check_model(made, full_check=True)
-        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            raise ModelError(f"the {part} is no valid ONNX model ({_line(error)})") from error
-    return models
-
-
-# -- what they are ------------------------------------------------------------------------------------------
+            files[f"{part}.onnx"] = made.SerializeToString()
+    with writing(folder, overwrite=overwrite) as new:
+        new.mkdir()
+        for name, content in files.items():
+            (new / name).write_bytes(content)
+    return notes
 
 
 def _about(model: FittedModel) -> dict[str, Any]:
@@ -162,41 +149,19 @@ def _about(model: FittedModel) -> dict[str, Any]:
     from codeword.networks import resolve_architecture
 
     architecture = resolve_architecture(model.parameters["network"], model.sample_shape)
-    names, columns = model.names, model.columns
-    if architecture is None:
-        modules = ", ".join(type(module).__name__ for module in model.parameters["network"])
-        network = f"modules of the user's own: {modules}"
-    else:
-        network = _in_a_line(architecture)
     return {
         "codeword_version": __version__,
         "n_components": int(model.n_components),
         "sample_shape": list(model.sample_shape),
         "dtype": model.dtype,
         "scaling": model.scaling.kind,
-        "feature_names": None if names is None else [str(name) for name in names],
-        "columns": None if columns is None else columns.to_json(),
-        "objective": _in_a_line(model.objective),
-        "network": network,
+        "feature_names": None if model.names is None else [str(name) for name in model.names],
+        "columns": None if model.columns is None else model.columns.to_json(),
+        "objective": shortened(model.objective, 1_000),
+        "network": shortened(architecture or model.parameters["network"], 1_000),
         "takes_missing": model.takes_missing,
         "ordered": model.objective.ordered,
     }
-
-
-def _in_a_line(value: object) -> str:
-    return " ".join(repr(value).split())
-
-
-def _describe(model: onnx.ModelProto, part: str, about: dict[str, Any]) -> None:
-    """Put the metadata into a model."""
-    import onnx
-
-    into, out = PARTS[part]
-    model.producer_name, model.producer_version = "codeword", about["codeword_version"]
-    model.graph.name = part
-    model.doc_string = f"{part} of an auto-encoder: {into} to {out}, in the units of the data, scaling inside"
-    texts = {key: json.dumps(value, ensure_ascii=False) for key, value in {"part": part, **about}.items()}
-    onnx.helper.set_model_props(model, texts)
 
 
 def _notes(model: FittedModel) -> list[str]:
@@ -208,16 +173,11 @@ def _notes(model: FittedModel) -> list[str]:
             "metadata names them, and 'columns' says how they are made"
         )
     lost = np.abs(scaling.offset) / scaling.scale * 2.0**-24
-    if model.dtype in NARROW:
-        lost = np.zeros(1)
-    elif not model.dtype.startswith("float"):  # whole numbers below 2²⁴ are exact
-        lost = np.where(np.abs(scaling.offset) + 10 * scaling.scale < 1 << 24, 0, lost)
     worst = int(lost.argmax())
-    if lost[worst] > LOST:
-        names = model.names
-        column = f"column {worst}" if names is None else f"column {str(names[worst])!r}"
+    if lost[worst] > LOST and not np.can_cast(model.dtype, np.float32):
+        column = worst if model.names is None else repr(str(model.names[worst]))
         notes.append(
-            f"float32 rounds {column} by up to {lost[worst]:.1g} of its deviation, as its mean is "
+            f"float32 rounds column {column} by up to {lost[worst]:.1g} of its deviation, as its mean is "
             f"{scaling.offset[worst]:.6g} and its deviation {scaling.scale[worst]:.3g}: to keep the digits, "
             "train on values less a constant"
         )
@@ -233,7 +193,12 @@ def _card(about: dict[str, Any], notes: list[str]) -> str:
         "x_hat": f"x_hat ({shape})",
     }
     rows = [f"| {part}.onnx | {kinds[into]} | {kinds[out]} |" for part, (into, out) in PARTS.items()]
-    refused = "infinite" if about["takes_missing"] else "NaN or infinite"
+    if about["takes_missing"]:
+        notes = ["a missing value is NaN; a row with an infinite one comes out as NaN", *notes]
+    else:
+        notes = ["a row with a value that is NaN or infinite comes out as NaN", *notes]
+    if about["ordered"]:
+        notes = [*notes, "the first numbers of a code are a code of their own: put zeros for the rest"]
     lines = [
         f"# An auto-encoder in ONNX, by codeword {about['codeword_version']}",
         "",
@@ -243,16 +208,10 @@ def _card(about: dict[str, Any], notes: list[str]) -> str:
         "",
         "All are float32, with any number of rows. x and x_hat are in the units of the data the model was",
         f"fitted on ({about['dtype']}, scaling {about['scaling']!r}): the scaling is inside.",
-        f"A row with a value that is {refused} comes out as NaN.",
-        *(["A missing value is NaN."] if about["takes_missing"] else []),
-        *(
-            ["The first numbers of a code are a code of their own: put zeros for the rest."]
-            * about["ordered"]
-        ),
         "What the model is stands in each file's metadata, each value as JSON.",
         "",
         *(f"- {note}" for note in notes),
-        *([""] if notes else []),
+        "",
         "```python",
         "import numpy as np",
         "import onnxruntime",
@@ -262,7 +221,3 @@ def _card(about: dict[str, Any], notes: list[str]) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
