@@ -17,7 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
-WRITER, READER = "hf_writer", "hf_reader"
+WRITER = "hf_writer"
+"""The token that may write; "hf_reader" may read, and others are none."""
 
 
 @dataclass
@@ -25,7 +26,6 @@ class Repo:
     """Its commits, the newest last: the content of each file by name."""
 
     private: bool = False
-    gated: bool = False
     commits: list[dict[str, bytes]] = field(
         default_factory=lambda: [{".gitattributes": b"*.safetensors lfs\n"}]
     )
@@ -112,7 +112,7 @@ class _Answers(BaseHTTPRequestHandler):
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if path.startswith("/large/"):
             return self._large(parts[1], body)
-        if token not in ("", WRITER, READER):
+        if token not in ("", WRITER, "hf_reader"):
             return self._say(401, {"error": "Invalid credentials in Authorization header"})
         if path == "/api/validate-yaml":
             return self._validate(json.loads(body)["content"])
@@ -144,8 +144,6 @@ class _Answers(BaseHTTPRequestHandler):
         if what == "tree":
             return self._say(200, [self._entry(file, data) for file, data in repo.commits[at].items()])
         if what == "resolve":
-            if repo.gated:
-                return self._say(403, {"error": "ask first"}, {"X-Error-Code": "GatedRepo"})
             return self._resolve(repo, at, "/".join(rest[2:]))
         siblings = [{"rfilename": file} for file in repo.commits[at]]
         about = {"_id": "0", "id": name, "modelId": name, "private": repo.private, "tags": [], "downloads": 0}

@@ -20,11 +20,11 @@ def push(
     address: str = Argument(help="Where to: hf://user/name.", metavar="ADDRESS"),
     source: str | None = Option(
         None,
-        help="Rows for the card's figures against PCA: all that `codeword evaluate` takes.",
+        help="Rows for the card's metrics against PCA: all that `codeword evaluate` takes.",
         metavar="SOURCE",
     ),
-    license_: str = Option(
-        "", "--license", help="For the card, as the Hub calls it: mit, cc-by-4.0.", metavar="ID"
+    license_: str | None = Option(
+        None, "--license", help="For the card, as the Hub calls it: mit, cc-by-4.0.", metavar="ID"
     ),
     private: bool = Option(False, "--private", help="Let only yourself read it."),
     without_codes: bool = Option(
@@ -34,18 +34,17 @@ def push(
     """Put a model on the Hugging Face Hub.
 
     With a card that says what it was fitted on, how, what came of it and how to train it again; with
-    --source, also figures against PCA. Every command that takes a model takes hf://user/name then. A model
+    --source, also metrics against PCA. Every command that takes a model takes hf://user/name then. A model
     keeps codes of its training rows, from which the decoder makes rows like them: they go along, unless
     --without-codes is given.
     """
     from codeword.model.folder import read_folder
-    from codeword.model.hub import check_push, kept, local, push
+    from codeword.model.hub import local, push
 
-    check_push(address, overwrite=job.overwrite, private=private)
     job = replace(job, folder=local(job.folder))
     folder = read_folder(job.folder)
     evaluated = None if source is None else _evaluated(job, source)
-    rows = 0 if without_codes else sum(kept(folder))
+    rows = 0 if without_codes else sum(folder.kept)
     done = push(
         folder,
         address,
@@ -55,7 +54,7 @@ def push(
         private=private,
         **job.flags,
     )
-    metrics = {} if evaluated is None else evaluated.figures
+    metrics = {} if evaluated is None else evaluated.metrics
     facts = {"output": done, "codes": rows} | {name: metrics.get(name) for name in ("n", "mse", "pca_mse")}
     with_codes = f"with the codes of {rows:,} rows" if rows else "without codes of rows"
     job.say(facts, f"wrote {done}\n  {with_codes}")

@@ -77,6 +77,12 @@ class Folder:
     card: str = ""
     columns: dict[str, Any] | None = None
 
+    @property
+    def kept(self) -> tuple[int, int]:
+        """How many rows trained on, and how many held out, there are codes of."""
+        trained, held = (self.tensors.get(f"reference.{part}") for part in ("errors", "held_errors"))
+        return 0 if trained is None else len(trained), 0 if held is None else len(held)
+
 
 def write_folder(
     path: str | os.PathLike[str],

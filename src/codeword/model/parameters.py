@@ -100,7 +100,7 @@ def of_kinds(kinds: Mapping[str, str]) -> list[str]:
     return [word for name, kind in kinds.items() for word in ("--kind", f"{name}={kind.replace(' ', '-')}")]
 
 
-def command(given: dict[str, Any], seed: int, source: str, options: Sequence[str] = ()) -> str:
+def command(given: Mapping[str, Any], seed: int, source: str, options: Sequence[str] = ()) -> str:
     """`codeword train …`, with the parameters that differ from the defaults.
 
     Parameters
@@ -121,7 +121,7 @@ def command(given: dict[str, Any], seed: int, source: str, options: Sequence[str
     """
     from codeword.model.signature import parameters
 
-    given = given | {"random_state": seed}
+    given = {**given, "random_state": seed}
     words = ["codeword", "train", source, *options, "-o", "again.ae"]
     for parameter in parameters():
         value = given.get(parameter.name, parameter.default)
