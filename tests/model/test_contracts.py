@@ -12,6 +12,7 @@ from torch import nn
 from codeword import MLP, AutoEncoder
 from codeword.data.scaling import Scaling, describe
 from codeword.networks import ARCHITECTURES, Conv, Network, Residual, Sequence, Spec, build_network
+from codeword.networks.base import start_linear
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import (
     OBJECTIVES,
@@ -163,7 +164,7 @@ def training(objective: str, network: str, device: str = "cpu") -> tuple[Network
     made = build_network(architecture(network, objective), spec, what.extra_modules(spec))
     baseline = PrincipalComponents.fit(x, scaling, scaling.scaled_mean(seen), K, 0)
     if network != "pair":
-        NETWORK[network].init_weights(made, baseline)
+        start_linear(made, baseline)
     what.init_weights(made, baseline)
     made.to(device).train()
     optimizer = FlatAdam(made, 0.01)

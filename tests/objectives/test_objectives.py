@@ -14,9 +14,11 @@ from torch import nn
 from torch.distributions import Independent, Normal, kl_divergence
 
 from codeword import MLP, AutoEncoder
+from codeword.base.constraints import real, whole, widths
 from codeword.base.errors import DataError, ParameterError
 from codeword.data.scaling import Scaling, describe
-from codeword.networks import Network, Spec, build_network, real, whole, widths
+from codeword.networks import Network, Spec, build_network
+from codeword.networks.base import start_linear
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import (
     OBJECTIVES,
@@ -56,7 +58,7 @@ def network_for(objective: Objective, k: int = K, d: int = D, started: bool = Tr
     network = build_network(architecture, spec, objective.extra_modules(spec))
     if started:
         baseline = pca(rows(d=d), k)
-        architecture.init_weights(network, baseline)
+        start_linear(network, baseline)
         objective.init_weights(network, baseline)
     return network
 
@@ -134,8 +136,10 @@ def test_what_does_not_fit_the_data_is_named(objective, message):
 
 def test_small_helpers():
     assert whole(3)
+    assert whole(np.int64(3))
     assert not any(whole(v) for v in (0, True, 1.0, "1"))
     assert real(0.5)
+    assert real(np.float32(0.5))
     assert not any(real(v) for v in (math.inf, math.nan, "1", None, True))
     assert widths((3, 4))
     assert not any(widths(v) for v in (3, (0,), "34", None))
@@ -169,11 +173,19 @@ def test_a_network_behind_a_sigmoid_starts_near_pca():
     spec = Spec((D,), K, K, True, True)
     network = build_network(architecture, spec)
     baseline = pca(x, K)
-    architecture.init_weights(network, baseline)
+    start_linear(network, baseline)
     objective.init_weights(network, baseline)
     with torch.no_grad():
         error = (objective.decode(network, objective.encode(network, x)) - x).square().mean()
     assert error < 1.1 * baseline.residual + 1e-4
+
+
+@pytest.mark.parametrize("objective", [Reconstruction("bce"), VectorQuantized("finite", loss="bce")], ids=str)
+def test_a_code_of_zeros_is_the_mean_behind_a_sigmoid_too(objective):
+    network, x = network_for(objective), rows()
+    with torch.no_grad():
+        x_hat = objective.decode(network, torch.zeros(1, K))
+    torch.testing.assert_close(x_hat[0], x.mean(0), atol=1e-4, rtol=0)
 
 
 def test_a_sigmoid_of_the_user_is_not_applied_twice():
@@ -323,7 +335,7 @@ def test_the_start_is_the_optimum_of_the_linear_model():
     objective, architecture = Variational(), MLP(())
     spec = Spec((6,), 3, 6, False)
     network = build_network(architecture, spec, objective.extra_modules(spec))
-    architecture.init_weights(network, baseline)
+    start_linear(network, baseline)
     objective.init_weights(network, baseline)
     with torch.no_grad():
         torch.manual_seed(0)
@@ -432,11 +444,13 @@ def test_discrepancy_is_its_definition():
     torch.testing.assert_close(mmd(a, b), torch.as_tensor(total))
 
 
-@pytest.mark.parametrize("objective", [Wasserstein(), Adversarial(), Regularized()])
+@pytest.mark.parametrize(
+    "objective", [Wasserstein(), Adversarial(), Regularized(), VectorQuantized("finite", loss="bce")]
+)
 def test_codes_start_with_the_moments_of_the_prior(objective):
     network, x = network_for(objective), rows()
     with torch.no_grad():
-        z = objective.encode(network, x)
+        z = network.encoder(x)
     torch.testing.assert_close(z.mean(0), torch.zeros(K), atol=1e-4, rtol=0)
     torch.testing.assert_close(z.T.cov(correction=0), torch.eye(K), atol=1e-3, rtol=0)
 
@@ -596,18 +610,18 @@ def test_dead_entries_are_revived_where_codes_are():
     network.extra.sums[0, 4:] += 1000  # out of reach
     network.extra.counts[0, 4:] = 1e-6
     with torch.no_grad():
-        before = objective.figures(network)["perplexity"]
+        before = objective.epoch_metrics(network)["perplexity"]
         objective.losses(network, x)
         z = network.encoder(x)
     revived = codebooks(network)[0, 4:]
     assert (torch.cdist(revived, z).min(dim=1).values < 1e-3).all()
-    assert objective.figures(network)["perplexity"] > before
+    assert objective.epoch_metrics(network)["perplexity"] > before
 
 
 def test_perplexity_counts_entries_that_are_used_alike():
     assert float(perplexity(torch.tensor([5.0, 5.0, 5.0, 0.0]))) == pytest.approx(3)
     assert float(perplexity(torch.tensor([1.0, 0.0]))) == pytest.approx(1)
-    assert VectorQuantized("finite").figures(None) == {}
+    assert VectorQuantized("finite").epoch_metrics(None) == {}
 
 
 @pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - {"vector_quantized"}))

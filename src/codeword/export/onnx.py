@@ -148,7 +148,7 @@ def _about(model: FittedModel) -> dict[str, Any]:
     from codeword.base.about import __version__
     from codeword.networks import resolve_architecture
 
-    architecture = resolve_architecture(model.parameters["network"], model.sample_shape)
+    architecture = resolve_architecture(model.parameters["network"])
     return {
         "codeword_version": __version__,
         "n_components": int(model.n_components),

@@ -15,6 +15,7 @@ from codeword.base.errors import ParameterError, check_parameter
 from codeword.data.columns import Columns
 from codeword.data.scaling import KINDS, Scaling
 from codeword.networks import MLP, Network, Skip, Spec, build_network, resolve_architecture
+from codeword.networks.base import start_linear
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import Objective, Reconstruction, resolve_objective
 from codeword.training.batches import Batches
@@ -154,10 +155,9 @@ def make_network(
     `bare` leaves out what the objective adds of its own.
     """
     made = build_network(network, spec, None if bare else objective.extra_modules(spec))
-    architecture = resolve_architecture(network)
     if baseline is not None:
-        if architecture is not None:
-            architecture.init_weights(made, baseline)
+        if resolve_architecture(network) is not None:
+            start_linear(made, baseline)
         objective.init_weights(made, baseline)
     return made
 

@@ -12,51 +12,25 @@ from typing import Any
 from torch import nn
 
 from codeword.base.errors import ParameterError
-from codeword.networks.base import (
-    ACTIVATIONS,
-    Architecture,
-    Clip,
-    Configurable,
-    Network,
-    Reshape,
-    Skip,
-    Spec,
-    Transposed,
-    code_size,
-    linear_maps,
-    real,
-    start_linear,
-    whole,
-    widths,
-)
+from codeword.networks.base import Architecture, Clip, Network, Skip, Spec, Transposed
 from codeword.networks.conv import Conv, Residual, Sequence
 from codeword.networks.custom import wrap_pair
 from codeword.networks.mlp import MLP
 
 __all__ = [
-    "ACTIVATIONS",
     "ARCHITECTURES",
     "MLP",
     "Architecture",
     "Clip",
-    "Configurable",
     "Conv",
     "Network",
-    "Reshape",
     "Residual",
     "Sequence",
     "Skip",
     "Spec",
     "Transposed",
-    "auto_architecture",
     "build_network",
-    "code_size",
-    "linear_maps",
-    "real",
     "resolve_architecture",
-    "start_linear",
-    "whole",
-    "widths",
 ]
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
@@ -67,24 +41,21 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
 }
 
 
-def auto_architecture(sample_shape: tuple[int, ...]) -> Architecture:
-    """What `network="auto"` stands for; dense layers whatever the shape, as they train soonest on a CPU."""
-    return MLP()
-
-
-def resolve_architecture(architecture: Any, sample_shape: tuple[int, ...] = ()) -> Architecture | None:
+def resolve_architecture(architecture: Any) -> Architecture | None:
     """The architecture that the `network` parameter of AutoEncoder asks for; None for a pair of modules.
+
+    "auto" is `MLP`: dense layers train soonest on a CPU, whatever the shape of a sample.
 
     Raises
     ------
     ParameterError
-        If it is not "auto", a name in `ARCHITECTURES`, an Architecture, or a pair of torch modules.
+        If it is not "auto", a name in `ARCHITECTURES`, an Architecture whose parameters have values that they
+        can have, or a pair of torch modules.
     """
-    if isinstance(architecture, str) and architecture == "auto":
-        return auto_architecture(sample_shape)
-    if isinstance(architecture, str) and architecture in ARCHITECTURES:
-        return ARCHITECTURES[architecture]()
+    if isinstance(architecture, str) and architecture in ("auto", *ARCHITECTURES):
+        return ARCHITECTURES.get(architecture, MLP)()
     if isinstance(architecture, Architecture):
+        architecture.check()
         return architecture
     pair = isinstance(architecture, (tuple, list)) and len(architecture) == 2
     if pair and all(isinstance(m, nn.Module) for m in architecture):
@@ -107,6 +78,6 @@ def build_network(architecture: Any, spec: Spec, extra: nn.Module | None = None)
         If the parameter has a value it cannot have, or a pair does not take (n, d) to (n, width) and
         (n, k) to (n, d).
     """
-    resolved = resolve_architecture(architecture, spec.sample_shape)
+    resolved = resolve_architecture(architecture)
     encoder, decoder = wrap_pair(architecture, spec) if resolved is None else resolved.build(spec)
     return Network(encoder, decoder, extra)

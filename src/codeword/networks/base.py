@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codeword.base.constraints import Constraint, one_of
 from codeword.base.errors import check_parameter
-
-if TYPE_CHECKING:
-    from codeword.networks.pca import PrincipalComponents
+from codeword.networks.pca import PrincipalComponents
 
 __all__ = [
     "ACTIVATIONS",
@@ -25,17 +24,12 @@ __all__ = [
     "Clip",
     "Configurable",
     "Network",
-    "Reshape",
     "Skip",
     "Spec",
     "Transposed",
-    "close",
     "code_size",
     "linear_maps",
-    "real",
     "start_linear",
-    "whole",
-    "widths",
 ]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -50,24 +44,12 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 class Configurable(BaseEstimator):  # type: ignore[misc]
     """Parameters stored as given, so that `clone` and `set_params` reach them; checked when they are used."""
 
-    def must(self, name: str, good: bool, what: str) -> None:
-        """Raise a ParameterError that says what the parameter `name` has to be, unless it is `good`."""
-        check_parameter(self, name, good, what)
+    constraints: ClassVar[dict[str, Constraint]] = {}
 
-
-def whole(value: object, least: int = 1) -> bool:
-    """Whether `value` is an integer, and no less than `least`."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def real(value: object) -> bool:
-    """Whether `value` is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def widths(value: object) -> bool:
-    """Whether `value` is a sequence of positive integers."""
-    return isinstance(value, (list, tuple)) and all(whole(v) for v in value)
+    def check(self) -> None:
+        """Raise a ParameterError that names the first parameter with a value it cannot have."""
+        for name, (holds, words) in self.constraints.items():
+            check_parameter(self, name, holds(getattr(self, name)), words)
 
 
 class Network(nn.Module):
@@ -109,14 +91,14 @@ class Spec:
         """The number of values in a sample."""
         return math.prod(self.sample_shape)
 
-    @property
-    def closed(self) -> bool:
-        """Whether the decoder itself has to keep its outputs in [0, 1]."""
-        return self.bounded and not self.logits
-
 
 class Architecture(Configurable):
     """Base of the architectures: `build` makes the two maps once the shape of a sample is known."""
+
+    activation: str
+    linear_skip: bool
+
+    constraints = Configurable.constraints | {"activation": one_of(*ACTIVATIONS)}
 
     def build(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """Make the encoder (n, d) → (n, width) and the decoder (n, k) → (n, d).
@@ -124,17 +106,22 @@ class Architecture(Configurable):
         Raises
         ------
         ParameterError
-            If a parameter has a value it cannot have, or samples are not of a shape that it takes.
+            If samples are not of a shape that it takes.
         """
         raise NotImplementedError
 
-    def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
-        """Bring the weights of a new network to where training should begin, given the data's PCA."""
-        start_linear(network, baseline)
-
-    def _check_activation(self) -> None:
-        names = ", ".join(ACTIVATIONS)
-        self.must("activation", self.activation in ACTIVATIONS, f"one of {names}")
+    def _complete(
+        self, encoder: nn.Sequential, decoder: nn.Sequential, spec: Spec, *, tied: bool = False
+    ) -> tuple[nn.Module, nn.Module]:
+        """Add the linear maps, where they are asked for, and keep outputs in [0, 1] where they have to be."""
+        closed = spec.bounded and not spec.logits
+        if not self.linear_skip:
+            # One flat chain, which `steps.DenseStep` can train without autograd.
+            return encoder, nn.Sequential(*decoder, nn.Sigmoid()) if closed else decoder
+        linear = nn.Linear(spec.d, spec.width)
+        back = Transposed(linear, spec.n_components) if tied else nn.Linear(spec.n_components, spec.d)
+        skip = Skip(back, decoder, gated=tied)
+        return Skip(linear, encoder, gated=tied), nn.Sequential(skip, Clip()) if closed else skip
 
 
 class Skip(nn.Module):
@@ -200,18 +187,6 @@ class Clip(nn.Module):
         return clipped + 0.01 * (x - clipped) if self.training else clipped
 
 
-class Reshape(nn.Module):
-    """Rows (n, …) in another shape (n, *shape)."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.shape = shape
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The same values as (n, *shape)."""
-        return x.reshape(x.shape[0], *self.shape)
-
-
 class ChannelsFirst(nn.Module):
     """Rows (n, …) of samples of shape (*grid, channels) as (n, channels, *grid)."""
 
@@ -230,6 +205,9 @@ class ChannelsLast(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The same values as (n, d)."""
         return x.movedim(1, -1).flatten(1)
+
+
+# -- where training begins ----------------------------------------------------------------------------------
 
 
 def linear_maps(network: Network) -> tuple[Skip, Skip] | None:
@@ -291,12 +269,3 @@ def start_linear(
     back.bias.copy_(baseline.mean if bias is None else bias)
     for skip in skips:
         skip.silence()
-
-
-def close(decoder: nn.Module, spec: Spec, *, linear_skip: bool) -> nn.Module:
-    """The decoder with its outputs kept in [0, 1], where they have to be."""
-    if not spec.closed:
-        return decoder
-    last = Clip() if linear_skip else nn.Sigmoid()
-    # One flat chain, which `steps.DenseStep` can train without autograd.
-    return nn.Sequential(*decoder, last) if type(decoder) is nn.Sequential else nn.Sequential(decoder, last)

@@ -9,19 +9,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from codeword.base.constraints import COUNT, widths
 from codeword.base.errors import ParameterError
-from codeword.networks.base import (
-    ACTIVATIONS,
-    Architecture,
-    ChannelsFirst,
-    ChannelsLast,
-    Reshape,
-    Skip,
-    Spec,
-    close,
-    whole,
-    widths,
-)
+from codeword.networks.base import ACTIVATIONS, Architecture, ChannelsFirst, ChannelsLast, Spec
 
 __all__ = ["Conv", "Residual", "Sequence"]
 
@@ -46,6 +36,10 @@ class Conv(Architecture):
 
     _dims = 2
 
+    constraints = Architecture.constraints | {
+        "channels": (lambda v: widths(v) and len(v) > 0, "a sequence of at least one positive integer"),
+    }
+
     def __init__(
         self, channels: abc.Sequence[int] = (32, 64), activation: str = "silu", linear_skip: bool = True
     ) -> None:
@@ -54,32 +48,26 @@ class Conv(Architecture):
         self.linear_skip = linear_skip
 
     def build(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        self._check_activation()
-        good = widths(self.channels) and len(self.channels) > 0
-        self.must("channels", good, "a sequence of at least one positive integer")
         grid, first = self._grid(spec.sample_shape)
         sizes = [grid]
         for _ in self.channels:
             sizes.append(tuple(-(-s // 2) for s in sizes[-1]))
         last = (self.channels[-1], *sizes[-1])
+        activation = ACTIVATIONS[self.activation]
         down: list[nn.Module] = []
         for a, b in pairwise([first, *self.channels]):
-            down += [_CONV[self._dims](a, b, 3, stride=2, padding=1), self._activation(), *self._stage(b)]
+            down += [_CONV[self._dims](a, b, 3, stride=2, padding=1), activation(), *self._stage(b)]
         up: list[nn.Module] = []
         for (a, b), size in zip(pairwise([*self.channels[::-1], first]), sizes[-2::-1], strict=True):
-            up += [self._activation(), *self._stage(a), _double(self._dims, a, b, size)]
+            up += [activation(), *self._stage(a), _double(self._dims, a, b, size)]
         values = math.prod(last)
         encoder = nn.Sequential(
             ChannelsFirst(grid, first), *down, nn.Flatten(1), nn.Linear(values, spec.width)
         )
-        decoder = nn.Sequential(nn.Linear(spec.n_components, values), Reshape(last), *up, ChannelsLast())
-        if not self.linear_skip:
-            return encoder, close(decoder, spec, linear_skip=False)
-        skip = Skip(nn.Linear(spec.n_components, spec.d), decoder)
-        return Skip(nn.Linear(spec.d, spec.width), encoder), close(skip, spec, linear_skip=True)
-
-    def _activation(self) -> nn.Module:
-        return ACTIVATIONS[self.activation]()
+        decoder = nn.Sequential(
+            nn.Linear(spec.n_components, values), nn.Unflatten(1, last), *up, ChannelsLast()
+        )
+        return self._complete(encoder, decoder, spec)
 
     def _stage(self, channels: int) -> list[nn.Module]:
         """What else a stage has at its own resolution."""
@@ -110,6 +98,8 @@ class Residual(Conv):
     linear_skip : bool, default=True
     """
 
+    constraints = Conv.constraints | {"blocks": COUNT}
+
     def __init__(
         self,
         channels: abc.Sequence[int] = (32, 64),
@@ -119,10 +109,6 @@ class Residual(Conv):
     ) -> None:
         super().__init__(channels, activation, linear_skip)
         self.blocks = blocks
-
-    def build(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        self.must("blocks", whole(self.blocks), "a positive integer")
-        return super().build(spec)
 
     def _stage(self, channels: int) -> list[nn.Module]:
         return [Block(self._dims, channels, ACTIVATIONS[self.activation]) for _ in range(self.blocks)]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from codeword.base.errors import ParameterError
-from codeword.networks.base import ChannelsFirst, ChannelsLast, Reshape, Spec
+from codeword.base.text import shortened
+from codeword.networks.base import ChannelsFirst, ChannelsLast, Spec
 
 __all__ = ["wrap_pair"]
 
@@ -18,7 +18,7 @@ _WRONG_INPUT = (RuntimeError, ValueError, TypeError, IndexError)
 
 
 def wrap_pair(pair: Sequence[nn.Module], spec: Spec) -> tuple[nn.Module, nn.Module]:
-    """Copies of the user's modules, fed rows in the first of the usual layouts that they accept.
+    """Copies of the user's modules, fed rows in the first of the usual shapes that they accept.
 
     A decoder that ends in `nn.Sigmoid` loses it where the objective works on logits; any other is then taken
     to give logits.
@@ -29,64 +29,51 @@ def wrap_pair(pair: Sequence[nn.Module], spec: Spec) -> tuple[nn.Module, nn.Modu
         If they do not take (n, d) to (n, width) and (n, k) to (n, d).
     """
     encoder, decoder = copy.deepcopy(tuple(pair))  # together: weights that are tied stay so
-    layout = _layout_of(encoder, spec)
-    size = _probe_decoder(decoder, spec)
+    shape = spec.sample_shape
+    channels_first = (shape[-1], *shape[:-1])
+    taken, given = _shape_taken(encoder, spec), _shape_given(decoder, spec)
     if not any(p.requires_grad for m in (encoder, decoder) for p in m.parameters()):
         raise ParameterError("The encoder and the decoder have no parameters that could be trained")
     if spec.logits:
         decoder = _without_sigmoid(decoder)
-    shape = spec.sample_shape
-    first = (shape[-1], *shape[:-1])
-    back = ChannelsLast() if size == first != shape else nn.Flatten(1)
-    if layout == (spec.d,):
-        return encoder, nn.Sequential(decoder, back)
-    view = ChannelsFirst(shape[:-1], shape[-1]) if layout == first != shape else Reshape(layout)
-    return nn.Sequential(view, encoder), nn.Sequential(decoder, back)
+    decoder = nn.Sequential(decoder, ChannelsLast() if given == channels_first != shape else nn.Flatten(1))
+    if taken == (spec.d,):
+        return encoder, decoder
+    transposed = taken == channels_first != shape
+    view = ChannelsFirst(shape[:-1], shape[-1]) if transposed else nn.Unflatten(1, taken)
+    return nn.Sequential(view, encoder), decoder
 
 
-def _layouts(sample_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The shapes in which modules usually take such a sample: flat, as it is, with channels in front."""
-    layouts: list[tuple[int, ...]] = [(math.prod(sample_shape),), sample_shape]
-    if len(sample_shape) == 2:
-        layouts.append((1, *sample_shape))
-    if len(sample_shape) > 1:
-        layouts.append((sample_shape[-1], *sample_shape[:-1]))
-    return list(dict.fromkeys(layouts))
-
-
-def _run(module: nn.Module, x: Tensor) -> Tensor:
-    """What a module makes of x; of a copy in evaluation mode, as a probe must not move batch statistics."""
-    with torch.no_grad():
-        y = copy.deepcopy(module).cpu().eval()(x)
-    if not isinstance(y, Tensor):
-        raise TypeError(f"gives a {type(y).__name__} in place of a tensor")
-    return y
-
-
-def _layout_of(encoder: nn.Module, spec: Spec) -> tuple[int, ...]:
-    reasons = []
-    for layout in _layouts(spec.sample_shape):
+def _shape_taken(encoder: nn.Module, spec: Spec) -> tuple[int, ...]:
+    """The shape in which the encoder takes a sample: flat, as it is, or with channels in front."""
+    shape, reasons = spec.sample_shape, []
+    usual = [(spec.d,), shape]
+    if len(shape) == 2:
+        usual.append((1, *shape))
+    if len(shape) > 1:
+        usual.append((shape[-1], *shape[:-1]))
+    for tried in dict.fromkeys(usual):
         try:
-            code = _run(encoder, torch.zeros(2, *layout))
+            code = _run(encoder, torch.zeros(2, *tried))
         except _WRONG_INPUT as error:
-            reasons.append(f"{layout}: {(str(error).splitlines() or [''])[0]}")
+            reasons.append(f"{tried}: {shortened(error)}")
             continue
         if tuple(code.shape) == (2, spec.width):
-            return layout
-        reasons.append(f"{layout}: gives a code of shape {tuple(code.shape[1:])}")
+            return tried
+        reasons.append(f"{tried}: gives a code of shape {tuple(code.shape[1:])}")
     raise ParameterError(
-        f"The encoder does not take samples of shape {spec.sample_shape} to codes of shape "
+        f"The encoder does not take samples of shape {shape} to codes of shape "
         f"({spec.width},); tried {'; '.join(reasons)}"
     )
 
 
-def _probe_decoder(decoder: nn.Module, spec: Spec) -> tuple[int, ...]:
+def _shape_given(decoder: nn.Module, spec: Spec) -> tuple[int, ...]:
+    """The shape in which the decoder gives a sample."""
     try:
         made = _run(decoder, torch.zeros(2, spec.n_components))
     except _WRONG_INPUT as error:
         raise ParameterError(
-            f"The decoder does not take codes of shape ({spec.n_components},): "
-            f"{(str(error).splitlines() or [''])[0]}"
+            f"The decoder does not take codes of shape ({spec.n_components},): {shortened(error)}"
         ) from None
     if made.numel() != 2 * spec.d:
         raise ParameterError(
@@ -94,6 +81,15 @@ def _probe_decoder(decoder: nn.Module, spec: Spec) -> tuple[int, ...]:
             f"(samples of shape {spec.sample_shape})"
         )
     return tuple(made.shape[1:])
+
+
+def _run(module: nn.Module, x: Tensor) -> Tensor:
+    """The output of a copy of the module in evaluation mode: a probe must not move batch statistics."""
+    with torch.no_grad():
+        y = copy.deepcopy(module).cpu().eval()(x)
+    if not isinstance(y, Tensor):
+        raise TypeError(f"gives a {type(y).__name__} in place of a tensor")
+    return y
 
 
 def _without_sigmoid(decoder: nn.Module) -> nn.Module:

@@ -8,9 +8,23 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.networks.base import ACTIVATIONS, Architecture, Skip, Spec, Transposed, close, real, widths
+from codeword.base.constraints import BELOW_ONE, WIDTHS, one_of, or_none
+from codeword.networks.base import ACTIVATIONS, Architecture, Spec, Transposed
 
 __all__ = ["MLP", "BatchNorm"]
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalization that takes a batch of one row, whose variance is not known, by the running one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows (n, width), normalized."""
+        if self.training and len(x) == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
+
+
+_NORMS: dict[str, type[nn.Module]] = {"batch": BatchNorm, "layer": nn.LayerNorm}
 
 
 class MLP(Architecture):
@@ -50,11 +64,13 @@ class MLP(Architecture):
         self.dropout = dropout
         self.tied = tied
 
+    constraints = Architecture.constraints | {
+        "hidden": WIDTHS,
+        "norm": or_none(one_of(*_NORMS)),
+        "dropout": BELOW_ONE,
+    }
+
     def build(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
-        self._check_activation()
-        self.must("hidden", widths(self.hidden), "a sequence of positive integers")
-        self.must("norm", self.norm in (None, *_NORMS), f"one of {', '.join(_NORMS)}, or None")
-        self.must("dropout", real(self.dropout) and 0 <= self.dropout < 1, "a number from 0 to below 1")
         into = [nn.Linear(a, b) for a, b in pairwise([spec.d, *self.hidden, spec.width])]
         back: list[nn.Module] = [
             nn.Linear(a, b) for a, b in pairwise([spec.n_components, *self.hidden[::-1], spec.d])
@@ -62,18 +78,13 @@ class MLP(Architecture):
         if self.tied:
             rows = [*self.hidden, spec.n_components]
             back = [Transposed(layer, n) for layer, n in zip(into[::-1], rows[::-1], strict=True)]
-        encoder, decoder = self._chain(into), self._chain(back)
-        if not self.linear_skip:
-            return encoder, close(decoder, spec, linear_skip=False)
-        linear = nn.Linear(spec.d, spec.width)
-        reverse = Transposed(linear, spec.n_components) if self.tied else nn.Linear(spec.n_components, spec.d)
-        skip = Skip(reverse, decoder, gated=self.tied)
-        return Skip(linear, encoder, gated=self.tied), close(skip, spec, linear_skip=True)
+        encoder, decoder = self._chain(into, self.hidden), self._chain(back, self.hidden[::-1])
+        return self._complete(encoder, decoder, spec, tied=self.tied)
 
-    def _chain(self, layers: Sequence[nn.Module]) -> nn.Sequential:
+    def _chain(self, layers: Sequence[nn.Module], hidden: Sequence[int]) -> nn.Sequential:
         """The layers, with what belongs between them."""
         chain: list[nn.Module] = []
-        for layer, width in zip(layers[:-1], self._between(layers), strict=True):
+        for layer, width in zip(layers[:-1], hidden, strict=True):
             chain.append(layer)
             if self.norm is not None:
                 chain.append(_NORMS[self.norm](width))
@@ -81,20 +92,3 @@ class MLP(Architecture):
             if self.dropout:
                 chain.append(nn.Dropout(self.dropout))
         return nn.Sequential(*chain, layers[-1])
-
-    @staticmethod
-    def _between(layers: Sequence[nn.Module]) -> list[int]:
-        return [len(bias) for layer in layers[:-1] if isinstance(bias := layer.bias, Tensor)]
-
-
-class BatchNorm(nn.BatchNorm1d):
-    """Batch normalization that takes a batch of one row, whose variance is not known, by the running one."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Rows (n, width), normalized."""
-        if self.training and len(x) == 1:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        return super().forward(x)
-
-
-_NORMS: dict[str, type[nn.Module]] = {"batch": BatchNorm, "layer": nn.LayerNorm}

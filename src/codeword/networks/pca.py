@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import platform
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ MOST_FEATURES = 4096
 """Beyond this many features, and as many rows, a random projection serves for the covariance matrix."""
 
 
+@dataclass(frozen=True, eq=False)
 class PrincipalComponents:
     """PCA in scaled units, with the units of x outside: what an auto-encoder has to beat.
 
@@ -38,11 +40,11 @@ class PrincipalComponents:
         The variance of a value that the components leave, averaged over features; known while fitting.
     """
 
-    def __init__(
-        self, scaling: Scaling, mean: Tensor, components: Tensor, deviations: Tensor, *, residual: float = 0.0
-    ) -> None:
-        self.scaling, self.mean, self.components, self.deviations = scaling, mean, components, deviations
-        self.residual = residual
+    scaling: Scaling
+    mean: Tensor
+    components: Tensor
+    deviations: Tensor
+    residual: float = field(default=0.0, kw_only=True)
 
     @classmethod
     def fit(

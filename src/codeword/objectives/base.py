@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codeword.base.constraints import POSITIVE, one_of
 from codeword.base.errors import ParameterError
 from codeword.data.columns import Layout
-from codeword.networks import Configurable, Network, Spec, code_size, real, start_linear
+from codeword.networks import Network, Spec
+from codeword.networks.base import Configurable, start_linear
+from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import mixed
 
-if TYPE_CHECKING:
-    from codeword.networks.pca import PrincipalComponents
-
-__all__ = [
-    "LOSSES",
-    "Objective",
-    "Reconstruction",
-    "component_std",
-    "logit_start",
-    "squared_jacobian",
-    "start_logits",
-    "start_whitened",
-]
+__all__ = ["Objective", "Reconstruction", "component_std", "squared_jacobian"]
 
 
 class Objective(Configurable):
@@ -42,6 +32,11 @@ class Objective(Configurable):
     """Whether codes are made to be standard normal, so that new samples can be decoded from such numbers."""
 
     @property
+    def whitened(self) -> bool:
+        """Whether codes start with mean 0 and the identity for covariance, as a standard normal prior has."""
+        return self.normal_prior
+
+    @property
     def logits(self) -> bool:
         """Whether the decoder gives logits, of which `decode` takes the sigmoid."""
         return False
@@ -50,9 +45,6 @@ class Objective(Configurable):
     def takes_missing(self) -> bool:
         """Whether x may hold NaN."""
         return self.layout is not None
-
-    def check(self) -> None:
-        """Raise a ParameterError if a parameter has a value it cannot have."""
 
     def encoder_outputs(self, n_components: int) -> int:
         """How many numbers the encoder puts out for a code of `n_components`."""
@@ -74,15 +66,23 @@ class Objective(Configurable):
         return None
 
     def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
-        """Bring a new network, after its architecture has, to where training should begin."""
-        if self.logits or self.layout is not None:
-            start_logits(network, baseline, *self.outputs_at_mean(baseline))
+        """Bring a new network, whose linear maps are PCA, to where training should begin."""
+        slope, bias = self.outputs_at_mean(baseline)
+        if self.whitened:
+            deviations = component_std(baseline)
+            start_linear(network, baseline, encode=1 / deviations, decode=deviations, slope=slope, bias=bias)
+        elif slope is not None:
+            start_linear(network, baseline, slope=slope, bias=bias)
 
     def outputs_at_mean(self, baseline: PrincipalComponents) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """The slope of what follows the decoder, and its outputs, at the data's mean; None where it is 1."""
+        """The slope of what follows the decoder, and its outputs, at the data's mean; None where it is 1.
+
+        The sigmoid's slope keeps away from zero, where the mean is near 0 or 1 and a line says nothing of it.
+        """
         if self.layout is not None:
             return mixed.start(self.layout, baseline.mean)
-        return logit_start(baseline) if self.logits else (None, None)
+        p = baseline.mean.clamp(0.005, 0.995)
+        return ((p * (1 - p)).clamp_min(0.05), p.logit()) if self.logits else (None, None)
 
     def impute(self, x: Tensor) -> Tensor:
         """Rows (n, d) as the encoder takes them: of a mixed table, with means for what is missing."""
@@ -113,11 +113,11 @@ class Objective(Configurable):
         return z
 
     def latent_metrics(self, network: Network, rows: Iterator[Tensor]) -> dict[str, list[float]]:
-        """Figures of the codes of rows, (n, d) in scaled units at a time, that only the objective knows."""
+        """Metrics of the codes of rows, (n, d) in scaled units at a time, that only the objective knows."""
         return {}
 
-    def figures(self, network: Network) -> dict[str, float]:
-        """What else is worth a column in the history: numbers that are shown, and not minimized."""
+    def epoch_metrics(self, network: Network) -> dict[str, float]:
+        """Further columns of the history: numbers that are shown, and not minimized."""
         return {}
 
     def value_errors(self, out: Tensor, x: Tensor, loss: str = "mse", delta: float = 1.0) -> Tensor:
@@ -158,6 +158,8 @@ class Reconstruction(Objective):
     loss: str
     delta: float = 1.0
 
+    constraints = Configurable.constraints | {"loss": one_of(*LOSSES), "delta": POSITIVE}
+
     def __init__(self, loss: str = "mse", delta: float = 1.0) -> None:
         self.loss = loss
         self.delta = delta
@@ -170,10 +172,6 @@ class Reconstruction(Objective):
     @property
     def logits(self) -> bool:
         return self.loss == "bce"
-
-    def check(self) -> None:
-        self.must("loss", isinstance(self.loss, str) and self.loss in LOSSES, f"one of {', '.join(LOSSES)}")
-        self.must("delta", real(self.delta) and self.delta > 0, "a positive number")
 
     def errors(self, network: Network, z: Tensor, x: Tensor) -> Tensor:
         """The loss of each value of x when it is decoded from codes z: shape (n, d)."""
@@ -198,38 +196,9 @@ def squared_jacobian(y: Tensor, x: Tensor, directions: int | None) -> Tensor:
     return torch.stack(norms).sum() / len(x) / (1 if directions is None else directions)
 
 
-# -- where training begins ----------------------------------------------------------------------------------
-
-
 def component_std(baseline: PrincipalComponents) -> Tensor:
     """The deviations of the components, (k,), none of them so small that to divide by it would hurt."""
     deviations = baseline.deviations
     if not len(deviations) or not float(deviations.max()):
         return torch.ones_like(deviations)
     return deviations.clamp_min(1e-3 * float(deviations.max()))
-
-
-def start_whitened(
-    network: Network, baseline: PrincipalComponents, slope: Tensor | None = None, bias: Tensor | None = None
-) -> None:
-    """Start with codes that have mean 0 and the identity for covariance, as a standard normal prior has."""
-    deviations = component_std(baseline)
-    start_linear(network, baseline, encode=1 / deviations, decode=deviations, slope=slope, bias=bias)
-
-
-def logit_start(baseline: PrincipalComponents) -> tuple[Tensor, Tensor]:
-    """The slope of the sigmoid, and the logits, at the data's mean: each of shape (d,).
-
-    The slope keeps away from zero, where the mean is near 0 or 1 and a line says nothing of a sigmoid.
-    """
-    p = baseline.mean.clamp(0.005, 0.995)
-    return (p * (1 - p)).clamp_min(0.05), p.logit()
-
-
-def start_logits(
-    network: Network, baseline: PrincipalComponents, slope: Tensor | None, bias: Tensor | None
-) -> None:
-    """Start as PCA behind a sigmoid or a softmax, to first order at the data's mean."""
-    size = code_size(baseline)
-    flat = torch.full_like(baseline.deviations, size)
-    start_linear(network, baseline, encode=1 / flat, decode=flat, slope=slope, bias=bias)

@@ -10,9 +10,8 @@ categories it has: its loss is 1 where nothing is known of it, and 0 where all i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,9 +32,8 @@ def impute(layout: Layout, x: Tensor) -> Tensor:
 
 def decoded(layout: Layout, out: Tensor) -> Tensor:
     """Outputs (n, d) as numbers, and as probabilities of flags and categories, float32."""
-    a, b = layout.numbers, layout.numbers + layout.flags
-    out = out.float()
-    return torch.cat([out[:, :a], out[:, a:b].sigmoid(), _log_softmax(layout, out[:, b:]).exp()], dim=1)
+    numbers, flags, categories = _parts(layout, out.float())
+    return torch.cat([numbers, flags.sigmoid(), _log_softmax(layout, categories).exp()], dim=1)
 
 
 def errors(layout: Layout, out: Tensor, x: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -56,32 +54,34 @@ def log_likelihood(
 def start(layout: Layout, mean: Tensor) -> tuple[Tensor, Tensor]:
     """The slope of `decoded` and the outputs at the rows' mean, shape (d,) each.
 
-    Of a softmax too the slope is p on the way along which the shares of a group sum to 1, as principal
-    components keep to it.
+    The slope of a softmax is p on the way along which the shares of a group sum to 1, as principal components
+    keep to it.
     """
-    a, b = layout.numbers, layout.numbers + layout.flags
-    p = mean.clamp(0.005, 0.995)
-    slope, bias = torch.ones_like(mean), mean.clone()
-    slope[a:b], bias[a:b] = (p * (1 - p)).clamp_min(0.05)[a:b], p.logit()[a:b]
-    slope[b:], bias[b:] = p.clamp_min(0.05)[b:], p.log()[b:]
-    return slope, bias
+    numbers, (_, p, q) = _parts(layout, mean)[0], _parts(layout, mean.clamp(0.005, 0.995))
+    slope = torch.cat([torch.ones_like(numbers), (p * (1 - p)).clamp_min(0.05), q.clamp_min(0.05)])
+    return slope, torch.cat([numbers, p.logit(), q.log()])
 
 
 def _losses(layout: Layout, out: Tensor, x: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """The loss of each value, (n, d), in the units of its kind; 0 for what is missing."""
-    a, b = layout.numbers, layout.numbers + layout.flags
-    out = out.float()
-    target = impute(layout, x)  # before the loss: NaN times zero is NaN
+    numbers, flags, categories = _parts(layout, out.float())
+    target = _parts(layout, impute(layout, x))  # before the loss: NaN times zero is NaN
     each = [
-        loss(out[:, :a], target[:, :a]),
-        F.binary_cross_entropy_with_logits(out[:, a:b], target[:, a:b], reduction="none"),
-        -target[:, b:] * _log_softmax(layout, out[:, b:]),
+        loss(numbers, target[0]),
+        F.binary_cross_entropy_with_logits(flags, target[1], reduction="none"),
+        -target[2] * _log_softmax(layout, categories),
     ]
     return torch.where(x.isnan(), 0.0, torch.cat(each, dim=1))
 
 
+def _parts(layout: Layout, values: Tensor) -> tuple[Tensor, ...]:
+    """Values (…, d) as those of numbers, of flags and of categories."""
+    sizes = [layout.numbers, layout.flags, layout.d - layout.numbers - layout.flags]
+    return torch.split(values, sizes, dim=-1)
+
+
 def _log_softmax(layout: Layout, logits: Tensor) -> Tensor:
-    """Of each group; all of them at once, padded to the longest."""
+    """The log-softmax of each group; all of them at once, padded to the longest."""
     if not layout.groups:
         return logits
     held = _tensors(layout, logits.device)
@@ -91,8 +91,7 @@ def _log_softmax(layout: Layout, logits: Tensor) -> Tensor:
     return each.flatten(1).index_select(1, held.places)
 
 
-@dataclass(frozen=True)
-class _Tensors:
+class _Tensors(NamedTuple):
     means: Tensor
     weights: Tensor
     places: Tensor
@@ -103,16 +102,11 @@ class _Tensors:
 def _tensors(layout: Layout, device: torch.device) -> _Tensors:
     # Made once, and used in training too, which takes no tensors of inference mode.
     with torch.inference_mode(False):
-        a, b = layout.numbers, layout.numbers + layout.flags
         means = torch.tensor(layout.means, dtype=torch.float64)
-        p = means.clamp(0, 1)
-        entropies = -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p))
-        of_categories = -torch.xlogy(p, p)
-        constants = torch.ones_like(means)
-        constants[a:b] = entropies[a:b]
-        starts = accumulate(layout.groups, initial=b)
-        for start, size in zip(starts, layout.groups, strict=False):
-            constants[start : start + size] = of_categories[start : start + size].sum()
+        numbers, p, q = _parts(layout, means.clamp(0, 1))
+        entropy = torch.special.entr
+        groups = [entropy(group).sum().expand(len(group)) for group in torch.split(q, list(layout.groups))]
+        constants = torch.cat([torch.ones_like(numbers), entropy(p) + entropy(1 - p), *groups])
         weights = layout.d / layout.parts / constants.clamp_min(LEAST_ENTROPY)
         longest = max(layout.groups, default=0)
         places = [g * longest + i for g, size in enumerate(layout.groups) for i in range(size)]

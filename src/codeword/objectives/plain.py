@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.errors import ParameterError
-from codeword.networks import Network, Spec, code_size, linear_maps, real, start_linear, whole
+from codeword.base.constraints import BELOW_ONE, COUNT, FRACTION, NON_NEGATIVE, one_of, or_none
+from codeword.base.errors import ParameterError, check_parameter
+from codeword.networks import Network, Spec
+from codeword.networks.base import code_size, linear_maps, start_linear
+from codeword.networks.pca import PrincipalComponents
 from codeword.objectives.base import Reconstruction, squared_jacobian
-
-if TYPE_CHECKING:
-    from codeword.networks.pca import PrincipalComponents
 
 __all__ = ["Contractive", "Denoising", "Masked", "Nested", "Sparse"]
 
@@ -37,6 +36,11 @@ class Denoising(Reconstruction):
         See `Reconstruction`.
     """
 
+    constraints = Reconstruction.constraints | {
+        "noise": one_of("gaussian", "masking", "salt_and_pepper"),
+        "level": NON_NEGATIVE,
+    }
+
     def __init__(self, noise: str = "gaussian", level: float = 0.3, loss: str = "mse") -> None:
         self.noise = noise
         self.level = level
@@ -44,10 +48,8 @@ class Denoising(Reconstruction):
 
     def check(self) -> None:
         super().check()
-        kinds = ("gaussian", "masking", "salt_and_pepper")
-        self.must("noise", self.noise in kinds, f"one of {', '.join(kinds)}")
-        share = self.noise == "gaussian" or (real(self.level) and self.level <= 1)
-        self.must("level", real(self.level) and self.level >= 0 and share, "a positive number, or a share")
+        share = self.noise == "gaussian" or self.level <= 1
+        check_parameter(self, "level", share, "a share of the values, from 0 to 1, for this noise")
 
     def corrupt(self, x: Tensor) -> Tensor:
         """Rows (n, d) with noise."""
@@ -80,21 +82,16 @@ class Contractive(Reconstruction):
         See `Reconstruction`.
     """
 
+    constraints = Reconstruction.constraints | {"weight": NON_NEGATIVE, "directions": or_none(COUNT)}
+
     def __init__(self, weight: float = 1e-3, directions: int | None = 1, loss: str = "mse") -> None:
         self.weight = weight
         self.directions = directions
         self.loss = loss
 
-    def check(self) -> None:
-        super().check()
-        self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
-        good = self.directions is None or whole(self.directions)
-        self.must("directions", good, "a positive integer or None")
-
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
-        with (
-            torch.enable_grad()
-        ):  # held-out rows are judged without gradients, and the penalty is made of them
+        # Held-out rows come without gradients, of which the penalty is made.
+        with torch.enable_grad():
             varied = self.impute(x.detach()).requires_grad_()
             z = self.encode(network, varied)
             penalty = squared_jacobian(z, varied, self.directions)
@@ -128,6 +125,15 @@ class Sparse(Reconstruction):
         See `Reconstruction`.
     """
 
+    constraints = Reconstruction.constraints | {
+        "penalty": one_of("topk", "l1", "kl"),
+        "active": or_none(COUNT),
+        "weight": NON_NEGATIVE,
+        "target": FRACTION,
+        "revive": NON_NEGATIVE,
+        "dead_after": COUNT,
+    }
+
     def __init__(
         self,
         penalty: str = "topk",
@@ -145,16 +151,6 @@ class Sparse(Reconstruction):
         self.revive = revive
         self.dead_after = dead_after
         self.loss = loss
-
-    def check(self) -> None:
-        super().check()
-        kinds = ("topk", "l1", "kl")
-        self.must("penalty", self.penalty in kinds, f"one of {', '.join(kinds)}")
-        self.must("active", self.active is None or whole(self.active), "a positive integer or None")
-        self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
-        self.must("target", real(self.target) and 0 < self.target < 1, "a number between 0 and 1")
-        self.must("revive", real(self.revive) and self.revive >= 0, "a number, zero or above")
-        self.must("dead_after", whole(self.dead_after), "a positive integer")
 
     def extra_modules(self, spec: Spec) -> nn.Module | None:
         """Rows since each number of the code was last used."""
@@ -183,19 +179,12 @@ class Sparse(Reconstruction):
         assert isinstance(into, nn.Linear)
         k = into.out_features
         directions = F.normalize(torch.randn(k, len(baseline.components)), dim=1)
-        frame = copy.copy(baseline)
-        frame.components = directions @ baseline.components
+        frame = replace(baseline, components=directions @ baseline.components)
         size = code_size(baseline)
-        decode = size * min(1.0, 2 * len(baseline.components) / k)
+        encode = torch.full((k,), 1 / size)
+        decode = torch.full((k,), size * min(1.0, 2 * len(baseline.components) / k))
         slope, bias = self.outputs_at_mean(baseline)
-        start_linear(
-            network,
-            frame,
-            encode=torch.full((k,), 1 / size),
-            decode=torch.full((k,), decode),
-            slope=slope,
-            bias=bias,
-        )
+        start_linear(network, frame, encode=encode, decode=decode, slope=slope, bias=bias)
         if self.penalty == "kl":
             into.bias.add_(math.log(self.target / (1 - self.target)))
 
@@ -235,9 +224,8 @@ class Sparse(Reconstruction):
             decoded = self.decode(network, z)
         chosen = largest(u.masked_fill(~dead, -torch.inf), max(1, u.shape[1] // 2))
         chosen = torch.where(dead, chosen, 0.0)
-        if (
-            self.logits or self.layout is not None
-        ):  # what is left is in units of x, the decoder's output is not
+        # What is left is in units of x, and logits are not.
+        if self.logits or self.layout is not None:
             explained = self.decode(network, z.detach() + chosen) - decoded
         else:
             explained = network.decoder(chosen) - network.decoder(torch.zeros_like(z))
@@ -270,6 +258,13 @@ class Masked(Reconstruction):
         See `Reconstruction`.
     """
 
+    constraints = Reconstruction.constraints | {
+        "ratio": BELOW_ONE,
+        "patch": COUNT,
+        "missing": one_of("error", "mask"),
+        "on": one_of("all", "hidden"),
+    }
+
     def __init__(
         self, ratio: float = 0.5, patch: int = 1, missing: str = "error", on: str = "all", loss: str = "mse"
     ) -> None:
@@ -283,29 +278,14 @@ class Masked(Reconstruction):
     def takes_missing(self) -> bool:
         return self.missing == "mask" or self.layout is not None
 
-    def check(self) -> None:
-        super().check()
-        self.must(
-            "ratio", real(self.ratio) and 0 <= self.ratio < 1, "a number from 0 up to, not including, 1"
-        )
-        self.must("patch", whole(self.patch), "a positive integer")
-        self.must("missing", self.missing in ("error", "mask"), "error or mask")
-        self.must("on", self.on in ("all", "hidden"), "all or hidden")
-
     def extra_modules(self, spec: Spec) -> nn.Module | None:
         """The mask token, and the patch that each value belongs to."""
         super().extra_modules(spec)
-        shape = spec.sample_shape
-        grid = shape[:2]
-        patches = torch.zeros(grid, dtype=torch.long)
-        for axis, size in enumerate(grid):
-            number = torch.arange(size) // self.patch
-            view = [1] * len(grid)
-            view[axis] = size
-            patches = patches * (int(number[-1]) + 1) + number.reshape(view)
-        if self.layout is not None:  # of a mixed table whole columns are hidden
-            grid, patches = shape, torch.tensor(self.layout.owners)
-        channels = spec.d // math.prod(grid)
+        rows, *columns = (torch.arange(size) // self.patch for size in spec.sample_shape[:2])
+        patches = rows[:, None] * (columns[0][-1] + 1) + columns[0] if columns else rows
+        if self.layout is not None:  # whole columns of the table
+            patches = torch.tensor(self.layout.owners)
+        channels = spec.d // patches.numel()
         extra = nn.Module()
         extra.token = nn.Parameter(torch.zeros(spec.d))
         extra.register_buffer("patches", patches.flatten().repeat_interleave(channels))
@@ -354,15 +334,15 @@ class Nested(Reconstruction):
 
     ordered = True
 
+    constraints = Reconstruction.constraints | {
+        "truncation": one_of("uniform", "geometric"),
+        "rate": FRACTION,
+    }
+
     def __init__(self, truncation: str = "uniform", rate: float = 0.1, loss: str = "mse") -> None:
         self.truncation = truncation
         self.rate = rate
         self.loss = loss
-
-    def check(self) -> None:
-        super().check()
-        self.must("truncation", self.truncation in ("uniform", "geometric"), "uniform or geometric")
-        self.must("rate", real(self.rate) and 0 < self.rate < 1, "a number between 0 and 1")
 
     def lengths(self, n: int, k: int, device: torch.device) -> Tensor:
         """How many numbers of k each of n rows keeps: (n, 1), from 1 to k."""

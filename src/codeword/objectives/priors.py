@@ -4,36 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.networks import Network, Spec, real, widths
-from codeword.objectives.base import Objective, squared_jacobian, start_whitened
-
-if TYPE_CHECKING:
-    from codeword.networks.pca import PrincipalComponents
+from codeword.base.constraints import NON_NEGATIVE, WIDTHS, one_of
+from codeword.networks import Network, Spec
+from codeword.objectives.base import Objective, squared_jacobian
 
 __all__ = ["Adversarial", "Regularized", "Wasserstein", "mmd", "reverse"]
 
 
-class _Summed(Objective):
-    """What the two with a normal prior share: their error, and where they start."""
-
-    normal_prior = True
-
-    def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
-        """The codes have the prior's mean and covariance."""
-        start_whitened(network, baseline, *self.outputs_at_mean(baseline))
-
-    def error(self, network: Network, z: Tensor, x: Tensor) -> Tensor:
-        """The squared error of decoding x from z, summed over features and averaged over rows."""
-        return self.value_errors(network.decoder(z), x).sum(dim=1).mean()
-
-
-class Wasserstein(_Summed):
+class Wasserstein(Objective):
     """Codes whose distribution is the standard normal, by their maximum mean discrepancy from it.
 
     Tolstikhin et al. 2018, algorithm 2: the squared error, summed over features, plus `weight` times the MMD
@@ -46,16 +29,17 @@ class Wasserstein(_Summed):
         λ.
     """
 
+    normal_prior = True
+    constraints = Objective.constraints | {"weight": NON_NEGATIVE}
+
     def __init__(self, weight: float = 10.0) -> None:
         self.weight = weight
-
-    def check(self) -> None:
-        self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         z = self.encode(network, x)
         discrepancy = mmd(z.float(), torch.randn_like(z, dtype=torch.float32))
-        return {"error": self.error(network, z, x), "discrepancy": self.weight * discrepancy}
+        error = self.value_errors(network.decoder(z), x).sum(dim=1).mean()
+        return {"error": error, "discrepancy": self.weight * discrepancy}
 
 
 def mmd(a: Tensor, b: Tensor, *, unbiased: bool = True) -> Tensor:
@@ -84,7 +68,7 @@ def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
     return (squares - 2 * products).clamp_min(0)
 
 
-class Adversarial(_Summed):
+class Adversarial(Objective):
     """Codes whose distribution is the standard normal, as far as a second network can tell.
 
     Makhzani et al. 2015, section 2; the minimax game of Goodfellow et al. 2014, eq. 1, is played in one
@@ -100,13 +84,12 @@ class Adversarial(_Summed):
         Widths of the discriminator's hidden layers.
     """
 
+    normal_prior = True
+    constraints = Objective.constraints | {"weight": NON_NEGATIVE, "hidden": WIDTHS}
+
     def __init__(self, weight: float = 10.0, hidden: Sequence[int] = (128, 128)) -> None:
         self.weight = weight
         self.hidden = hidden
-
-    def check(self) -> None:
-        self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
-        self.must("hidden", widths(self.hidden), "a sequence of positive integers")
 
     def extra_modules(self, spec: Spec) -> nn.Module | None:
         """The discriminator, codes (n, k) to logits (n, 1)."""
@@ -117,27 +100,18 @@ class Adversarial(_Summed):
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         z = self.encode(network, x)
-        error = self.error(network, z, x)
+        error = self.value_errors(network.decoder(z), x).sum(dim=1).mean()
         prior = network.extra(torch.randn_like(z))
         codes = network.extra(reverse(z, self.weight))
         guesses = F.softplus(-prior).mean() + F.softplus(codes).mean()
         return {"error": error, "discriminator": guesses if network.training else -self.weight * guesses}
 
 
-class _Reverse(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: float) -> Tensor:
-        ctx.weight = weight
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return -ctx.weight * gradients[0], None
-
-
 def reverse(x: Tensor, weight: float = 1.0) -> Tensor:
     """x itself; but its gradient is `-weight` times what comes back (Ganin et al. 2016, section 4.2)."""
-    y: Tensor = _Reverse.apply(x, weight)  # type: ignore[no-untyped-call]
+    y = x.view_as(x)
+    if y.requires_grad:
+        y.register_hook(lambda gradient: -weight * gradient)  # type: ignore[no-untyped-call]
     return y
 
 
@@ -158,18 +132,20 @@ class Regularized(Objective):
         one random direction; `l2` the squared norm of its parameters.
     """
 
+    constraints = Objective.constraints | {
+        "beta": NON_NEGATIVE,
+        "weight": NON_NEGATIVE,
+        "penalty": one_of("gradient", "l2"),
+    }
+
     def __init__(self, beta: float = 1e-4, weight: float = 1e-5, penalty: str = "gradient") -> None:
         self.beta = beta
         self.weight = weight
         self.penalty = penalty
 
-    def check(self) -> None:
-        self.must("beta", real(self.beta) and self.beta >= 0, "a number, zero or above")
-        self.must("weight", real(self.weight) and self.weight >= 0, "a number, zero or above")
-        self.must("penalty", self.penalty in ("gradient", "l2"), "gradient or l2")
-
-    def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
-        start_whitened(network, baseline, *self.outputs_at_mean(baseline))
+    @property
+    def whitened(self) -> bool:
+        return True
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         z = self.encode(network, x)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codeword.base.constraints import BELOW_ONE, COUNT, FRACTION, NON_NEGATIVE, one_of, whole, widths
 from codeword.base.errors import DataError, ParameterError
-from codeword.networks import Network, Spec, code_size, real, whole, widths
-from codeword.objectives.base import Reconstruction, start_whitened
-
-if TYPE_CHECKING:
-    from codeword.networks.pca import PrincipalComponents
+from codeword.networks import Network, Spec
+from codeword.networks.base import code_size
+from codeword.networks.pca import PrincipalComponents
+from codeword.objectives.base import Reconstruction
 
 __all__ = ["VectorQuantized"]
 
@@ -45,13 +43,26 @@ class VectorQuantized(Reconstruction):
     commitment : float, default=0.25
         β of van den Oord et al. 2017, eq. 3.
     decay : float in (0, 1), default=0.99
-        Of the moving averages.
+        Decay of the moving averages.
     revive : float, default=0.05
         An entry used less than this share of the usual is put where a random code of the batch is (after
         Dhariwal et al. 2020); 0 leaves entries dead.
     loss : {"mse", "bce", "l1", "huber"}, default="mse"
         See `Reconstruction`.
     """
+
+    constraints = Reconstruction.constraints | {
+        "method": one_of("ema", "residual", "finite"),
+        "codebook_size": (lambda v: whole(v, 2), "an integer above 1"),
+        "groups": COUNT,
+        "levels": (
+            lambda v: whole(v, 2) or (widths(v) and 1 not in v),
+            "an integer above 1, or a sequence of them",
+        ),
+        "commitment": NON_NEGATIVE,
+        "decay": FRACTION,
+        "revive": BELOW_ONE,
+    }
 
     def __init__(
         self,
@@ -73,17 +84,9 @@ class VectorQuantized(Reconstruction):
         self.revive = revive
         self.loss = loss
 
-    def check(self) -> None:
-        super().check()
-        methods = ("ema", "residual", "finite")
-        self.must("method", self.method in methods, f"one of {', '.join(methods)}")
-        self.must("codebook_size", whole(self.codebook_size, 2), "an integer above 1")
-        self.must("groups", whole(self.groups), "a positive integer")
-        several = widths(self.levels) and 1 not in self.levels  # type: ignore[operator]
-        self.must("levels", whole(self.levels, 2) or several, "an integer above 1, or a sequence of them")
-        self.must("commitment", real(self.commitment) and self.commitment >= 0, "a number, zero or above")
-        self.must("decay", real(self.decay) and 0 < self.decay < 1, "a number between 0 and 1")
-        self.must("revive", real(self.revive) and 0 <= self.revive < 1, "a number from 0 to below 1")
+    @property
+    def whitened(self) -> bool:
+        return self.method == "finite"
 
     def extra_modules(self, spec: Spec) -> nn.Module | None:
         """How often each entry is used, and the sum of the codes that used it.
@@ -94,7 +97,7 @@ class VectorQuantized(Reconstruction):
         super().extra_modules(spec)
         k = spec.n_components
         if self.method == "finite":
-            if not isinstance(self.levels, int) and len(self.levels) != k:
+            if isinstance(self.levels, Sequence) and len(self.levels) != k:
                 raise ParameterError(
                     f"The 'levels' parameter of VectorQuantized must have n_components, {k}, numbers. "
                     f"Got {self.levels!r} instead."
@@ -114,13 +117,9 @@ class VectorQuantized(Reconstruction):
     @torch.no_grad()
     def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
         """Entries lie as the codes of PCA do."""
-        if self.method == "finite":
-            if self.logits:
-                super().init_weights(network, baseline)
-            else:
-                start_whitened(network, baseline)
-            return
         super().init_weights(network, baseline)
+        if self.method == "finite":
+            return
         _, sums = _buffers(network)
         k = sums.shape[2] * (len(sums) if self.method == "ema" else 1)
         spread = F.pad(baseline.deviations / code_size(baseline), (0, k - len(baseline.deviations)))
@@ -155,9 +154,8 @@ class VectorQuantized(Reconstruction):
         return torch.div(self._levels(z), 2, rounding_mode="floor")
 
     def _levels(self, z: Tensor) -> Tensor:
-        if isinstance(self.levels, int):
-            return torch.full((z.shape[1],), float(self.levels), device=z.device)
-        return torch.cat([torch.full((1,), float(n), device=z.device) for n in self.levels])
+        levels = self.levels if isinstance(self.levels, Sequence) else [self.levels] * z.shape[1]
+        return torch.cat([torch.full((1,), float(n), device=z.device) for n in levels])
 
     def _rounded(self, z: Tensor) -> Tensor:
         """Mentzer et al. 2023, appendix A.1: integers, symmetric about 0 or, of an even number, about -½."""
@@ -172,14 +170,17 @@ class VectorQuantized(Reconstruction):
         return self.quantize(network, network.encoder(self.impute(x)))[0]
 
     def indices(self, network: Network, x: Tensor) -> Tensor:
-        """Of the entry in each codebook, or of each number's level."""
+        """The index of the entry in each codebook, or of each number's level."""
         return self.quantize(network, network.encoder(self.impute(x)))[1]
 
-    def lookup(self, network: Network, indices: Tensor) -> Tensor:
+    def _sizes(self, indices: Tensor) -> Tensor:
+        """How many entries, or levels, each index of a row chooses from."""
         if self.method == "finite":
-            sizes = self._levels(indices).long()
-        else:
-            sizes = torch.tensor([len(book) for book in codebooks(network)], device=indices.device)
+            return self._levels(indices).long()
+        return torch.full((self.groups,), self.codebook_size, device=indices.device)
+
+    def lookup(self, network: Network, indices: Tensor) -> Tensor:
+        sizes = self._sizes(indices)
         if indices.ndim != 2 or indices.shape[1] != len(sizes):
             raise DataError(
                 f"indices must have the shape (n, {len(sizes)}), as transform(..., indices=True) gives them. "
@@ -208,14 +209,10 @@ class VectorQuantized(Reconstruction):
     def latent_metrics(self, network: Network, rows: Iterator[Tensor]) -> dict[str, list[float]]:
         """The share of each book's entries, or number's levels, in use."""
         every = torch.cat([self.indices(network, x).cpu() for x in rows])
-        if self.method == "finite":
-            sizes = self._levels(every).tolist()
-        else:
-            sizes = [float(len(book)) for book in codebooks(network)]
-        used = [len(np.unique(column)) for column in every.numpy().T]
-        return {"codebook_use": [n / size for n, size in zip(used, sizes, strict=True)]}
+        used = zip(every.unbind(dim=1), self._sizes(every).tolist(), strict=True)
+        return {"codebook_use": [len(torch.unique(column)) / size for column, size in used]}
 
-    def figures(self, network: Network) -> dict[str, float]:
+    def epoch_metrics(self, network: Network) -> dict[str, float]:
         """The perplexity, of how many entries as many would be used alike."""
         if self.method == "finite":
             return {}

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codeword.base.constraints import COUNT, NON_NEGATIVE, one_of, or_none, real
 from codeword.base.errors import ParameterError
-from codeword.networks import Network, Spec, linear_maps, real, start_linear, whole
+from codeword.networks import Network, Spec
+from codeword.networks.base import linear_maps, start_linear
+from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import mixed
 from codeword.objectives.base import Objective, component_std
-
-if TYPE_CHECKING:
-    from codeword.networks.pca import PrincipalComponents
 
 __all__ = ["Variational", "total_correlation"]
 
@@ -60,6 +60,18 @@ class Variational(Objective):
 
     normal_prior = True
 
+    constraints = Objective.constraints | {
+        "beta": NON_NEGATIVE,
+        "decomposition": or_none(one_of("tc")),
+        "free_bits": NON_NEGATIVE,
+        "likelihood": one_of("gaussian", "bernoulli"),
+        "variance": (
+            lambda v: v in ("learned", "by_feature") or (real(v) and v > 0),
+            "learned, by_feature or a positive number",
+        ),
+        "n_importance": COUNT,
+    }
+
     def __init__(
         self,
         beta: float = 1.0,
@@ -81,17 +93,7 @@ class Variational(Objective):
         return self.likelihood == "bernoulli"
 
     def check(self) -> None:
-        self.must("beta", real(self.beta) and self.beta >= 0, "a number, zero or above")
-        self.must("decomposition", self.decomposition in (None, "tc"), "tc or None")
-        self.must("free_bits", real(self.free_bits) and self.free_bits >= 0, "a number, zero or above")
-        self.must("likelihood", self.likelihood in ("gaussian", "bernoulli"), "gaussian or bernoulli")
-        given = isinstance(self.variance, (int, float)) and real(self.variance) and self.variance > 0
-        self.must(
-            "variance",
-            given or self.variance in ("learned", "by_feature"),
-            "learned, by_feature or a positive number",
-        )
-        self.must("n_importance", whole(self.n_importance), "a positive integer")
+        super().check()
         if self.n_importance > 1 and (self.beta != 1 or self.decomposition or self.free_bits):
             raise ParameterError(
                 "The 'n_importance' parameter of Variational can be above 1 only with beta=1, without "
@@ -119,7 +121,7 @@ class Variational(Objective):
 
     @torch.no_grad()
     def init_weights(self, network: Network, baseline: PrincipalComponents) -> None:
-        """See `Objective.start`.
+        """Start as probabilistic PCA.
 
         With σ² for the variance of a value given its code, W for the decoder and c for a component: the
         posterior's precision is 1 + ‖W c‖² / σ², and its mean what that makes of the component.

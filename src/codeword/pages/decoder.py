@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codeword.networks import Clip, Skip, Transposed
-from codeword.networks.base import ChannelsLast, Reshape
+from codeword.networks.base import ChannelsLast
 
 if TYPE_CHECKING:
     from codeword.model.fitted import FittedModel
@@ -140,7 +140,7 @@ _PLAIN: dict[type[nn.Module], str] = {
     nn.Sigmoid: "sigmoid",
     Clip: "clip",
 }
-_NOTHING = (nn.Identity, nn.Flatten, nn.Dropout, ChannelsLast)
+_NOTHING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, ChannelsLast)
 
 
 def _steps(module: nn.Module, store: _Store) -> list[Step]:
@@ -150,7 +150,7 @@ def _steps(module: nn.Module, store: _Store) -> list[Step]:
     if kind in _PLAIN:
         return [{"op": _PLAIN[kind]}]
     # ChannelsLast moves values; where it matters, the comparison with the model finds it out.
-    if kind in _NOTHING or (isinstance(module, Reshape) and kind is Reshape):
+    if kind in _NOTHING:
         return []
     if isinstance(module, nn.LeakyReLU):
         return [{"op": "leaky_relu", "slope": module.negative_slope}]

@@ -120,7 +120,7 @@ def fit(
             finite = all(math.isfinite(value) for value in (*losses.values(), loss or 0.0))
             if not (finite and bool(optimizer.weights.isfinite().all())):
                 raise _diverged(row, plan)
-            row |= objective.figures(network)
+            row |= objective.epoch_metrics(network)
             run.history.append(row)
             run.epoch, run.batch = run.epoch + 1, 0
             _keep_best(run, network, row["validation_loss"])
