@@ -150,6 +150,16 @@ def test_a_source_with_two_parts_is_judged_on_its_test_part(do, rows):
 
 
 @pytest.mark.usefixtures("small_picture")
+def test_the_test_part_of_a_mixed_table_has_the_columns_of_the_other(do, rows):
+    frame = pd.DataFrame(rows[:, :2], columns=["a", "b"]).assign(c=["x", "y", "z"] * 40)
+    for part, some in (("train", frame[:90]), ("test", frame[90:])):
+        os.makedirs(f"parts/{part}")
+        some.to_parquet(f"parts/{part}/rows.parquet")
+    out, _ = do("compare", "parts", "--k", "2", "--seeds", "1", "-q", *TINY)
+    assert out.startswith("30 held-out rows")
+
+
+@pytest.mark.usefixtures("small_picture")
 def test_labels_of_a_table_judge_the_codes(do, rows):
     frame = pd.DataFrame(rows, columns=list("abcdef"))
     frame.assign(kind=np.where(rows[:, -1] > 0, "up", "down")).to_csv("t.csv", index=False)

@@ -1,6 +1,7 @@
 """`codeword evaluate`: its JSON, its table, and one line for whatever is wrong with labels."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,14 @@ def test_a_reference_is_another_source(do, model, digits):
     test = load("digits", "test")
     facts = json.loads(do("digits", "--reference", "digits", "--json"))
     assert facts == evaluate(model, test.x, test.y, reference=digits)
+
+
+def test_the_part_of_a_folder_is_named(do, rows):
+    for part in ("train", "test"):
+        os.makedirs(f"parts/{part}")
+        np.save(f"parts/{part}/x.npy", rows[0])
+    assert do("parts").startswith("parts (test): 40 rows")
+    assert do("parts/train").startswith("parts/train: 40 rows")
 
 
 def test_labels_may_come_from_a_column(do, rows):

@@ -52,7 +52,7 @@ def compare(
     missing = all(resolve_objective(each).takes_missing for each in objectives)
     data, test = job.load(job.source, missing=missing), None
     if job.split == "train" and job.part(job.source):
-        test = job.load(job.source, "test", missing=missing)
+        test = job.load(job.source, "test", missing=missing, columns=data.columns)
     if data.columns is not None:
         job.tell(data.columns.summary(), sys.stderr)
     pca: dict[int, float] = {}
