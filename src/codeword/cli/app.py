@@ -157,13 +157,13 @@ class Job:
                 columns=columns,
             )
 
-    def part(self, source: str) -> str:
+    def part(self, source: str, split: str | None = None) -> str:
         """The part of a source that is read; nothing where it has no parts."""
         from codeword.data.named import NAMES
 
         folder = Path(source).expanduser()
         parted = source in NAMES or all((folder / name).is_dir() for name in ("train", "test"))
-        return self.split if parted else ""
+        return (split or self.split) if parted else ""
 
     @property
     def reading(self) -> list[str]:

@@ -57,7 +57,7 @@ def evaluate(
             missing = f"--reference {reference} has no labels: give them with --reference-labels"
         if near is None or near.y is None:
             raise ParameterError(f"{missing} or --label-column")
-        names.append(_named(replace(job, split="train"), reference))
+        names.append(_named(job, reference, "train"))
     with job.progress("evaluate") as progress:
         metrics = evaluate(job.model, data, reference=near, progress=progress.upto)
     job.result(metrics, evaluation_table(metrics, *names))
@@ -70,6 +70,6 @@ def _labelled(data: Data, labels: Path | None) -> Data:
     return data if labels is None else replace(data, y=read_label_file(labels, len(data)))
 
 
-def _named(job: Job, source: str) -> str:
-    part = job.part(source)
+def _named(job: Job, source: str, split: str | None = None) -> str:
+    part = job.part(source, split)
     return f"{source} ({part})" if part else source
