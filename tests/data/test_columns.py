@@ -771,11 +771,7 @@ def test_the_command_line_says_what_columns_are(here, do, refused):
             "people.csv",
             "--kind must give each column one of number, date, flag, category, leave-out. Got 'word'",
         ),
-        (
-            "a=number",
-            "x.npy",
-            "applies to a CSV, TSV or Parquet file, or a folder of the last, which x.npy",
-        ),
+        ("a=number", "x.npy", "applies to a table, which x.npy is not"),
     ):
         assert problem in refused("train", source, "-o", "q.ae", "--kind", kind)
 

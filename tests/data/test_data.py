@@ -242,7 +242,7 @@ def test_what_the_system_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("codeword.data.data.open", refuse, raising=False)
+    monkeypatch.setattr(np.lib.format, "open_memmap", refuse)
     complaint(tmp_path / "a.npy", "a.npy", "permission denied")
     monkeypatch.setattr(Path, "iterdir", refuse)
     complaint(tmp_path, str(tmp_path), "permission denied")
@@ -260,8 +260,18 @@ def test_npy_is_a_memory_map(tmp_path: Path) -> None:
     assert data.source == "a.npy"
 
 
+def test_parts_have_the_types_that_one_array_would_have(tmp_path: Path) -> None:
+    for name, values in {"truth": np.eye(3, dtype=bool), "big": np.eye(3, dtype=">i2")}.items():
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            np.save(tmp_path / name / f"{i}.npy", values[i : i + 2])
+        x = load(tmp_path / name).x
+        assert x.dtype == load(values).x.dtype
+        np.testing.assert_array_equal(x[:], values[[0, 1, 1, 2]])
+
+
 def test_npy_files_that_are_none(tmp_path: Path) -> None:
-    complaint(write(tmp_path / "text.npy", "hello, world\n" * 9), "text.npy", "not a NumPy file", "hello")
+    complaint(write(tmp_path / "text.npy", "hello, world\n" * 9), "text.npy", "NumPy", "hello")
     np.save(tmp_path / "whole.npy", np.zeros((50, 50)))
     content = (tmp_path / "whole.npy").read_bytes()
     complaint(write(tmp_path / "cut.npy", content[:-100]), "cut.npy", "cannot be read")
@@ -300,7 +310,7 @@ def test_npz_files_that_do_not_do(tmp_path: Path) -> None:
     complaint(tmp_path / "deep.npz", "labels of shape (3, 3)")
     np.savez(tmp_path / "objects.npz", allow_pickle=True, x=np.array([[None]]))
     complaint(tmp_path / "objects.npz", "objects.npz", "allow_pickle=False")
-    complaint(write(tmp_path / "text.npz", "hello"), "not an .npz archive")
+    complaint(write(tmp_path / "text.npz", "hello"), "text.npz", "an .npz archive")
     complaint(write(tmp_path / "cut.npz", (tmp_path / "two.npz").read_bytes()[:80]), "cut.npz")
 
 
@@ -343,21 +353,21 @@ def test_an_idx_file_of_the_wrong_length_names_the_bytes(tmp_path: Path) -> None
     for pack in (bytes, gzip.compress):
         complaint(write(tmp_path / "a-images-ubyte", pack(whole[:-7])), "promises 80 bytes", "found 73")
         complaint(write(tmp_path / "a-images-ubyte", pack(whole + b"more")), "promises 80 bytes", "found")
-        complaint(write(tmp_path / "a-images-ubyte", pack(whole[:9])), "needs 12 bytes, found 9")
+        complaint(write(tmp_path / "a-images-ubyte", pack(whole[:9])), "cannot be read as IDX")
         complaint(write(tmp_path / "a-images-ubyte", pack(whole[:3])), "not an IDX file")
 
 
 def test_an_idx_header_is_not_believed_before_the_size_is_known(tmp_path: Path) -> None:
     absurd = struct.pack(">BBBB4I", 0, 0, 0x0E, 4, *[0xFFFFFFFF] * 4)
     complaint(write(tmp_path / "a.bin", absurd), "promises", "found 0")
-    complaint(write(tmp_path / "b.bin", gzip.compress(absurd)), "promises", "compressed bytes")
+    complaint(write(tmp_path / "b.bin", gzip.compress(absurd)), "b.bin", "unpacks to")
 
 
 def test_a_gzip_file_cut_or_damaged_in_the_middle(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     content = gzip.compress(idx_bytes(rng.integers(0, 256, (50, 40), dtype=np.uint8)))
     complaint(
-        write(tmp_path / "a-images-idx2-ubyte.gz", content[: len(content) // 2]), "cut short", "2000 bytes"
+        write(tmp_path / "a-images-idx2-ubyte.gz", content[: len(content) // 2]), "a-images", "ended before"
     )
     broken = content[:1000] + bytes(100) + content[1100:]
     complaint(write(tmp_path / "b-images-idx2-ubyte.gz", broken), "b-images-idx2-ubyte.gz")
@@ -484,7 +494,7 @@ def test_an_infinite_cell(tmp_path: Path) -> None:
 
 
 def test_a_ragged_csv_names_the_line(tmp_path: Path) -> None:
-    complaint(write(tmp_path / "a.csv", "a,b\n1,2\n3\n"), "line 3", "1 cells", "expected 2")
+    complaint(write(tmp_path / "a.csv", "a,b\n1,2\n3\n"), "a.csv", "Row #3", "Expected 2 columns")
 
 
 def test_an_unknown_label_column_lists_the_columns(tmp_path: Path) -> None:
@@ -531,6 +541,9 @@ def test_a_parquet_column_of_lists_is_a_block(tmp_path: Path) -> None:
         data = load(tmp_path / "a.parquet", label_column="y")
         np.testing.assert_array_equal(data.x, x)
         assert data.names is None
+    parquet.write_table(pa.table({"x": [[1.0, 2.0], [3.0, float("nan")]]}), tmp_path / "b.parquet")
+    complaint(tmp_path / "b.parquet", "row 2", "'x'", "NaN")
+    assert np.isnan(load(tmp_path / "b.parquet", missing=True).x).sum() == 1
     parquet.write_table(pa.table({"x": [[1, 2], [3]]}), tmp_path / "b.parquet")
     complaint(tmp_path / "b.parquet", "'x'", "differ in length")
 
@@ -741,6 +754,9 @@ def test_transparent_parts_are_white(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", (0, 0, 0, 0), mode="RGBA")
     picture(tmp_path / "b.png", (7, 8, 9, 255), mode="RGBA")
     assert load(tmp_path).x[:, 0, 0].tolist() == [[255, 255, 255], [7, 8, 9]]
+    picture(tmp_path / "gray" / "a.png", (0, 51), mode="LA")
+    picture(tmp_path / "gray" / "b.png", 7, transparency=7)
+    assert load(tmp_path / "gray").x[:, 0, 0].tolist() == [204, 255]
 
 
 def test_black_and_white_and_sixteen_bits_become_eight(tmp_path: Path) -> None:

@@ -31,7 +31,11 @@ def idx_bytes(values: np.ndarray) -> bytes:
 X = np.random.default_rng(0).integers(0, 256, (7, 3, 3), dtype=np.uint8)
 Y = np.arange(7, dtype=np.uint8)
 CONTENT = {IMAGES: idx_bytes(X), LABELS: idx_bytes(Y)}
-SUMS = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENT.items()}
+PACKED = {name: gzip.compress(content, mtime=0) for name, content in CONTENT.items()}
+SUMS = {name: hashlib.sha256(content).hexdigest() for name, content in PACKED.items()}
+
+# pooch leaves the connection of a download that failed to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
 @dataclass
@@ -60,7 +64,7 @@ def web() -> Iterator[Web]:
             if kind == "silent":
                 over.wait(60)
                 return
-            content = gzip.compress(CONTENT[name], mtime=0)
+            content = PACKED[name]
             if kind == "wrong":
                 content = gzip.compress(CONTENT[name][:-1] + b"?")
             if kind == "page":
@@ -87,14 +91,14 @@ def web() -> Iterator[Web]:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CODEWORD_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CODEWORD_DATA", raising=False)
-    monkeypatch.setattr(named, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(named, "RETRIES", 0)
     for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
     return tmp_path / "cache" / "mnist"
 
 
-def use(monkeypatch: pytest.MonkeyPatch, mirrors: tuple[str, ...], sums: dict[str, str] = SUMS) -> None:
-    monkeypatch.setitem(named.SETS, "mnist", named.Downloadable(mirrors, sums, "content"))
+def use(monkeypatch: pytest.MonkeyPatch, mirrors: tuple[str, ...]) -> None:
+    monkeypatch.setitem(named.SETS, "mnist", named.Downloadable(mirrors, SUMS))
 
 
 def check() -> None:
@@ -143,12 +147,13 @@ def test_a_refused_connection_leads_to_the_second_mirror(web: Web, monkeypatch: 
 
 
 def test_a_mirror_that_fails_for_a_moment_is_asked_again(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(named, "RETRIES", 1)
     use(monkeypatch, web.mirrors("flaky"))
     check()
 
 
 def test_a_silent_mirror_is_left_soon(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(named, "STALLED_SECONDS", 0.2)
+    monkeypatch.setattr(named, "TIMEOUT", (1.0, 0.2))
     use(monkeypatch, web.mirrors("silent"))
     begun = time.monotonic()
     complaint("mnist", "no answer in time")
@@ -161,7 +166,13 @@ def test_where_all_mirrors_fail_the_error_says_how_each_did_and_nothing_is_left(
     monkeypatch.setenv("CODEWORD_DATA", "/nowhere/at/all")
     use(monkeypatch, (*web.mirrors("broken", "wrong", "cut"), "http://127.0.0.1:9/"))
     complaint(
-        "mnist", "HTTP 500", "wrong checksum", "no connection", "/nowhere/at/all", str(cache), "mnist-5k"
+        "mnist",
+        "500 Server Error",
+        "does not match",
+        "no connection",
+        "/nowhere/at/all",
+        str(cache),
+        "mnist-5k",
     )
     assert not cache.exists() or not list(cache.iterdir())
 
@@ -189,21 +200,6 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(
     check()
     assert web.asked.count(f"/good/{IMAGES}") == 2
     assert web.asked.count(f"/good/{LABELS}") == 1
-
-
-def test_a_set_known_by_the_sums_of_its_packed_files(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    packed = {name: gzip.compress(content, mtime=0) for name, content in CONTENT.items()}
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in packed.items()}
-    monkeypatch.setitem(
-        named.SETS, "fashion-mnist", named.Downloadable(web.mirrors("wrong", "good"), sums, "file")
-    )
-    np.testing.assert_array_equal(load("fashion-mnist").x, X)
-
-
-def test_an_endless_answer_is_cut_off(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(named, "LARGEST_FILE", 10)
-    use(monkeypatch, web.mirrors("good"))
-    complaint("mnist", "longer than 10 bytes")
 
 
 def test_a_cache_that_cannot_be_written_is_named(

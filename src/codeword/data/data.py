@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import sys
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -19,7 +20,7 @@ from codeword.base.text import listed
 from codeword.data.arrays import find_images, is_idx, read_images
 from codeword.data.named import NAMES, load_named
 from codeword.data.reading import check_unpacked, reading
-from codeword.data.rows import PartFolder, Selected, open_arrays
+from codeword.data.rows import PartFolder, Selected, open_array, open_arrays, plain_dtype
 from codeword.data.tables import (
     arrow_table,
     check_names,
@@ -37,12 +38,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Data", "load"]
 
-_NPY_MAGIC = b"\x93NUMPY"
 _X_KEYS = ("x", "X", "data", "images", "arr_0")
 _Y_KEYS = ("y", "labels", "target")
-_TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
-_SUFFIXES = (".npy", ".npz", *_TABLES)
-_PARTS = (".npy", ".parquet", ".pq")
+_ENDINGS = {
+    "table": (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq"),
+    ".npy": (".npy",),
+    ".npz": (".npz",),
+    "IDX": ("-ubyte", "-ubyte.gz"),
+}
+"""Of files, by how they are read."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,27 +108,6 @@ class Data:
         known = set() if self.y is None else {v for v in self.y.tolist() if v is not None and v == v}
         labels = "" if self.y is None else f", y {len(known)} labels"
         return f"Data({self.source}: x {self.x.shape} {self.x.dtype}{labels})"
-
-
-@dataclass(frozen=True)
-class _Options:
-    """What `load` is told about a source."""
-
-    split: str
-    label_column: str | None
-    size: int | tuple[int, int] | None
-    missing: bool
-    kinds: Mapping[str, str] | None
-    columns: Columns | None
-
-    def refuse_table(self, source: str) -> None:
-        """Raise a ParameterError if an option was given that is for tables, which `source` is not."""
-        _refuse(self.label_column is not None, "label_column", "a table", source)
-        _refuse(bool(self.kinds), "kinds", "a CSV, TSV or Parquet file, or a folder of the last", source)
-
-    def refuse_size(self, source: str) -> None:
-        """Raise a ParameterError if a size was given, where `source` is no folder of pictures."""
-        _refuse(self.size is not None, "size", "a folder of pictures", source)
 
 
 def load(
@@ -198,228 +181,166 @@ def load(
     """
     if isinstance(source, Data):
         return source
-    _check_split(split)
-    options = _Options(split, label_column, size, missing, kinds, columns)
-    if is_table(source):
-        options.refuse_size("DataFrame")
-        return _of_table(arrow_table(source), options, "the DataFrame", "DataFrame")
-    if not isinstance(source, str | PathLike):
-        options.refuse_table("an array")
-        options.refuse_size("an array")
-        return replace(_data(_in_memory(source), None, None, "array"), missing=missing)
-    if isinstance(source, str) and source in NAMES:
-        options.refuse_table(source)
-        options.refuse_size(source)
-        return _data(*load_named(source, split), None, source)
-    path = Path(source)
-    with contextlib.suppress(RuntimeError):  # a file may be called ~x, and nobody has that name
-        path = path.expanduser()
-    _check_exists(path, str(source))
-    name = path.name or path.resolve().name or str(path)
-    if path.is_dir():
-        return _folder(path, options, name)
-    options.refuse_size(str(path))
-    return _file(path, options, name)
-
-
-def _of_table(table: Any, options: _Options, where: str, source: str) -> Data:
-    """The rows and labels of an Arrow table: of numbers as they are, of a mixed one through `Columns`."""
-    label_column, y = options.label_column, None
-    with reading(where, "a table"):
-        names = [str(name) for name in table.column_names]
-        check_names(names, table.num_rows, label_column, where)
-        if label_column is not None:
-            place = names.index(label_column)
-            y = labels_of(table.column(place), label_column, where)
-        if options.columns is not None:  # these may know a column that holds the labels
-            return replace(options.columns.transform(table, where=where), y=y, source=source)
-        if label_column is not None:
-            table = table.remove_column(place)
-            if label_column in (options.kinds or {}):
-                raise ParameterError(
-                    f"The 'kinds' parameter names column {label_column!r}, which holds the labels: nothing "
-                    "is learnt from them"
-                )
-        if options.kinds or is_mixed(table):
-            from codeword.data.columns import fitted_columns
-
-            columns = fitted_columns(table, options.kinds, where)
-            return replace(columns.transform(table, where=where), y=y, source=source)
-        x, found = numbers_of(table, where, missing=options.missing)
-        return replace(_data(x, y, found, source), missing=options.missing)
-
-
-def _of_table_files(paths: list[Path], options: _Options, source: str) -> Data:
-    label_column, kinds = options.label_column, options.kinds or {}
-    if options.columns is None and not kinds and is_large_parquet(*paths):
-        rows = open_parquet(paths, label_column, missing=options.missing)
-        return replace(_data(*rows, source), missing=options.missing)
-    as_text = {name for name, kind in kinds.items() if kind == "category"}
-    if options.columns is not None:
-        as_text |= options.columns.words
-    table = read_tables(paths, label_column, as_text)
-    return _of_table(table, options, str(paths[0] if len(paths) == 1 else paths[0].parent), source)
-
-
-def _check_split(split: object) -> None:
     if split not in ("train", "test"):
         raise ParameterError(
             f"The 'split' parameter of load must be 'train' or 'test'. Got {split!r} instead."
         )
+    kind, where, name, files = _identified(source, split)
+    for option, given, takes in (
+        ("label_column", label_column is not None, "table"),
+        ("kinds", bool(kinds), "table"),
+        ("size", size is not None, "folder of pictures"),
+    ):
+        if given and kind != takes:
+            raise ParameterError(
+                f"The {option!r} parameter of load applies to a {takes}, which {where} is not."
+            )
+    if kind != "table":
+        x, y = _read(source, kind, files, split, size)
+        return Data(_checked_rows(x, where), _checked_labels(y, len(x), where), None, name, missing)
+    if files and columns is None and not kinds and is_large_parquet(files):
+        x, y, names = open_parquet(files, label_column, missing=missing)
+        return Data(_checked_rows(x, where), y, names, name, missing)
+    as_text = {column for column, each in (kinds or {}).items() if each == "category"}
+    if columns is not None:
+        as_text |= columns.words
+    table = read_tables(files, label_column, as_text) if files else arrow_table(source)
+    with reading(where, "a table"):
+        found, y = [str(each) for each in table.column_names], None
+        check_names(found, table.num_rows, label_column, where)
+        features = table
+        if label_column is not None:
+            if label_column in (kinds or {}):
+                raise ParameterError(
+                    f"The 'kinds' parameter names column {label_column!r}, which holds the labels: "
+                    "nothing is learnt from them"
+                )
+            y = labels_of(table.column(found.index(label_column)), label_column, where)
+            features = table.remove_column(found.index(label_column))
+        if columns is not None:  # these may know a column that holds the labels
+            return replace(columns.transform(table, where=where), y=y, source=name)
+        if kinds or is_mixed(features):
+            from codeword.data.columns import fitted_columns
+
+            columns = fitted_columns(features, kinds, where)
+            return replace(columns.transform(features, where=where), y=y, source=name)
+        x, names = numbers_of(features, where, missing=missing)
+        return Data(_checked_rows(x, where), y, names, name, missing)
 
 
-def _refuse(given: bool, option: str, applies_to: str, source: str) -> None:
-    if given:
-        raise ParameterError(
-            f"The {option!r} parameter of load applies to {applies_to}, which {source} is not."
-        )
+# -- what a source is ---------------------------------------------------------------------------------------
+
+
+def _identified(source: Any, split: str) -> tuple[str, str, str, list[Path]]:
+    """How a source is read, what messages call it, its short name, and the files to read."""
+    if is_table(source):
+        return "table", "the DataFrame", "DataFrame", []
+    if not isinstance(source, str | PathLike):
+        return "array", "an array", "array", []
+    if isinstance(source, str) and source in NAMES:
+        return "name", source, source, []
+    path = Path(source)
+    with contextlib.suppress(RuntimeError):  # a file may be called ~x, and nobody has that name
+        path = path.expanduser()
+    name = path.name or path.resolve().name or str(path)
+    with reading(path, "a file or folder"):
+        _check_exists(path, str(source))
+        while (path / "train").is_dir() and (path / "test").is_dir():
+            path /= split
+        kind, files = _of_folder(path, split) if path.is_dir() else (_of_file(path), [path])
+        return kind, str(path), name, files
 
 
 def _check_exists(path: Path, given: str) -> None:
-    with reading(path, "a file or folder"):
-        if not given or any(mark in given for mark in "\0\n\r"):
-            raise DataError(f"{given!r} is not a path; known data sets: {', '.join(NAMES)}")
-        if path.is_file() or path.is_dir():
-            return
-        if path.exists():
-            raise DataError(
-                f"{path} is neither a file nor a folder: expected one of these, or a data set's name"
-            )
-        close = difflib.get_close_matches(path.name.lower(), NAMES, n=1)
-        guess = f" Did you mean {close[0]!r}?" if close else ""
-        raise DataError(f"there is no file or folder {path}.{guess} Known data sets: {', '.join(NAMES)}")
+    if not given or any(mark in given for mark in "\0\n\r"):
+        raise DataError(f"{given!r} is not a path; known data sets: {', '.join(NAMES)}")
+    if path.is_file() or path.is_dir():
+        return
+    close = difflib.get_close_matches(path.name.lower(), NAMES, n=1)
+    guess = f" Did you mean {close[0]!r}?" if close else ""
+    raise DataError(f"there is no file or folder {path}.{guess} Known data sets: {', '.join(NAMES)}")
 
 
-def _data(x: Any, y: Any, names: tuple[str, ...] | None, source: str) -> Data:
-    x = _rows(x, source)
-    return Data(x, None if y is None else _labels(y, len(x), source), names, source)
+def _of_file(path: Path) -> str:
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty: expected data in it")
+    if is_idx(path):
+        return "IDX"
+    for kind, endings in _ENDINGS.items():
+        if path.name.lower().endswith(endings):
+            return kind
+    known = ", ".join((*_ENDINGS["table"], ".npy", ".npz"))
+    raise DataError(f"{path} is of a kind that is not known: expected IDX, {known}, or a folder")
 
 
-def _rows(x: Any, source: str) -> Any:
-    """Check that x is numeric rows, and return it in a dtype that every later step knows."""
-    if isinstance(x, PartFolder) and x.dtype.kind in "iuf" and x.dtype.isnative and x.ndim > 1 and len(x):
-        return x
-    if x.dtype.kind not in "biuf":
-        raise DataError(
-            f"{source} holds values of type {x.dtype}: expected real numbers (integers or floats)"
-        )
-    if x.ndim < 2:
-        raise DataError(
-            f"{source} has the shape {x.shape}: expected samples along the first axis and features after it; "
-            "reshape it, for one feature with x.reshape(-1, 1)"
-        )
-    if 0 in x.shape:
-        raise DataError(f"{source} holds no values: its shape is {x.shape}")
-    if isinstance(x, np.ma.MaskedArray):
-        if np.ma.getmaskarray(x).any():
-            raise DataError(f"{source} has masked values: fill or drop them first")
-        x = x.data
-    if x.dtype.kind == "b":
-        return x.astype(np.float32)
-    if x.dtype.itemsize > 8:
-        return x.astype(np.float64)
-    return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+def _of_folder(path: Path, split: str) -> tuple[str, list[Path]]:
+    inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    arrays = [entry for entry in inside if entry.name.lower().endswith(".npy")]
+    tables = [entry for entry in inside if entry.name.lower().endswith((".parquet", ".pq"))]
+    if arrays and tables:
+        found = listed(entry.name for entry in inside if entry in (*arrays, *tables))
+        raise DataError(f"{path} holds parts of two kinds, {found}: keep one kind")
+    if arrays or tables:
+        return ("parts", arrays) if arrays else ("table", tables)
+    images = find_images(path, split)
+    return ("folder of pictures", [path]) if images is None else ("IDX", [images])
 
 
-def _labels(labels: Any, n: int, source: str) -> NDArray[Any]:
-    y: NDArray[Any] = np.asarray(labels)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise DataError(
-            f"{source} has labels of shape {y.shape}: expected one label for each of the {n} samples"
-        )
-    if len(y) != n:
-        raise DataError(f"{source} has {n} samples but {len(y)} labels: expected one label for each sample")
-    return y
+# -- arrays -------------------------------------------------------------------------------------------------
+
+
+def _read(source: Any, kind: str, files: list[Path], split: str, size: Any) -> tuple[Any, Any]:
+    """The samples and labels of what is no table."""
+    if kind == "array":
+        return _in_memory(source), None
+    if kind == "name":
+        return load_named(source, split)
+    if kind == "IDX":
+        return read_images(files[0])
+    if kind == ".npy":
+        return open_array(files[0]), None
+    if kind == ".npz":
+        return _read_npz(files[0], split)
+    if kind == "parts":
+        return open_arrays(files), None
+    return _read_pictures(files[0], size)
 
 
 def _in_memory(source: Any) -> NDArray[Any]:
-    if isinstance(source, np.ndarray):
-        return source
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(source, torch.Tensor):
-        return _from_tensor(source)
-    raise DataError(
-        f"cannot load a {type(source).__name__}: expected an array, a tensor, a DataFrame, a path or a name "
-        f"({', '.join(NAMES)})"
-    )
-
-
-def _from_tensor(tensor: Any) -> NDArray[Any]:
-    tensor = tensor.detach().cpu()
-    try:
-        if tensor.is_floating_point() and tensor.element_size() < 4:
-            tensor = tensor.float()  # NumPy has no bfloat16
-        values: NDArray[Any] = tensor.numpy()
-        return values
-    except (TypeError, RuntimeError) as error:
+        with reading("the tensor", f"a dense array of {source.dtype}"):
+            # NumPy has no bfloat16.
+            small = source.is_floating_point() and source.element_size() < 4
+            array: NDArray[Any] = (source.float() if small else source).detach().cpu().numpy()
+            return array
+    if not isinstance(source, np.ndarray):
         raise DataError(
-            f"a tensor of {tensor.dtype} and {tensor.layout} cannot be read: expected a dense one"
-        ) from error
-
-
-def _file(path: Path, options: _Options, source: str) -> Data:
-    with reading(path, "data"):
-        if path.stat().st_size == 0:
-            raise DataError(f"{path} is empty: expected data in it")
-        with open(path, "rb"):
-            pass
-    name, idx = path.name.lower(), is_idx(path)
-    if name.endswith(_TABLES) and not idx:
-        return _of_table_files([path], options, source)
-    options.refuse_table(str(path))
-    x, y = None, None
-    if idx or "-ubyte" in name:
-        x, y = read_images(path)
-    elif name.endswith(".npy"):
-        x = _read_npy(path)
-    elif name.endswith(".npz"):
-        x, y = _read_npz(path, options.split)
-    else:
-        raise DataError(
-            f"{path} is of a kind that is not known: expected IDX, {', '.join(_SUFFIXES)}, or a folder"
+            f"cannot load a {type(source).__name__}: expected an array, a tensor, a DataFrame, a path or a "
+            f"name ({', '.join(NAMES)})"
         )
-    return replace(_data(x, y, None, source), missing=options.missing)
+    return source
 
 
-def _read_npy(path: Path) -> NDArray[Any]:
-    with reading(path, "a NumPy array"):
-        with open(path, "rb") as handle:
-            head = handle.read(6)
-        if head != _NPY_MAGIC:
-            raise DataError(f"{path} is not a NumPy file: it starts with {head!r}, expected {_NPY_MAGIC!r}")
-        return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+def _read_npz(path: Path, split: str) -> tuple[Any, Any]:
+    with reading(path, "an .npz archive"), zipfile.ZipFile(path) as archive:
+        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        found = []
+        for key in _npz_keys(path, list(members), split):
+            check_unpacked(path, members[key].compress_size, members[key].file_size)
+            with archive.open(members[key]) as file:
+                found.append(np.lib.format.read_array(file, allow_pickle=False))
+        return found[0], found[1] if len(found) > 1 else None
 
 
-def _read_npz(path: Path, split: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    # The file is opened here since numpy leaves it open where it turns out to be no archive.
-    with reading(path, "an .npz archive"), open(path, "rb") as handle:
-        head = handle.read(2)
-        if head != b"PK":
-            raise DataError(f"{path} is not an .npz archive: it starts with {head!r}, expected {b'PK'!r}")
-        handle.seek(0)
-        with np.load(handle, allow_pickle=False) as archive:
-            x_key, y_key = _npz_keys(path, archive.files, split)
-            packed = {member.filename.removesuffix(".npy"): member for member in archive.zip.infolist()}
-            for key in (x_key, y_key):
-                if key in packed:
-                    check_unpacked(path, packed[key].compress_size, packed[key].file_size)
-            x, y = archive[x_key], None if y_key is None else archive[y_key]
-            for key, value in ((x_key, x), (y_key, y)):
-                if key is not None and not isinstance(value, np.ndarray):  # other members come as bytes
-                    raise DataError(f"{path}: {key!r} is no array: expected one as np.savez writes it")
-            return x, y
-
-
-def _npz_keys(path: Path, keys: list[str], split: str) -> tuple[str, str | None]:
-    """Choose the arrays of samples and of labels by their names."""
-    parted = [key for key in (f"x_{split}", f"X_{split}") if key in keys]
-    if parted:
-        return parted[0], next((key for key in (f"y_{split}",) if key in keys), None)
+def _npz_keys(path: Path, keys: list[str], split: str) -> list[str]:
+    """Choose the arrays of samples and, if there are any, of labels by their names."""
+    for x_key in (f"x_{split}", f"X_{split}"):
+        if x_key in keys:
+            return [x_key, f"y_{split}"] if f"y_{split}" in keys else [x_key]
+    y_keys = [key for key in _Y_KEYS if key in keys][:1]
     plain = [key for key in _X_KEYS if key in keys]
-    y_key = next((key for key in _Y_KEYS if key in keys), None)
-    others = [key for key in keys if key != y_key and not key.startswith("y_")]
+    others = [key for key in keys if key not in y_keys and not key.startswith("y_")]
     if not plain and len(others) == 1 and others[0].lower() not in ("x_train", "x_test"):
         plain = others
     if not plain:
@@ -427,40 +348,55 @@ def _npz_keys(path: Path, keys: list[str], split: str) -> tuple[str, str | None]
             f"{path} has no array of samples for the {split} split: expected x, X, data, images or "
             f"x_{split}, found {listed(keys) or 'nothing'}"
         )
-    return plain[0], y_key
+    return [plain[0], *y_keys]
 
 
-def _folder(path: Path, options: _Options, source: str) -> Data:
-    with reading(path, "a folder"):
-        inside = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
-        if (path / "train").is_dir() and (path / "test").is_dir():
-            return _folder(path / options.split, options, source)
-    parts = [path / name for name in inside if name.lower().endswith(_PARTS)]
-    arrays = [part for part in parts if part.suffix.lower() == ".npy"]
-    if arrays and len(arrays) < len(parts):
-        raise DataError(
-            f"{path} holds parts of two kinds, {listed(part.name for part in parts)}: keep one kind"
-        )
-    if parts and not arrays:
-        options.refuse_size(str(path))
-        return _of_table_files(parts, options, source)
-    options.refuse_table(str(path))
-    if arrays:
-        options.refuse_size(str(path))
-        return replace(_data(open_arrays(arrays), None, None, source), missing=options.missing)
-    images = find_images(path, options.split)
-    if images is not None:
-        options.refuse_size(str(path))
-        return _data(*read_images(images), None, source)
+def _read_pictures(folder: Path, size: Any) -> tuple[Any, Any]:
     from codeword.data.images import SUFFIXES, read_folder
 
-    found = read_folder(path, options.size)
+    found = read_folder(folder, size)
     if found is not None:
-        return _data(*found, None, source)
-    files = [name for name in inside if name.lower().endswith(_SUFFIXES)]
-    hint = f"; for a table or an array give the file itself, such as {path / files[0]}" if files else ""
+        return found
+    inside = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    files = [name for name in inside if name.lower().endswith((*_ENDINGS["table"], ".npz"))]
+    hint = f"; for a table or an array give the file itself, such as {folder / files[0]}" if files else ""
     raise DataError(
-        f"{path} holds nothing that can be read: looked for IDX files (train-images-idx3-ubyte, …), pictures "
-        f"({', '.join(SUFFIXES)}) there or in sub-folders, and folders train and test; "
+        f"{folder} holds nothing that can be read: looked for IDX files (train-images-idx3-ubyte, …), "
+        f"pictures ({', '.join(SUFFIXES)}) there or in sub-folders, and folders train and test; "
         f"found {listed(inside, 4) or 'nothing'}{hint}"
     )
+
+
+def _checked_rows(x: Any, where: str) -> Any:
+    """Check that x is numeric rows, and return it in a dtype that every later step knows."""
+    if x.dtype.kind not in "biuf":
+        raise DataError(f"{where} holds values of type {x.dtype}: expected real numbers (integers or floats)")
+    if x.ndim < 2:
+        raise DataError(
+            f"{where} has the shape {x.shape}: expected samples along the first axis and features after it; "
+            "reshape it, for one feature with x.reshape(-1, 1)"
+        )
+    if 0 in x.shape:
+        raise DataError(f"{where} holds no values: its shape is {x.shape}")
+    if isinstance(x, PartFolder):
+        return x
+    if isinstance(x, np.ma.MaskedArray):
+        if np.ma.getmaskarray(x).any():
+            raise DataError(f"{where} has masked values: fill or drop them first")
+        x = x.data
+    return x.astype(plain_dtype(x.dtype), copy=False)
+
+
+def _checked_labels(labels: Any, n: int, where: str) -> NDArray[Any] | None:
+    if labels is None:
+        return None
+    y: NDArray[Any] = np.asarray(labels)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise DataError(
+            f"{where} has labels of shape {y.shape}: expected one label for each of the {n} samples"
+        )
+    if len(y) != n:
+        raise DataError(f"{where} has {n} samples but {len(y)} labels: expected one label for each sample")
+    return y

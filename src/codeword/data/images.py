@@ -69,9 +69,7 @@ def _checked_size(size: Any) -> tuple[int, int] | None:
     if size is None:
         return None
     pair = size if isinstance(size, tuple | list) else (size, size)
-    whole = all(
-        isinstance(side, int | np.integer) and not isinstance(side, bool) and side > 0 for side in pair
-    )
+    whole = all(isinstance(side, int | np.integer) and side is not True and side > 0 for side in pair)
     if len(pair) != 2 or not whole:
         raise ParameterError(
             "The 'size' parameter of load must be a positive integer or a pair of them, height and width. "
@@ -103,59 +101,42 @@ def _stacked(paths: list[Path], target: tuple[int, int] | None) -> NDArray[np.ui
     """Decode pictures straight into one array, which gains its channels when the first color turns up."""
     from PIL import Image
 
-    x: NDArray[np.uint8] | None = None
+    x: NDArray[np.uint8] = np.empty(0, np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         for i, path in enumerate(paths):
             with reading(path, "a picture"):
                 pixels = _decoded(path, target)
-            if x is None:
-                x = _room(len(paths), pixels, paths[0])
+            size = f"{pixels.shape[0]}×{pixels.shape[1]}"
+            if i == 0:
+                with reading(
+                    path, f"the first of {len(paths)} pictures of {size} pixels: pass a small --size"
+                ):
+                    x = np.empty((len(paths), *pixels.shape), np.uint8)
             if pixels.shape[:2] != x.shape[1:3]:
                 raise DataError(
-                    f"pictures differ in size: {paths[0]} is {_by(x.shape[1:])} and {path} is "
-                    f"{_by(pixels.shape)} (height × width); pass --size to bring "
-                    f"them to one, such as --size {min(x.shape[1:3])}"
+                    f"pictures differ in size: {paths[0]} is {x.shape[1]}×{x.shape[2]} and {path} is {size} "
+                    f"(height × width); pass --size to bring them to one, such as --size {min(x.shape[1:3])}"
                 )
             if pixels.ndim == 3 and x.ndim == 3:
                 x = np.repeat(x[..., None], 3, axis=3)
             x[i] = pixels if pixels.ndim == x.ndim - 1 else pixels[..., None]
-    assert x is not None  # there is a picture
     return x
 
 
-def _room(n: int, pixels: NDArray[np.uint8], first: Path) -> NDArray[np.uint8]:
-    try:
-        return np.empty((n, *pixels.shape), np.uint8)
-    except MemoryError:
-        raise DataError(
-            f"{n} pictures of the size of {first}, {_by(pixels.shape)}, do not fit into memory: "
-            "pass a smaller --size"
-        ) from None
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]}×{shape[1]}"
-
-
 def _decoded(path: Path, target: tuple[int, int] | None) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    picture = _opened(path)
-    if target is not None:
-        picture = picture.resize((target[1], target[0]), Image.Resampling.BICUBIC)
-    return np.asarray(picture)
-
-
-def _opened(path: Path) -> Any:
-    """A picture, the right way up, in gray or in color; what it was before is out of memory again."""
+    """The pixels of a picture, the right way up, in gray or in color."""
     from PIL import Image, ImageOps
 
     with Image.open(path) as opened:
         if opened.height > MOST_LINES:
             raise ValueError(f"it has {opened.height:,} lines of pixels; expected at most {MOST_LINES:,}")
         ImageOps.exif_transpose(opened, in_place=True)
-        return plain(opened)
+        picture = plain(opened)
+    del opened  # in its own mode it takes as much memory again
+    if target is not None:
+        picture = picture.resize((target[1], target[0]), Image.Resampling.BICUBIC)
+    return np.asarray(picture)
 
 
 def plain(picture: Any) -> Any:
@@ -163,40 +144,27 @@ def plain(picture: Any) -> Any:
     from PIL import Image
 
     mode = picture.mode
-    if mode in ("L", "RGB") and "transparency" not in picture.info:
-        picture.load()
-        return picture
-    if mode in ("L", "1"):
-        return picture.convert("L")
     if mode == "I" or mode.startswith("I;16"):
         return Image.fromarray(_eight_bits(np.asarray(picture)))
     if mode == "F":
         raise ValueError(
             "its pixels are floating-point numbers; expected 8 or 16 bits, so save them as .npy instead"
         )
-    if mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in picture.info:
-        return _on_white(picture, "L" if mode in ("LA", "La") else "RGB")
-    return picture.convert("RGB")
-
-
-def _on_white(picture: Any, mode: str) -> Any:
-    """Lay a picture on white, some lines at once: as a whole it would be in memory four times over.
-
-    Where nothing is seen any color may be stored, often black; viewers show the white of the page.
-    """
-    from PIL import Image
-
-    width, height = picture.size
-    laid = Image.new(mode, picture.size)
-    lines = max(1, PIXELS_AT_ONCE // width)
-    for top in range(0, height, lines):
-        part = picture.crop((0, top, width, min(top + lines, height))).convert("RGBA")
-        white = Image.new("RGBA", part.size, "white")
-        laid.paste(Image.alpha_composite(white, part).convert(mode), (0, top))
-    return laid
+    if mode in ("LA", "RGBA", "RGBa", "PA") or "transparency" in picture.info:
+        # Where nothing is seen any color may be stored, often black; viewers show the white of the page.
+        own = "LA" if mode in ("1", "L", "LA") else "RGBA"
+        picture = picture if mode == own else picture.convert(own)
+        white = Image.new(own.removesuffix("A"), picture.size, "white")
+        white.paste(picture, mask=picture.getchannel("A"))
+        return white
+    if mode in ("L", "RGB"):
+        picture.load()
+        return picture
+    return picture.convert("L" if mode == "1" else "RGB")
 
 
 def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Values of 16 bits as 8, some lines at once: 64 bits for each would take much memory."""
     if values.min() < 0 or values.max() > 65535:
         raise ValueError("its pixels go beyond 16 bits; save them as .npy instead")
     small = np.empty(values.shape, np.uint8)

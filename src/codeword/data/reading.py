@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 from codeword.base.errors import CodewordError, DataError
 from codeword.base.text import shortened
 
-__all__ = ["check_unpacked", "reading"]
+__all__ = ["check_unpacked", "opened", "reading"]
 
 MOST_UNPACKED = 1 << 29
 BOMB = 200
@@ -41,6 +43,13 @@ def check_unpacked(
         )
 
 
+def opened(path: Path) -> io.BufferedReader | gzip.GzipFile:
+    """A file to read from, unpacked if it is gzip."""
+    with open(path, "rb") as handle:
+        gzipped = handle.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if gzipped else open(path, "rb")
+
+
 @contextmanager
 def reading(path: Path | str, expected: str) -> Iterator[None]:
     """Turn whatever goes wrong inside into a `DataError` that names the file and what it should hold."""
@@ -54,9 +63,6 @@ def reading(path: Path | str, expected: str) -> Iterator[None]:
         raise DataError(f"{path} does not fit into memory as {expected}") from None
     except Exception as error:
         # Parsers given arbitrary bytes raise arbitrary types (SyntaxError, struct.error, zlib.error, …).
-        raise DataError(f"{path} cannot be read as {expected}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return shortened(text) or type(error).__name__
+        text = getattr(error, "strerror", None) or str(error)
+        reason = shortened(text) or type(error).__name__
+        raise DataError(f"{path} cannot be read as {expected}: {reason}") from error

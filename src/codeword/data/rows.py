@@ -24,7 +24,9 @@ __all__ = [
     "check_finite",
     "first_not_finite",
     "hand_back",
+    "open_array",
     "open_arrays",
+    "plain_dtype",
     "read",
 ]
 
@@ -84,7 +86,7 @@ def hand_back(x: Rows) -> None:
     They count as this process's resident memory until the kernel needs them elsewhere, so a pass over a file
     larger than memory would look, to a container's limit, like a leak.
     """
-    mapped = getattr(getattr(x, "base", x) if isinstance(x, Selected) else x, "_mmap", None)
+    mapped = getattr(x.base if isinstance(x, Selected) else x, "_mmap", None)
     if isinstance(mapped, mmap.mmap) and hasattr(mapped, "madvise"):
         mapped.madvise(mmap.MADV_DONTNEED)
 
@@ -156,37 +158,51 @@ def check_finite(
 class PartFolder:
     """The rows of several parts, one after the other; only the parts that are touched are read.
 
-    Rows by number may come in any order: each part, and of Parquet each row group, is read once for all.
+    Rows by number may come in any order: each part is read once for all.
 
     Parameters
     ----------
-    parts : sequence of memory maps or of ParquetPart
+    parts : sequence of NpyPart or of RowGroup
         Of one dtype, and alike in every axis but the first.
+    block_rows : int, default=0
+        How many rows are read at once whenever one is.
     """
 
-    def __init__(self, parts: Sequence[Any]) -> None:
-        self.parts = list(parts)
-        self.starts = np.cumsum([0, *(len(part) for part in parts)]).tolist()
+    def __init__(self, parts: Sequence[Any], block_rows: int = 0) -> None:
+        self.parts, self.block_rows = list(parts), block_rows
+        self.starts = np.cumsum([0, *(part.shape[0] for part in parts)]).tolist()
         self.shape: tuple[int, ...] = (self.starts[-1], *parts[0].shape[1:])
         self.dtype: np.dtype[Any] = parts[0].dtype
         self.ndim = len(self.shape)
-        self.block_rows = max(getattr(part, "block_rows", 0) for part in parts)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        if isinstance(key, slice):
-            start, stop, step = key.indices(len(self))
-            if step == 1:
-                return self._read(start, max(start, stop))
-            key = range(start, stop, step)
-        if isinstance(key, (int, np.integer)):
-            row: NDArray[Any] = self._read(int(key), int(key) + 1)[0]
+        if isinstance(key, int | np.integer):
+            row: NDArray[Any] = self[[key]][0]
             return row
+        if isinstance(key, slice):
+            chosen = range(len(self))[key]
+            if chosen.step == 1:
+                return self._read(chosen.start, len(chosen))
+            key = chosen
         return self._take(np.asarray(key, dtype=np.int64))
 
+    def _read(self, start: int, n: int) -> NDArray[Any]:
+        """The `n` rows from `start` on."""
+        out = np.empty((n, *self.shape[1:]), self.dtype)
+        number = bisect_right(self.starts, start) - 1
+        done = 0
+        while done < n:
+            first = start + done - self.starts[number]
+            length = min(self.starts[number + 1] - start - done, n - done)
+            out[done : done + length] = self.parts[number][first : first + length]
+            done, number = done + length, number + 1
+        return out
+
     def _take(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Rows by number."""
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)}")
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
@@ -194,21 +210,7 @@ class PartFolder:
         edges = np.searchsorted(rows[order], self.starts)
         for part, start, first, last in zip(self.parts, self.starts, edges, edges[1:], strict=False):
             if last > first:
-                chosen = order[first:last]
-                out[chosen] = part[rows[chosen] - start]
-        return out
-
-    def _read(self, start: int, stop: int) -> NDArray[Any]:
-        if not 0 <= start <= stop <= len(self):
-            raise IndexError(f"rows {start} to {stop} of {len(self)}")
-        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
-        number = bisect_right(self.starts, start) - 1
-        done = 0
-        while done < len(out):
-            first = start + done - self.starts[number]
-            length = min(len(self.parts[number]) - first, len(out) - done)
-            out[done : done + length] = self.parts[number][first : first + length]
-            done, number = done + length, number + 1
+                out[order[first:last]] = part[rows[order[first:last]] - start]
         return out
 
 
@@ -217,18 +219,17 @@ class NpyPart:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        mapped = self._map()
-        self.shape, self.dtype = mapped.shape, mapped.dtype
-
-    def _map(self) -> Any:
-        with reading(self.path, "a NumPy array"):
-            return np.load(self.path, mmap_mode="r", allow_pickle=False)
-
-    def __len__(self) -> int:
-        return int(self.shape[0])
+        mapped = open_array(path)
+        self.shape, self.dtype = mapped.shape, plain_dtype(mapped.dtype)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        return np.array(self._map()[key])
+        return np.array(open_array(self.path)[key], self.dtype)
+
+
+def open_array(path: Path) -> NDArray[Any]:
+    """A .npy file as a read-only memory map."""
+    with reading(path, "a NumPy array"):
+        return np.lib.format.open_memmap(path, mode="r")
 
 
 def open_arrays(paths: Sequence[Path]) -> PartFolder:
@@ -245,3 +246,10 @@ def open_arrays(paths: Sequence[Path]) -> PartFolder:
         if kind != other:
             raise DataError(f"{path} and {paths[0]} are not parts of one set: {kind} is not {other}")
     return PartFolder(parts)
+
+
+def plain_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type that numbers of a type are kept in: native, of at most eight bytes, booleans as floats."""
+    if dtype.kind == "b":
+        return np.dtype(np.float32)
+    return np.dtype(np.float64) if dtype.kind == "f" and dtype.itemsize > 8 else dtype.newbyteorder("=")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import re
-from bisect import bisect_right
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
-from itertools import pairwise
+import gzip
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from codeword.base.errors import DataError
 from codeword.base.text import listed, shortened
-from codeword.data.reading import check_unpacked, reading
+from codeword.data.reading import check_unpacked, opened, reading
 from codeword.data.rows import PartFolder, first_not_finite
 
 __all__ = [
@@ -24,13 +23,10 @@ __all__ = [
     "arrow_table",
     "check_names",
     "decoded",
-    "first",
     "is_date",
     "is_large_parquet",
-    "is_list",
     "is_mixed",
     "is_number",
-    "is_parquet",
     "is_table",
     "is_text",
     "is_time",
@@ -39,16 +35,11 @@ __all__ = [
     "nearly_numbers",
     "numbers_of",
     "open_parquet",
-    "own_columns",
     "parsed",
-    "read_pixels",
     "read_tables",
-    "stored_dtype",
-    "without_blanks",
 ]
 
 NUMBER = r"(?i)^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$|^\s*[+-]?(inf|infinity)\s*$"
-_RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
 _FLOAT32_INTEGERS = 1 << 24  # up to here float32 holds every integer
 _ROWS_AT_ONCE = 4096
 _BLOCK = 1 << 20
@@ -56,7 +47,6 @@ LARGE_BYTES = 1 << 30
 _LONGEST_LINE = 1 << 24
 MOST_TEXT = 1 << 26  # of a packed table; as columns of numbers it takes several times as much
 TEXT_BOMB = 40
-_DEFLATE_LIMIT = 1032  # to one: no more can be packed
 
 
 # -- Arrow tables of files and frames -----------------------------------------------------------------------
@@ -77,27 +67,21 @@ def arrow_table(frame: Any) -> Any:
     import pyarrow as pa
 
     with reading("the DataFrame", "columns of one type each"):
-        if isinstance(frame, pa.Table):
-            return frame
         if hasattr(frame, "to_arrow"):
             return frame.to_arrow()
-        if hasattr(frame, "dtypes") and hasattr(frame, "iloc"):
+        if hasattr(frame, "iloc"):
             return pa.Table.from_pandas(_without_intervals(frame), preserve_index=False)
         return pa.table(frame)
 
 
 def _without_intervals(frame: Any) -> Any:
     """A pandas DataFrame with intervals, as `pandas.cut` makes them, as words: Arrow has no type for them."""
-    words = {}
-    for name, dtype in frame.dtypes.items():
-        categories = getattr(dtype, "categories", None)
-        if getattr(getattr(categories, "dtype", dtype), "name", "").startswith("interval"):
-            column = frame[name]
-            known = column.cat.rename_categories(str) if categories is not None else column.astype(str)
-            words[name] = known if categories is not None else known.where(column.notna(), None)
-    frame = frame.copy(deep=False) if words else frame
-    for name, column in words.items():
-        frame[name] = column
+    own, frame = frame, frame.copy(deep=False)
+    for name, dtype in own.dtypes.items():
+        if hasattr(dtype, "categories") and str(dtype.categories.dtype).startswith("interval"):
+            frame[name] = own[name].cat.rename_categories(str)
+        elif str(dtype).startswith("interval"):
+            frame[name] = own[name].astype(str).where(own[name].notna(), None)
     return frame
 
 
@@ -118,11 +102,6 @@ def mixed_table(frame: Any) -> Any:
     return table if table.num_rows and is_mixed(table) else None
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether a file is Parquet, by its name."""
-    return path.name.lower().endswith((".parquet", ".pq"))
-
-
 def read_tables(paths: Sequence[Path], label_column: str | None, as_text: Collection[str] = ()) -> Any:
     """Return a CSV, TSV or Parquet file, or several of the last, as one pyarrow Table.
 
@@ -135,141 +114,91 @@ def read_tables(paths: Sequence[Path], label_column: str | None, as_text: Collec
     DataError
         If a file is damaged, or files have other columns.
     """
-    if not is_parquet(paths[0]):
+    if _are_parquet(paths):
+        return _read_parquet(paths)
+    with reading(paths[0], "a table of text in UTF-8"):
         table = _read_csv(paths[0], label_column, as_text)
-        with reading(paths[0], "a table of text in UTF-8"):
-            for i, column in enumerate(table.columns):
-                if is_text(column.type):
-                    table = table.set_column(i, table.column_names[i], without_blanks(column))
-            return table
-    import pyarrow as pa
+        for i, column in enumerate(table.columns):
+            if is_text(column.type):
+                table = table.set_column(i, table.column_names[i], without_blanks(column))
+        return table
 
-    tables = [_read_parquet(path) for path in paths]
-    check_alike(paths, [table.column_names for table in tables])
-    names = tables[0].column_names
-    if len(tables) == 1 or len(set(names)) < len(names):
+
+def _are_parquet(paths: Sequence[Path]) -> bool:
+    return all(path.name.lower().endswith((".parquet", ".pq")) for path in paths)
+
+
+def _read_parquet(paths: Sequence[Path], columns: list[str] | None = None) -> Any:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    tables = []
+    for path in paths:
+        with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
+            table = file.read(columns)
+            tables.append(table.drop_columns(list(filter(_names_rows, table.column_names))))
+    if len(tables) == 1:
         return tables[0]
+    names = _alike(paths, [table.column_names for table in tables])
     with reading(paths[0].parent, "parts of one table"):
         return pa.concat_tables([table.select(names) for table in tables], promote_options="permissive")
 
 
-def check_alike(paths: Sequence[Path], names: Sequence[Sequence[str]]) -> None:
-    """Raise a DataError where the files have not all the same columns, in whatever order."""
+def _names_rows(column: str) -> bool:
+    """Whether a column is the index of a DataFrame that pandas wrote: it measures nothing."""
+    return column.startswith("__index_level_")
+
+
+def _alike(paths: Sequence[Path], names: Sequence[Sequence[str]]) -> list[str]:
+    """The columns of the first file, which must be those of all, in whatever order."""
     for path, each in zip(paths, names, strict=True):
         if sorted(each) != sorted(names[0]):
             raise DataError(f"{path} and {paths[0]} are not parts of one table: their columns differ")
-
-
-def own_columns(names: Sequence[str]) -> list[str]:
-    """The columns but the index of a DataFrame that pandas wrote: it names rows and measures nothing."""
-    return [name for name in names if not name.startswith("__index_level_")]
-
-
-def read_pixels(path: Path) -> NDArray[np.uint8]:
-    """Return a CSV file without a header, all of integers from 0 to 255, as (n, d) uint8."""
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
-    with reading(path, "a table of pixels"):
-        columns = [f"column_{i}" for i in range(len(_first_line(path).split(",")))]
-        table = arrow_csv.read_csv(
-            path,
-            read_options=arrow_csv.ReadOptions(column_names=columns),
-            convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.uint8())),
-        )
-        return _matrix(table.columns, np.dtype(np.uint8))
-
-
-def is_large_parquet(*paths: Path) -> bool:
-    """Whether Parquet files are, together, better read a row group at a time."""
-    from pyarrow import parquet
-
-    large = 0
-    for path in paths:
-        if not is_parquet(path):
-            return False
-        with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
-            groups = range(file.metadata.num_row_groups)
-            stored = sum(file.metadata.row_group(i).total_byte_size for i in groups)
-            # Values that repeat take no room in the file, and all of it in memory.
-            large += max(stored, 4 * file.metadata.num_rows * file.metadata.num_columns)
-    return large > LARGE_BYTES
-
-
-def _read_parquet(path: Path) -> Any:
-    from pyarrow import parquet
-
-    with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
-        table = file.read()
-    own = own_columns(table.column_names)
-    return table if len(own) == table.num_columns else table.select(own)
+    return list(names[0])
 
 
 def _read_csv(path: Path, label_column: str | None, as_text: Collection[str]) -> Any:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    with reading(path, "a table of text in UTF-8"):
-        _check_packed(path)
-        line = _first_line(path)
-        delimiter = _delimiter(path, line)
-        cells = next(csv.reader([line], delimiter=delimiter), [])
-        columns = [f"column_{i}" for i in range(len(cells))] if _all_numbers(cells) else None
-        names = columns or cells
-        options = {
-            "read_options": arrow_csv.ReadOptions(
-                column_names=columns, block_size=max(_BLOCK, 32 * len(line))
-            ),
-            "parse_options": arrow_csv.ParseOptions(delimiter=delimiter),
-        }
-        # Types are guessed from the first block; where a later one does not fit, cells are read as text and
-        # judged here. The labels join in only if they were what did not fit.
-        text = dict.fromkeys(names, pa.string())
-        statistics = {name: kind for name, kind in text.items() if name in as_text}
-        for types in (statistics, {name: kind for name, kind in text.items() if name != label_column}, text):
-            try:
-                convert = arrow_csv.ConvertOptions(column_types=types)
-                return arrow_csv.read_csv(path, convert_options=convert, **options)
-            except pa.ArrowInvalid as error:
-                if "conversion error" not in str(error):
-                    _explain_ragged(path, columns, delimiter)
-                    raise
-        raise DataError(f"{path} holds cells that are not text in UTF-8: save it in that encoding")
-
-
-def _check_packed(path: Path) -> None:
-    """Raise a DataError if a packed table would fill the memory: it is unpacked once, a block at a time."""
-    import pyarrow as pa
-
-    packed, found = path.stat().st_size, 0
-    if not path.name.lower().endswith(".gz") or packed * _DEFLATE_LIMIT < MOST_TEXT:
-        return
-    with pa.input_stream(str(path), compression="gzip") as stream:
-        while chunk := stream.read(_BLOCK):
-            found += len(chunk)
-            check_unpacked(path, packed, found, MOST_TEXT, TEXT_BOMB)
+    line = _first_line(path)
+    tabs = path.name.lower().endswith((".tsv", ".tsv.gz"))
+    delimiter = "\t" if tabs else next((mark for mark in (",", ";", "\t") if mark in line), ",")
+    names = next(csv.reader([line], delimiter=delimiter), [])
+    headless = _all_numbers(names)
+    names = [f"column_{i}" for i in range(len(names))] if headless else names
+    read = arrow_csv.ReadOptions(column_names=names if headless else None)
+    read.block_size = max(_BLOCK, 32 * len(line))
+    parse = arrow_csv.ParseOptions(delimiter=delimiter)
+    # Types are guessed from the first block; where a later one does not fit, cells are read as text and
+    # judged here. The labels join in only if they were what did not fit.
+    for text in (as_text, [name for name in names if name != label_column]):
+        try:
+            convert = arrow_csv.ConvertOptions(column_types=dict.fromkeys(text, pa.string()))
+            return arrow_csv.read_csv(path, read, parse, convert)
+        except pa.ArrowInvalid as error:
+            if "conversion error" not in str(error):
+                break
+    # A reader of one thread also says which line is too short or too long.
+    read.use_threads = False
+    convert = arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+    return arrow_csv.read_csv(path, read, parse, convert)
 
 
 def _first_line(path: Path) -> str:
-    import pyarrow as pa
-
-    head = b""
-    with pa.input_stream(str(path), compression="detect") as stream:
-        while b"\n" not in head.lstrip(b"\xef\xbb\xbf\r\n") and len(head) < _LONGEST_LINE:
-            chunk = stream.read(_BLOCK)
-            if not chunk:
-                break
-            head += chunk
-    if len(head) >= _LONGEST_LINE and b"\n" not in head:
-        raise DataError(f"{path} has no line break in its first {len(head):,} bytes: expected a table")
-    return (head.decode("utf-8-sig", "replace").lstrip("\r\n").splitlines() or [""])[0]
-
-
-def _delimiter(path: Path, line: str) -> str:
-    """Tabs in a .tsv file; elsewhere commas, or where the first line has none, what it has instead."""
-    if path.name.lower().endswith((".tsv", ".tsv.gz")):
-        return "\t"
-    return next((mark for mark in (",", ";", "\t") if mark in line), ",")
+    """The first line with something in it, of a file that is checked to be no decompression bomb."""
+    with opened(path) as file:
+        found = 0
+        while isinstance(file, gzip.GzipFile) and (chunk := file.read(_BLOCK)):
+            found += len(chunk)
+            check_unpacked(path, path.stat().st_size, found, MOST_TEXT, TEXT_BOMB)
+    with io.TextIOWrapper(opened(path), encoding="utf-8-sig", errors="replace") as text:
+        while line := text.readline(_LONGEST_LINE):
+            if len(line) == _LONGEST_LINE:
+                raise DataError(f"{path} has no line break in {len(line):,} characters: expected a table")
+            if line.strip("\n"):
+                return line.strip("\n")
+    return ""
 
 
 def _all_numbers(cells: list[str]) -> bool:
@@ -279,30 +208,6 @@ def _all_numbers(cells: list[str]) -> bool:
     except ValueError:
         return False
     return bool(filled)
-
-
-def _explain_ragged(path: Path, columns: list[str] | None, delimiter: str) -> None:
-    """Raise an error that names the first line of a wrong length, if there is one.
-
-    The file is read again, since only a reader of one thread counts lines.
-    """
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
-    try:
-        arrow_csv.read_csv(
-            path,
-            read_options=arrow_csv.ReadOptions(column_names=columns, use_threads=False),
-            parse_options=arrow_csv.ParseOptions(delimiter=delimiter),
-        )
-    except pa.ArrowInvalid as error:
-        found = _RAGGED.search(str(error))
-        if found:
-            line, expected, actual, text = found.groups()
-            raise DataError(
-                f"{path}: line {line} has {actual} cells, expected {expected} as in the first line: "
-                f"{shortened(text, 60)!r}"
-            ) from None
 
 
 # -- columns as numbers and labels --------------------------------------------------------------------------
@@ -395,72 +300,31 @@ def numbers_of(
     """
     names = [str(name) for name in table.column_names]
     columns = [decoded(column) for column in table.columns]
-    if len(columns) == 1 and is_list(columns[0].type):
-        return _from_lists(columns[0], names[0], where, first_row, dtype), None
-    columns = _as_numbers(columns, names, where, first_row)
-    if not missing:
-        holes = [(first(column.is_null()), i) for i, column in enumerate(columns) if column.null_count]
-        if holes:
-            row, i = min(holes)
-            raise _missing(where, first_row + row, names[i])
-    x = _matrix(columns, dtype)
+    lists = len(columns) == 1 and is_list(columns[0].type)
+    if lists:
+        x = _from_lists(columns[0], names[0], where, dtype)
+    else:
+        columns = _as_numbers(columns, names, where, first_row)
+        if not missing and any(column.null_count for column in columns):
+            dtype = np.dtype(np.float64)  # shows the first hole, which is refused below
+        x = _matrix(columns, dtype)
     if bad := first_not_finite(x, missing=missing):
         row, i = bad
-        if np.isnan(x[bad]):
-            raise _missing(where, first_row + row, names[i])
-        raise DataError(
-            f"{where}: row {first_row + row + 1}, column {names[i]!r} holds {x[bad]}: expected a finite "
-            "number"
-        )
-    return x, tuple(names)
+        value = x.reshape(len(x), -1)[bad]
+        what = f"holds {value}: expected a finite number"
+        if np.isnan(value):
+            what = (
+                "is empty or NaN: expected a number; fill it, drop the row, or train with --objective "
+                "'masked(missing=\"mask\")'"
+            )
+        raise DataError(f"{where}: row {first_row + row + 1}, column {names[0 if lists else i]!r} {what}")
+    return x, None if lists else tuple(names)
 
 
-def stored_dtype(paths: Sequence[Path], names: Collection[str], *, missing: bool) -> np.dtype[Any]:
-    """The type that `numbers_of` gives some columns of Parquet files, by what the files say of themselves."""
-    from pyarrow import parquet
-
-    found: set[np.dtype[Any]] = set()
-    for path in paths:
-        with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
-            kinds = {field.name: _plain_type(field.type) for field in file.schema_arrow}
-            metadata = file.metadata
-            for j in range(metadata.num_columns):
-                name = metadata.schema.column(j).path
-                name = name if name in kinds else name.split(".")[0]
-                if name in names:
-                    groups = [metadata.row_group(i).column(j) for i in range(metadata.num_row_groups)]
-                    statistics = [group.statistics if group.is_stats_set else None for group in groups]
-                    full = all(each and each.has_null_count and not each.null_count for each in statistics)
-                    limits = partial(_stored_limits, statistics)
-                    found.add(dtype_of(kinds[name], limits, holes=missing and not full))
-    return np.result_type(*found)
-
-
-def _stored_limits(statistics: Sequence[Any]) -> list[float]:
-    """Numbers between which the values of a column lie: no limits where a row group does not tell them."""
-    known = ((each.min, each.max) if each and each.has_min_max else (-np.inf, np.inf) for each in statistics)
-    return [value for limits in known for value in limits]
-
-
-def _plain_type(kind: Any) -> Any:
-    """The type of the values of a dictionary, or of lists."""
-    import pyarrow as pa
-
-    while pa.types.is_dictionary(kind) or is_list(kind):
-        kind = kind.value_type
-    return kind
-
-
-def dtype_of(kind: Any, limits: Callable[[], Sequence[Any]], *, holes: bool) -> np.dtype[Any]:
+def _dtype_of(kind: Any, limits: Collection[Any], *, holes: bool) -> np.dtype[Any]:
     """The type that holds a column's values for certain: uint8, or the smaller of float32 and float64.
 
-    Parameters
-    ----------
-    kind : pyarrow.DataType
-    limits : callable
-        Gives numbers between which the values lie; called where they matter.
-    holes : bool
-        Whether cells are missing.
+    Integers lie between `limits`; `holes` says whether cells are missing.
     """
     import pyarrow as pa
 
@@ -468,64 +332,55 @@ def dtype_of(kind: Any, limits: Callable[[], Sequence[Any]], *, holes: bool) -> 
     if types.is_uint8(kind) and not holes:
         return np.dtype(np.uint8)
     if types.is_integer(kind) and kind.bit_width > 16:
-        small = all(abs(value) <= _FLOAT32_INTEGERS for value in limits() if value is not None)
-        return np.dtype(np.float32 if small else np.float64)
-    small = types.is_integer(kind) or types.is_boolean(kind) or types.is_null(kind)
-    return np.dtype(np.float32 if small or types.is_float32(kind) or types.is_float16(kind) else np.float64)
+        small = all(abs(value) <= _FLOAT32_INTEGERS for value in limits if value is not None)
+    else:
+        small = is_number(kind) and not types.is_float64(kind)
+    return np.dtype(np.float32 if small else np.float64)
 
 
 def _as_numbers(columns: list[Any], names: list[str], where: str, first_row: int) -> list[Any]:
     """Turn columns of text that hold nothing but numbers into numbers, and refuse all other text."""
     found, words = [], []
     for column, name in zip(columns, names, strict=True):
-        if is_number(column.type):
+        if is_text(column.type):
+            numbers, row = parsed(column)
+            if numbers is None:
+                words.append((row, name, column[row].as_py()))
+            found.append(numbers)
+        elif is_number(column.type):
             found.append(column)
-        elif not is_text(column.type):
+        else:
             raise DataError(
                 f"{where}: column {name!r} holds {column.type} values: expected numbers; convert or drop it"
             )
-        else:
-            numbers, row = parsed(column)
-            if numbers is None:
-                words.append((row, name, column))
-            found.append(numbers)
     if words:
-        row, name, column = min(words, key=lambda each: each[0])
+        row, name, cell = min(words)
         end = "correct it or drop the column"
         if len(words) == 1:
             shown = name if name.isprintable() else repr(name)
             end = f"correct it, or pass --label-column {shown} if it holds labels"
         raise DataError(
-            f"{where}: row {first_row + row + 1}, column {name!r} holds "
-            f"{shortened(column[row].as_py(), 40)!r}: expected a number; {end}"
+            f"{where}: row {first_row + row + 1}, column {name!r} holds {shortened(cell, 40)!r}: "
+            f"expected a number; {end}"
         )
     return found
-
-
-def _missing(where: str, row: int, name: str) -> DataError:
-    return DataError(
-        f"{where}: row {row + 1}, column {name!r} is empty or NaN: expected a number; fill it, drop the row, "
-        "or train with --objective 'masked(missing=\"mask\")'"
-    )
 
 
 def _matrix(columns: list[Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
     """Bring columns together as rows, a few thousand at once so that they stay in the processor's cache."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    if dtype is None:
-        dtype = np.result_type(
-            *{dtype_of(each.type, partial(_limits, each), holes=each.null_count > 0) for each in columns}
-        )
-    # Of these Arrow makes objects where cells are missing.
-    plain = [
-        column.cast(pa.float32())
-        if pa.types.is_null(column.type) or (pa.types.is_boolean(column.type) and column.null_count)
-        else column
-        for column in columns
-    ]
+    plain, found = [], set()
+    for column in columns:
+        if dtype is None:
+            limits = pc.min_max(column).as_py().values() if pa.types.is_integer(column.type) else ()
+            found.add(_dtype_of(column.type, limits, holes=column.null_count > 0))
+        if pa.types.is_null(column.type) or (pa.types.is_boolean(column.type) and column.null_count):
+            column = column.cast(pa.float32())  # otherwise Arrow makes objects of them
+        plain.append(column)
     table = pa.table(plain, names=[str(i) for i in range(len(plain))])
-    x = np.empty(table.shape, dtype)
+    x = np.empty(table.shape, dtype or np.result_type(*found))
     start = 0
     for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
         block = x[start : start + len(batch)]
@@ -535,15 +390,7 @@ def _matrix(columns: list[Any], dtype: np.dtype[Any] | None = None) -> NDArray[A
     return x
 
 
-def _limits(column: Any) -> Sequence[Any]:
-    import pyarrow.compute as pc
-
-    return list(pc.min_max(column).as_py().values())
-
-
-def _from_lists(
-    column: Any, name: str, where: str, first_row: int, dtype: np.dtype[Any] | None
-) -> NDArray[Any]:
+def _from_lists(column: Any, name: str, where: str, dtype: np.dtype[Any] | None) -> NDArray[Any]:
     """Return a column whose cells are lists, all alike, as (n, length, …)."""
     import pyarrow.compute as pc
 
@@ -560,89 +407,68 @@ def _from_lists(
         raise DataError(
             f"{where}: the lists of column {name!r} hold {column.type} or empty cells: expected numbers"
         )
-    x = _matrix([column], dtype).reshape(shape)
-    if bad := first_not_finite(x):
-        raise DataError(
-            f"{where}: row {first_row + bad[0] + 1}, column {name!r} holds NaN or infinity: expected finite "
-            "numbers"
-        )
-    return x
+    return _matrix([column], dtype).reshape(shape)
 
 
 # -- Parquet files that are read a row group at a time ------------------------------------------------------
 
 
-class ParquetPart:
-    """One Parquet file of number columns; a slice reads the row groups that it touches.
+def is_large_parquet(paths: Sequence[Path]) -> bool:
+    """Whether files are Parquet and, together, better read a row group at a time."""
+    if not _are_parquet(paths):
+        return False
+    large = 0
+    for metadata in _metadata(paths):
+        stored = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        # Values that repeat take no room in the file, and all of it in memory.
+        large += max(stored, 4 * metadata.num_rows * metadata.num_columns)
+    return large > LARGE_BYTES
 
-    Of the parts that share a dictionary `kept` the row group that was read last stays in it.
+
+def _metadata(paths: Sequence[Path]) -> list[Any]:
+    from pyarrow import parquet
+
+    found = []
+    for path in paths:
+        with reading(path, "Parquet"):
+            found.append(parquet.read_metadata(path))
+    return found
+
+
+@dataclass(eq=False)
+class RowGroup:
+    """A row group of number columns in a Parquet file, from `first_row` on.
+
+    Of those that share a dictionary `kept` the one that was read last stays in it.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        columns: list[str],
-        dtype: np.dtype[Any],
-        missing: bool,
-        kept: dict[Any, NDArray[Any]],
-    ) -> None:
-        from pyarrow import parquet
-
-        self.path, self.columns, self.dtype = path, columns, dtype
-        self._missing, self._kept = missing, kept
-        with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
-            metadata = file.metadata
-            sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-        self.starts = np.cumsum([0, *sizes]).tolist()
-        self.block_rows = max(sizes, default=0)
-        self.shape: tuple[int, ...] = (self.starts[-1], len(columns))
-
-    def __len__(self) -> int:
-        return int(self.shape[0])
+    path: Path
+    group: int
+    first_row: int
+    columns: list[str]
+    dtype: np.dtype[Any]
+    missing: bool
+    shape: tuple[int, ...]
+    kept: dict[tuple[Path, int], NDArray[Any]]
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        if not isinstance(key, slice):
-            return self._take(key)
-        start, stop, _ = key.indices(len(self))
-        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
-        done = 0
-        while done < len(out):
-            group = bisect_right(self.starts, start + done) - 1
-            rows = self.group(group)
-            first = start + done - self.starts[group]
-            length = min(len(rows) - first, len(out) - done)
-            out[done : done + length] = rows[first : first + length]
-            done += length
-        return out
+        chosen: NDArray[Any] = self.rows()[key]
+        return chosen
 
-    def _take(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Rows by number, in increasing order."""
-        edges = np.searchsorted(rows, self.starts)
-        found = [
-            self.group(group)[rows[first:last] - self.starts[group]]
-            for group, (first, last) in enumerate(pairwise(edges))
-            if last > first
-        ]
-        return np.concatenate(found)
-
-    def group(self, group: int) -> NDArray[Any]:
-        """The rows of a row group."""
+    def rows(self) -> NDArray[Any]:
+        """All rows of it."""
         from pyarrow import parquet
 
-        key = (self.path, self.path.stat().st_mtime_ns, group)
-        if key not in self._kept:
+        rows = self.kept.get((self.path, self.group))
+        if rows is None:
             with reading(self.path, "Parquet"), parquet.ParquetFile(self.path) as file:
-                table = file.read_row_group(group, columns=self.columns).select(self.columns)
+                table = file.read_row_group(self.group, columns=self.columns).select(self.columns)
                 rows, _ = numbers_of(
-                    table,
-                    str(self.path),
-                    missing=self._missing,
-                    dtype=self.dtype,
-                    first_row=self.starts[group],
+                    table, str(self.path), missing=self.missing, dtype=self.dtype, first_row=self.first_row
                 )
-            self._kept.clear()
-            self._kept[key] = rows
-        return self._kept[key]
+            self.kept.clear()
+            self.kept[self.path, self.group] = rows
+        return rows
 
 
 def open_parquet(
@@ -657,38 +483,56 @@ def open_parquet(
     DataError
         If two files differ in their columns, or a column is no number.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    schemas, n = [], 0
-    for path in paths:
-        with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
-            schemas.append(file.schema_arrow)
-            n += file.metadata.num_rows
-    found = [own_columns(schema.names) for schema in schemas]
-    check_alike(paths, found)
+    files = _metadata(paths)
+    schemas = [metadata.schema.to_arrow_schema() for metadata in files]
+    names = _alike(paths, [[name for name in each.names if not _names_rows(name)] for each in schemas])
     where = str(paths[0] if len(paths) == 1 else paths[0].parent)
-    check_names(found[0], n, label_column, where)
-    names = [name for name in found[0] if name != label_column]
-    dtype = stored_dtype(paths, names, missing=missing)
-    kept: dict[Any, NDArray[Any]] = {}
-    parts = [ParquetPart(path, names, dtype, missing, kept) for path in paths]
-    parts = [part for part in parts if len(part)]
-    # A look at the first rows also says early what is no number.
-    sample_shape = parts[0].group(int(np.flatnonzero(np.diff(parts[0].starts))[0])).shape[1:]
+    check_names(names, sum(metadata.num_rows for metadata in files), label_column, where)
+    names = [name for name in names if name != label_column]
+    dtype = np.result_type(*(_stored_dtype(metadata, names, missing) for metadata in files))
+    kept: dict[tuple[Path, int], NDArray[Any]] = {}
+    parts = []
+    for path, metadata in zip(paths, files, strict=True):
+        first_row = 0
+        for i in range(metadata.num_row_groups):
+            shape = (metadata.row_group(i).num_rows, len(names))
+            if shape[0]:
+                parts.append(RowGroup(path, i, first_row, names, dtype, missing, shape, kept))
+            first_row += shape[0]
+    # A look at the first rows says early what is no number, and the shape of lists.
+    sample_shape = parts[0].rows().shape[1:]
     for part in parts:
-        part.shape = (len(part), *sample_shape)
+        part.shape = (part.shape[0], *sample_shape)
+    rows = PartFolder(parts, block_rows=max(part.shape[0] for part in parts))
     labels = None
     if label_column is not None:
-        columns = []
-        for path in paths:
-            with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
-                columns.append(file.read(columns=[label_column]))
-        with reading(where, "labels"):
-            table = pa.concat_tables(columns, promote_options="permissive")
-        labels = labels_of(table.column(0), label_column, where)
+        labels = labels_of(_read_parquet(paths, [label_column]).column(0), label_column, where)
     one_of_lists = len(names) == 1 and is_list(schemas[0].field(names[0]).type)
-    return PartFolder(parts), labels, None if one_of_lists else tuple(names)
+    return rows, labels, None if one_of_lists else tuple(names)
+
+
+def _stored_dtype(metadata: Any, names: Collection[str], missing: bool) -> np.dtype[Any]:
+    """The type that `numbers_of` gives columns of a Parquet file, by what the file says of itself."""
+    import pyarrow as pa
+
+    kinds = {field.name: field.type for field in metadata.schema.to_arrow_schema()}
+    found = set()
+    for j in range(metadata.num_columns):
+        name = metadata.schema.column(j).path
+        name = name if name in kinds else name.split(".")[0]
+        if name not in names:
+            continue
+        limits: list[Any] = []
+        holes = False
+        for i in range(metadata.num_row_groups):
+            known = metadata.row_group(i).column(j).statistics
+            limits += (known.min, known.max) if known and known.has_min_max else (-np.inf, np.inf)
+            holes |= not known or not known.has_null_count or known.null_count > 0
+        kind = kinds[name]
+        while pa.types.is_dictionary(kind) or is_list(kind):
+            kind = kind.value_type
+        found.add(_dtype_of(kind, limits, holes=holes and missing))
+    return np.result_type(*found)
 
 
 # -- cells --------------------------------------------------------------------------------------------------
@@ -749,13 +593,6 @@ def is_time(kind: Any) -> bool:
     return bool(pa.types.is_temporal(kind))
 
 
-def first(mask: Any) -> int:
-    """Return the first place where a boolean column is true."""
-    import pyarrow.compute as pc
-
-    return int(pc.index(mask, True).as_py())
-
-
 def without_blanks(column: Any) -> Any:
     """Return a column of text without space around the cells; those that stand for nothing are missing."""
     import pyarrow as pa
@@ -787,5 +624,5 @@ def parsed(column: Any) -> tuple[Any, int]:
             return pc.equal(lower, "true"), -1
     word = pc.fill_null(pc.invert(pc.match_substring_regex(column, NUMBER)), False)
     if pc.any(word).as_py():
-        return None, first(word)
+        return None, int(pc.index(word, True).as_py())
     return pc.replace_substring_regex(column, r"^\+", "").cast(pa.float64()), -1
