@@ -369,10 +369,9 @@ def test_clusters_that_take_long_do_not_keep_the_decoder_waiting(explorer, monke
     with listen(0) as taken, ThreadPoolExecutor() as pool:
         port = taken.getsockname()[1]
         loop = asyncio.new_event_loop()
-        own = [ThreadPoolExecutor(1), ThreadPoolExecutor(1)]
 
         async def run():
-            HTTPServer(application(explorer, *own, port, "key")).add_socket(taken)
+            HTTPServer(application(explorer, port, "key")).add_socket(taken)
 
         loop.run_until_complete(run())
         threading.Thread(target=loop.run_forever, daemon=True).start()
@@ -466,7 +465,7 @@ def test_a_row_of_a_mixed_table_is_typed_in_its_own_words():
     ae = AutoEncoder(2, network=MLP(hidden=(8,)), epochs=3, random_state=0, device="cpu").fit(frame)
     data = ae.columns_.transform(frame)
     explorer = Explorer(ae, data, gather(ae, data, source="animals.csv", method="pca"))
-    first = explorer.content.shown.x[:1]
+    first = data.x[[explorer.content.captions["shown"][0]["row"]]]
     begin = row_as_text(explorer.display, first)  # what stands in the page to be changed
     assert begin.startswith("kind,weight,tame\n")
     assert "kind,weight,tame" in explorer.html

@@ -16,9 +16,9 @@ from torch import nn
 from codeword import MLP, AutoEncoder, Data, Sequence, evaluate, load
 from codeword.cli.main import run
 from codeword.data.display import display_of
-from codeword.pages.content import gather
+from codeword.pages.content import gather, packed
 from codeword.pages.decoder import Unsupported, program_of
-from codeword.pages.report import make_report, packed
+from codeword.pages.report import make_report
 
 BAD = "<script>alert(1)</script>"
 
@@ -41,7 +41,7 @@ def content(model, rows):
 
 @pytest.fixture(scope="module")
 def page(model, content):
-    return make_report(model, content)
+    return make_report(content)
 
 
 def inside(html, name="content"):
@@ -94,7 +94,7 @@ def test_the_figures_are_those_of_evaluate(model, rows, content, page):
     assert f"{figures['pca_mse'] / figures['mse']:.2f} times smaller" in page.html
     np.testing.assert_allclose(content.map.errors.mean(), figures["mse"], rtol=1e-5)
     np.testing.assert_allclose(content.map.pca.mean(), figures["pca_mse"], rtol=1e-5)
-    worst = [int(number) for number in content.worst.rows]
+    worst = [caption["row"] for caption in content.captions["worst"]]
     assert worst == np.argsort(model.score_samples(rows), kind="stable")[:12].tolist()
 
 
@@ -114,7 +114,7 @@ def test_the_command_to_repeat_it_does(saved_model, rows, tmp_path, monkeypatch)
 
 
 def test_the_same_model_and_rows_make_the_same_file(model, rows):
-    first, second = (make_report(model, collected(model, rows)).html for _ in range(2))
+    first, second = (make_report(collected(model, rows)).html for _ in range(2))
     assert first == second
 
 
@@ -127,7 +127,7 @@ def test_names_and_labels_are_text(curve):
     ae = AutoEncoder(2, network=MLP(hidden=(4,)), epochs=2, random_state=0, device="cpu")
     ae.fit(Data(curve[:60], names=names))
     data = Data(curve[:60], labels, names, source=f"{BAD}.csv")
-    html = make_report(ae, collected(ae, data)).html
+    html = make_report(collected(ae, data)).html
     assert BAD not in html
     assert "</script><b>" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in markup(html)
@@ -139,7 +139,7 @@ def test_names_and_labels_are_text(curve):
 
 
 def test_two_samples_are_enough(model, rows):
-    made = make_report(model, collected(model, rows[:2]))
+    made = make_report(collected(model, rows[:2]))
     assert made.points == 2
     assert "Labels are left out" in made.html
 
@@ -147,7 +147,7 @@ def test_two_samples_are_enough(model, rows):
 def test_many_classes_and_long_names(model, rows):
     labels = np.array([f"a class with quite a long name, number {i}" for i in range(50)] * 2)[:60]
     content = collected(model, replace(rows, y=labels))
-    html = make_report(model, content).html
+    html = make_report(content).html
     assert markup(html).count('<span title="a class with quite a long name') >= 50
     assert len(content.map.classes) == 50
 
@@ -156,11 +156,11 @@ def test_quantities_have_a_scale_and_no_classes(model, rows):
     content = collected(model, replace(rows, y=np.linspace(0.5, 9.5, 60)))
     assert content.map.classes == ()
     np.testing.assert_allclose(content.map.labels, np.linspace(0.5, 9.5, 60))
-    assert 'class="ramp"' in make_report(model, content).html
+    assert 'class="ramp"' in make_report(content).html
 
 
 def test_no_labels(model, rows):
-    html = make_report(model, collected(model, replace(rows, y=None))).html
+    html = make_report(collected(model, replace(rows, y=None))).html
     assert '<option value="label">' not in html
     assert "5 nearest neighbors" not in html
 
@@ -169,14 +169,14 @@ def test_what_does_not_fit_is_left_out_and_named(rows):
     network = MLP(hidden=(128, 128))
     ae = AutoEncoder(5, network=network, epochs=1, random_state=0, device="cpu").fit(rows.x)
     content = collected(ae, rows)
-    whole = make_report(ae, content)
+    whole = make_report(content)
     assert (whole.decoder, whole.pictures, whole.left_out) == ("float32", 60, [])
-    half = make_report(ae, content, most_bytes=whole.size - 1000)
+    half = make_report(content, most_bytes=whole.size - 1000)
     assert (half.decoder, half.pictures, half.left_out) == ("float16", 60, [])
-    bare = make_report(ae, content, most_bytes=half.size - 1000)
+    bare = make_report(content, most_bytes=half.size - 1000)
     assert (bare.decoder, bare.pictures) == (None, 60)
     assert "with it this file would be larger than" in bare.html
-    tight = make_report(ae, content, most_bytes=bare.size - 5000)
+    tight = make_report(content, most_bytes=bare.size - 5000)
     assert tight.size <= bare.size - 5000
     assert tight.left_out == [f"Pictures: {tight.pictures} of the 60 samples on the map have one."]
     assert tight.left_out[0] in tight.html
@@ -244,7 +244,7 @@ def test_other_decoders_stay_outside_with_a_reason(rows):
     ae = AutoEncoder(2, network=Sequence(), epochs=1, random_state=0, device="cpu").fit(x)
     with pytest.raises(Unsupported, match="not dense"):
         program_of(ae.model_, ae.transform(x))
-    made = make_report(ae, collected(ae, Data(x)))
+    made = make_report(collected(ae, Data(x)))
     assert made.decoder is None
     assert inside(made.html)["decoder"] is None
     assert "The decoder does not run in this page: it has layers that are not dense" in made.html

@@ -28,7 +28,7 @@ def digits_page(model, tmp_path_factory):
     """60 digits in a file, and their content."""
     test = load("digits", "test")
     content = gather(model, Data(test.x[:60], test.y[:60]), source="digits", method="pca")
-    return make_report(model, content).save(tmp_path_factory.mktemp("page") / "digits.html"), content
+    return make_report(content).save(tmp_path_factory.mktemp("page") / "digits.html"), content
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +273,7 @@ def test_tables_on_a_phone_in_the_dark(browser, curve, tmp_path):
     ae = AutoEncoder(2, network=MLP(hidden=(8,)), epochs=2, random_state=0, device="cpu")
     ae.fit(Data(curve[:80], names=names))
     data = Data(curve[:80], labels[np.arange(80) % 2], names)
-    file = make_report(ae, gather(ae, data, source=f"{BAD}.csv", method="pca")).save(tmp_path / "t.html")
+    file = make_report(gather(ae, data, source=f"{BAD}.csv", method="pca")).save(tmp_path / "t.html")
     opened = Opened(
         browser, file, viewport={"width": 390, "height": 844}, color_scheme="dark", has_touch=True
     )
@@ -361,7 +361,7 @@ def test_a_mixed_table_is_shown_in_its_own_columns(browser, tmp_path):
     network = MLP(hidden=(16,))
     ae = AutoEncoder(3, network=network, epochs=60, random_state=0, device="cpu").fit(table)
     content = gather(ae, ae.columns_.transform(table), source="animals", method="pca")
-    made = make_report(ae, content)
+    made = make_report(content)
     assert made.decoder
     opened = Opened(browser, made.save(tmp_path / "animals.html"), timezone_id="Asia/Tokyo")
     rng = np.random.default_rng(1)
@@ -394,7 +394,7 @@ def test_a_mixed_table_is_shown_in_its_own_columns(browser, tmp_path):
     assert kinds == [{float}, {int}, {float}, {str}, {str}, {int}, {bool}, {bool}, {str}, {str}]
     assert any(row[2] is None for row in expected)
     # What is hovered over, and the first sample of the gallery, in the words of the table.
-    row = int(content.shown.rows[0])
+    row = content.captions["shown"][0]["row"]
     own = {name: plain_cell(decoded(table[name])[row].as_py()) for name in table.column_names}
     lines = opened.page.locator('[data-album="shown"] figure').first.locator("tr")
     assert lines.count() == 8
@@ -410,7 +410,7 @@ def test_a_mixed_table_is_shown_in_its_own_columns(browser, tmp_path):
 
 def test_two_samples_and_no_labels(browser, model, tmp_path):
     data = replace(load("digits", "test")[:2], y=None)
-    file = make_report(model, gather(model, data, source="two")).save(tmp_path / "two.html")
+    file = make_report(gather(model, data, source="two")).save(tmp_path / "two.html")
     opened = Opened(browser, file)
     opened.run("codeword.page.map.select([0])")
     assert "1 of its 1 nearest codes" in opened.page.locator("#chosen").inner_text()
@@ -424,7 +424,7 @@ def test_thousands_of_points_are_drawn_colored_and_selected(browser, model, tmp_
     rows = rng.integers(0, len(test), 5200)
     x = np.clip(test.x[rows] + rng.normal(scale=0.05, size=(5200, 8, 8)), 0, 1).astype(np.float32)
     content = gather(model, Data(x, test.y[rows]), source="many", points=0, method="pca")
-    opened = Opened(browser, make_report(model, content).save(tmp_path / "many.html"))
+    opened = Opened(browser, make_report(content).save(tmp_path / "many.html"))
     opened.page.locator(".plot").scroll_into_view_if_needed()
     plane, labels = content.map.plane, content.map.labels
     alone = int(neighbors(plane, np.arange(5200), 1)[1][:, 0].argmax())

@@ -26,7 +26,7 @@ def report(job: Job, points: Points = 2000, method: Method = "auto", seed: Seed 
     from codeword.pages.report import make_report
 
     content = content_of(job, points=points, method=method, seed=seed)
-    made = make_report(job.model, content)
+    made = make_report(content)
     made.save(job.output, overwrite=job.overwrite)
     facts = {name: getattr(made, name) for name in ("points", "pictures", "decoder", "left_out")}
     job.wrote(bytes=made.size, n=content.n, **facts, metrics=content.metrics)

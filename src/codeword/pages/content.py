@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,17 +15,20 @@ from codeword.base.about import __version__
 from codeword.base.errors import DataError, ModelError
 from codeword.data import Data
 from codeword.data.display import Display
-from codeword.data.labels import classes_of
+from codeword.data.labels import Labels, classes_of
 from codeword.model.parameters import command, in_words, of_kinds, to_json
-from codeword.tasks.evaluate import Evaluation, evaluate_rows
+from codeword.pages.decoder import encoded
+from codeword.plots.sprites import sprite_sheet
+from codeword.tasks.evaluate import evaluate_rows
 from codeword.tasks.generate import Traversal, traverse
+from codeword.tasks.labels import check_classes
 from codeword.tasks.map import map_codes
 
 if TYPE_CHECKING:
     from codeword.model.autoencoder import AutoEncoder
     from codeword.model.fitted import FittedModel
 
-__all__ = ["MOST_POINTS", "MOST_TRAVERSED", "Content", "Map", "Pairs", "gather", "pairs_of"]
+__all__ = ["MOST_POINTS", "MOST_TRAVERSED", "Content", "Map", "album_of", "gather", "packed"]
 
 MOST_POINTS = 100_000
 """Points on the map of a file that has to travel by mail."""
@@ -33,32 +38,18 @@ SHOWN, WORST, SAMPLES = 12, 12, 48
 STEPS = 7
 MOST_TRAVERSED = 16
 
+TILE, TILES_ACROSS = 64, 64
+"""Pixels of a picture's longer side, above which it is made smaller, and pictures side by side."""
+
+MOST_LENGTH, MOST_CHANNELS = 128, 4
+"""Values and channels of a curve: a longer one is averaged."""
+
+MOST_COLUMNS = 8
+"""Columns of a table that are shown of a row: those with the largest residuals."""
+
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], object]
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """Samples and what the model makes of them.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n,), int64
-        Their numbers in the source.
-    x, x_hat : ndarray of shape (n, *sample_shape)
-        In the units of x.
-    residuals : ndarray of shape (n, d), float32
-        x - x_hat, in scaled units.
-    """
-
-    rows: NDArray[np.int64]
-    x: NDArray[Any]
-    x_hat: NDArray[Any]
-    residuals: Floats
-
-    def first(self, count: int) -> Pairs:
-        """The first of them."""
-        return Pairs(self.rows[:count], self.x[:count], self.x_hat[:count], self.residuals[:count])
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +68,8 @@ class Map:
         Places in `classes`, -1 where there is no label; or quantities, where `classes` is empty.
     classes : tuple of str
     pictured : ndarray of shape (p,), int64
-        The points that have a picture, as places among the m, in no order, so that the first
-        few are as good a sample.
+        The points that have a picture, as places among the m, in no order, so that the first few are as good
+        a sample.
     """
 
     rows: NDArray[np.int64]
@@ -90,6 +81,16 @@ class Map:
     classes: tuple[str, ...]
     pictured: NDArray[np.int64]
 
+    @cached_property
+    def spacing(self) -> float:
+        """How far apart points lie: what nineteen in twenty have a neighbor within."""
+        from sklearn.neighbors import NearestNeighbors
+
+        if len(self.plane) < 2:
+            return 1.0
+        distances = NearestNeighbors(n_neighbors=2).fit(self.plane).kneighbors(self.plane)[0][:, 1]
+        return float(np.percentile(distances, 95)) or 1.0
+
 
 @dataclass(frozen=True, eq=False)
 class Content:
@@ -97,38 +98,37 @@ class Content:
 
     Parameters
     ----------
+    source : str
+        What the rows are called, and which part of them they are.
+    n : int
+        How many they are.
     facts : list of (str, str)
         What was trained on what, and how; `command` trains such a model again.
     metrics : dict
         What `evaluate` returns.
-    pictures, shown, worst : Pairs
-        Samples on the map; samples drawn at random; those with the largest errors, the largest first.
-    errors : ndarray of shape (n,), float32
-        Mean squared errors of all rows.
-    titles : dict of int to str
-        The labels of the rows in `shown` and `worst`, where they have one.
-    spread : ndarray of shape (1,) or (d,), float64
-        What one scaled unit of each value is in the units of x.
+    captions : dict of lists of dicts
+        Of samples drawn at random ("shown") and those with the largest errors ("worst", the largest first):
+        the number of each in the source as `row`, its mean squared `error`, and its `label` or "".
+    albums : dict of dicts
+        The pictures of these, of the traversal and of samples from the prior: see `packed`.
+    pictures : Data
+        The samples on the map that have a picture, in memory.
     samples : ndarray of shape (s, *sample_shape), or None where the model cannot draw any
     left_out : list of str
         What a reader might expect and does not find, and why.
     """
 
+    model: FittedModel
     source: str
     n: int
-    k: int
     facts: list[tuple[str, str]]
     command: str
-    history: list[dict[str, Any]]
-    metrics: dict[str, Any]
+    metrics: Json
     display: Display
     map: Map
-    pictures: Pairs
-    shown: Pairs
-    worst: Pairs
-    errors: Floats
-    titles: dict[int, str]
-    spread: NDArray[np.float64]
+    captions: dict[str, list[Json]]
+    albums: dict[str, Json]
+    pictures: Data
     traversal: Traversal
     samples: NDArray[Any] | None
     left_out: list[str]
@@ -165,18 +165,12 @@ def gather(
         How many rows go on the map, drawn at random; 0 for all.
     most_points : int, default=100,000
         That a page of this kind can hold.
-    method : str, default="auto"
-        See `map_codes`.
+    method, display
+        See `map_codes` and `display_of`.
     seed : int, default=0
         Seed of everything that is drawn.
-    display : {"image", "curve", "table"}, optional
-        How samples are shown, where their shape does not show it.
     evaluating, mapping : callable, optional
         Called as `f(done, total)` while the metrics and the map are made.
-
-    Returns
-    -------
-    Content
 
     Raises
     ------
@@ -184,104 +178,83 @@ def gather(
         If the rows do not fit the model, or the map cannot be made.
     """
     left_out: list[str] = []
-    model = ae.model_
+    model, n = ae.model_, len(data)
     rng = np.random.default_rng(seed)
-    n = len(data)
     if (wanted := min(points or n, n)) > most_points:
         left_out.append(f"The map holds {most_points:,} of {wanted:,} samples, drawn at random.")
     m = min(wanted, most_points)
     on_map = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
-    found = _evaluated(ae, data, on_map, seed, evaluating, left_out)
+    labels = None
+    try:
+        if data.y is not None:
+            labels = classes_of(data.y, n)
+            check_classes(labels, referenced=False)
+    except DataError as error:
+        left_out.append(f"Labels are left out: {error}.")
+        data = replace(data, y=None)
+    found = evaluate_rows(ae, data, random_state=seed, progress=evaluating, codes_of=on_map)
     errors, pca = (np.nan_to_num(each) for each in (found.errors, found.baseline_errors))
     codes = found.codes.astype(np.float32)
     plane = map_codes(codes, method=method, random_state=seed, progress=mapping)
     pictured = rng.permutation(m)[:MOST_PICTURED]
-    drawn = np.sort(rng.choice(n, min(n, SHOWN), replace=False))
-    worst = np.argsort(-errors, kind="stable")[:WORST]
-    labels, classes, titles = _labels(data, on_map, [*drawn, *worst])
-    pictures = pairs_of(model, data, on_map[pictured])
+    chosen = {
+        "shown": np.sort(rng.choice(n, min(n, SHOWN), replace=False)),
+        "worst": np.argsort(-errors, kind="stable")[:WORST],
+    }
+    pictures = data[on_map[pictured]]
+    pictures = replace(pictures, x=np.asarray(pictures.x))
     shown = model.display(names=data.names, rows=pictures.x, kind=display)
     known = codes if model.training_codes is None else model.training_codes.codes
+    traversal = traverse(ae, known, steps=STEPS)
+    samples = None
+    try:
+        samples = model.inverse_transform(model.draw_codes(SAMPLES, random_state=seed))
+    except ModelError as error:
+        left_out.append(f"There are no samples from the prior: {error}.")
+    albums = {name: album_of(model, shown, data[rows]) for name, rows in chosen.items()}
+    if shown.kind != "table":
+        albums["traversal"] = packed(shown, traversal.rows[:MOST_TRAVERSED].reshape(-1, *shown.shape))
+        if samples is not None:
+            albums["samples"] = packed(shown, samples)
     what = f"{source} ({part})" if part else source
     kinds = [] if shown.columns is None else of_kinds(shown.columns.kinds or {})
     return Content(
+        model=model,
         source=what,
         n=n,
-        k=model.n_components,
         facts=_facts(model, shown, what, n),
         command=command(to_json(model.parameters), model.seed, source, [*options, *kinds]),
-        history=list(model.history),
         metrics=found.metrics,
         display=shown,
-        map=Map(on_map, plane, codes, errors[on_map], pca[on_map], labels, classes, pictured),
+        map=Map(on_map, plane, codes, errors[on_map], pca[on_map], *_values(labels, on_map), pictured),
+        captions={
+            name: [{"row": int(i), "error": float(errors[i]), "label": _label(labels, i)} for i in rows]
+            for name, rows in chosen.items()
+        },
+        albums=albums,
         pictures=pictures,
-        shown=pairs_of(model, data, drawn),
-        worst=pairs_of(model, data, worst),
-        errors=errors,
-        titles=titles,
-        spread=model.scaling.scale,
-        traversal=traverse(ae, known, steps=STEPS),
-        samples=_samples(model, seed, left_out),
+        traversal=traversal,
+        samples=samples,
         left_out=left_out,
     )
 
 
-def pairs_of(model: FittedModel, data: Data, rows: NDArray[np.int64]) -> Pairs:
-    """Some rows, by number, and what the model makes of them."""
-    x = np.asarray(data.x[rows]).reshape(len(rows), *model.sample_shape)
-    x_hat = model.reconstruct(Data(x, names=data.names, missing=data.missing))
-    return Pairs(rows, x, x_hat, (model.scaling.forward(x) - model.scaling.forward(x_hat)).numpy())
+def _values(labels: Labels | None, rows: NDArray[np.int64]) -> tuple[NDArray[Any] | None, tuple[str, ...]]:
+    """The labels of some rows, as places among classes or as quantities without any."""
+    if labels is not None and labels.quantity is not None:
+        return labels.quantity[rows], ()
+    return (None, ()) if labels is None or not labels.are_classes else (labels.index[rows], (*labels.names,))
 
 
-def _evaluated(
-    ae: AutoEncoder,
-    data: Data,
-    on_map: NDArray[np.int64],
-    seed: int,
-    progress: Progress | None,
-    left_out: list[str],
-) -> Evaluation:
-    """Metrics, errors of each row and codes of those on the map; with labels only if they are classes."""
-    try:
-        return evaluate_rows(ae, data, random_state=seed, progress=progress, codes_of=on_map)
-    except DataError as error:
-        if data.y is None:
-            raise
-        left_out.append(f"Labels are left out: {error}.")
-        return _evaluated(ae, replace(data, y=None), on_map, seed, progress, left_out)
-
-
-def _labels(
-    data: Data, rows: NDArray[np.int64], named: list[Any]
-) -> tuple[NDArray[Any] | None, tuple[str, ...], dict[int, str]]:
-    """The labels of some rows, as places among classes or as quantities without any, and names for others."""
-    try:
-        known = None if data.y is None else classes_of(data.y, len(data))
-    except DataError:
-        known = None
-    if known is None:
-        return None, (), {}
-    if known.quantity is not None:
-        return (
-            known.quantity[rows],
-            (),
-            {int(row): f"{known.quantity[row]:.4g}" for row in named if np.isfinite(known.quantity[row])},
-        )
-    titles = {int(row): known.names[known.index[row]] for row in named if known.index[row] >= 0}
-    return (known.index[rows], tuple(known.names), titles) if known.are_classes else (None, (), titles)
-
-
-def _samples(model: FittedModel, seed: int, left_out: list[str]) -> NDArray[Any] | None:
-    try:
-        return model.inverse_transform(model.draw_codes(SAMPLES, prior="auto", random_state=seed))
-    except ModelError as error:
-        left_out.append(f"There are no samples from the prior: {error}.")
-        return None
+def _label(labels: Labels | None, row: int) -> str:
+    if labels is None or labels.index[row] < 0:
+        return ""
+    return labels.names[labels.index[row]] if labels.quantity is None else f"{labels.quantity[row]:.4g}"
 
 
 def _facts(model: FittedModel, display: Display, source: str, n: int) -> list[tuple[str, str]]:
-    given, columns = to_json(model.parameters), display.columns
-    shape, d = " × ".join(str(size) for size in model.sample_shape), model.n_features
+    given, columns, k = to_json(model.parameters), display.columns, model.n_components
+    shape = " × ".join(str(size) for size in model.sample_shape)
     weights = sum(p.numel() for p in model.network.parameters())
     epochs = f"{len(model.history):,}"
     if model.history and model.history[-1].get("seconds") is not None:
@@ -299,7 +272,7 @@ def _facts(model: FittedModel, display: Display, source: str, n: int) -> list[tu
         ("Trained on", trained),
         *taken,
         ("Shown on", f"{source}, {n:,} samples"),
-        ("Code", f"{model.n_components:,} number{'' if model.n_components == 1 else 's'} for {d:,}"),
+        ("Code", f"{k:,} number{'' if k == 1 else 's'} for {model.n_features:,}"),
         ("Network", f"{in_words(given['network'])}, {weights:,} weights"),
         ("Objective", in_words(given["objective"])),
         ("Scaling", scaling),
@@ -307,3 +280,59 @@ def _facts(model: FittedModel, display: Display, source: str, n: int) -> list[tu
         ("Seed", str(model.seed)),
         ("Made with", f"codeword {__version__}"),
     ]
+
+
+# -- pictures of samples ------------------------------------------------------------------------------------
+
+
+def album_of(model: FittedModel, display: Display, data: Data) -> Json:
+    """Some rows and what the model makes of them: see `packed`."""
+    x = np.asarray(data.x).reshape(-1, *model.sample_shape)
+    x_hat = model.reconstruct(replace(data, x=x))
+    return packed(display, x, x_hat, (model.scaling.forward(x) - model.scaling.forward(x_hat)).numpy())
+
+
+def packed(
+    display: Display,
+    x: NDArray[Any],
+    x_hat: NDArray[Any] | None = None,
+    residuals: NDArray[Any] | None = None,
+) -> Json:
+    """Samples, and what the model makes of them, as the page draws them; fit for JSON.
+
+    Parameters
+    ----------
+    display : Display
+    x, x_hat : ndarray of shape (n, *shape)
+        In the units of x.
+    residuals : ndarray of shape (n, d), optional
+        For a table, in scaled units: of these the largest are kept.
+    """
+    known: Json = {"n": len(x), "pair": x_hat is not None}
+    both = x if x_hat is None else np.concatenate([x, x_hat])
+    if display.kind == "image":
+        across = min(len(both), TILES_ACROSS)
+        height, width, png = sprite_sheet(display.pixels(both), TILE, across)
+        sprite = "data:image/png;base64," + base64.b64encode(png).decode()
+        return known | {"width": width, "height": height, "across": across, "sprite": sprite}
+    if display.kind == "curve":
+        curves = display.curves(both)[..., :MOST_CHANNELS]
+        edges = np.linspace(0, curves.shape[1], min(curves.shape[1], MOST_LENGTH) + 1).astype(int)
+        curves = np.add.reduceat(curves, edges[:-1], axis=1) / np.diff(edges)[None, :, None]
+        length, channels = curves.shape[1:]
+        return known | {"length": length, "channels": channels, "values": encoded(curves, "f4")}
+    assert residuals is not None  # rows of a table come with what the model makes of them
+    off = display.by_name(residuals)
+    columns = np.argsort(-np.abs(off), axis=1, kind="stable")[:, :MOST_COLUMNS]
+    places = [*columns, *columns][: len(both)]
+    cells = [row[i] for row, own in zip(display.cells(both), places, strict=True) for i in own]
+    known |= {"count": columns.shape[1], "columns": encoded(columns, "i4")}
+    known |= {"residuals": encoded(np.take_along_axis(off, columns, axis=1), "f4")}
+    if display.columns is None:
+        return known | {"values": encoded(cells, "f4")}
+    # Of a mixed table the place of each cell in a list of all there are. True is 1 to a dictionary: the type
+    # is part of the key.
+    words: dict[Any, int] = {}
+    numbers = [words.setdefault((type(cell), cell), len(words)) for cell in cells]
+    texts = [float(f"{cell:.6g}") if kind is float else cell for kind, cell in words]
+    return known | {"words": texts, "cells": encoded(numbers, "i4")}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,7 +33,7 @@ Array = NDArray[np.float32]
 Step = dict[str, Any]
 
 
-def encoded(values: NDArray[Any], kind: str) -> str:
+def encoded(values: ArrayLike, kind: str) -> str:
     """Numbers as little-endian bytes of that type, in base64."""
     return base64.b64encode(np.asarray(values).astype(np.dtype(kind).newbyteorder("<")).tobytes()).decode()
 
@@ -53,10 +53,10 @@ class Program:
     weights : ndarray of shape (m,), float32
     """
 
-    steps: list[Step] = field(default_factory=list)
-    weights: Array = field(default_factory=lambda: np.zeros(0, np.float32))
+    steps: list[Step]
+    weights: Array
 
-    def run(self, codes: NDArray[Any], precision: str = "float32") -> Array:
+    def run(self, codes: ArrayLike, precision: str = "float32") -> Array:
         """Decode codes (n, k) to rows (n, d), float32, in scaled units, as the page does."""
         weights = self.weights.astype(KINDS[precision]).astype(np.float32)
         x = torch.from_numpy(np.array(codes, dtype=np.float32))
@@ -67,47 +67,36 @@ class Program:
         weights = encoded(self.weights, KINDS[precision])
         return {"steps": self.steps, "precision": precision, "weights": weights}
 
-    def agrees(self, codes: NDArray[Any], expected: NDArray[Any], precision: str = "float32") -> bool:
+    def agrees(self, codes: ArrayLike, expected: Array, precision: str = "float32") -> bool:
         """Whether these codes (n, k) decode to what is expected (n, d), within half a gray level."""
-        expected = np.asarray(expected)
         off = np.abs(self.run(codes, precision) - expected)
         return bool((off <= TOLERANCE * np.maximum(1, np.abs(expected))).all())
 
 
-def program_of(model: FittedModel, codes: NDArray[Any]) -> Program:
+def program_of(model: FittedModel, codes: ArrayLike) -> Program:
     """Take a model's decoder apart, and make sure that the parts do what the whole does.
 
-    Parameters
-    ----------
-    model : FittedModel
-    codes : array-like of shape (m, k)
-        Codes of real rows, on which the two are compared.
-
-    Returns
-    -------
-    Program
+    The two are compared on `codes` (m, k), of real rows.
 
     Raises
     ------
     Unsupported
         If it is large, or has layers that are not known here.
     """
-    size = sum(p.numel() for p in model.network.decoder.parameters())
+    decoder, objective = model.network.decoder, model.objective
+    size = sum(p.numel() for p in decoder.parameters())
     if size > MOST_WEIGHTS:
         raise Unsupported(f"it has {size:,} weights, and a page runs up to {MOST_WEIGHTS:,}")
-    store = _Store()
-    steps = _steps(model.network.decoder, store)
-    objective = model.objective
+    weights = [np.zeros(0, np.float32)]
+    steps = _steps(decoder, weights)
     if objective.layout is not None:
         parts = objective.layout
-        steps.append(
-            {"op": "layout", "numbers": parts.numbers, "flags": parts.flags, "groups": list(parts.groups)}
-        )
+        steps.append({"op": "layout", "numbers": parts.numbers, "flags": parts.flags, "groups": parts.groups})
     elif objective.logits:
         steps.append({"op": "sigmoid"})
-    program = Program(steps, np.concatenate(store.parts))
-    tried = np.asarray(codes, dtype=np.float32)[:64]
-    expected = model.decode(torch.from_numpy(tried.copy())).float().cpu().numpy()
+    program = Program(steps, np.concatenate(weights))
+    tried = np.array(codes, dtype=np.float32)[:64]
+    expected = model.decode(torch.from_numpy(tried)).float().cpu().numpy()
     try:
         same = program.agrees(tried, expected)
     except ValueError:  # of shapes that do not fit each other
@@ -119,20 +108,6 @@ def program_of(model: FittedModel, codes: NDArray[Any]) -> Program:
 
 # -- from modules to steps ----------------------------------------------------------------------------------
 
-
-class _Store:
-    """Tensors one after the other; a pair of numbers says where each lies."""
-
-    def __init__(self) -> None:
-        self.parts = [np.zeros(0, np.float32)]
-
-    def put(self, tensor: Tensor | None) -> list[int] | None:
-        if tensor is None:
-            return None
-        self.parts.append(tensor.detach().float().cpu().numpy().ravel())
-        return [sum(map(len, self.parts[:-1])), len(self.parts[-1])]
-
-
 _PLAIN: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
     nn.SiLU: "silu",
@@ -140,61 +115,56 @@ _PLAIN: dict[type[nn.Module], str] = {
     nn.Sigmoid: "sigmoid",
     Clip: "clip",
 }
+# ChannelsLast and Unflatten move values; where it matters, the comparison with the model finds it out.
 _NOTHING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, ChannelsLast)
 
 
-def _steps(module: nn.Module, store: _Store) -> list[Step]:
+def _steps(module: nn.Module, weights: list[Array]) -> list[Step]:
+    """The steps of a module, whose tensors are appended to `weights`."""
+
+    def put(tensor: Tensor | None) -> list[int] | None:
+        """Where a tensor lies among all weights, one after the other: its start and its length."""
+        if tensor is None:
+            return None
+        start = sum(map(len, weights))
+        weights.append(tensor.detach().float().cpu().numpy().ravel())
+        return [start, len(weights[-1])]
+
+    def linear(weight: Tensor, bias: Tensor | None) -> list[Step]:
+        rows, columns = weight.shape
+        places = {"weight": put(weight), "bias": put(bias)}
+        return [{"op": "linear", "rows": rows, "columns": columns, **places}]
+
     kind = type(module)
     if kind is nn.Sequential:
-        return [step for child in module.children() for step in _steps(child, store)]
+        return [step for child in module.children() for step in _steps(child, weights)]
     if kind in _PLAIN:
         return [{"op": _PLAIN[kind]}]
-    # ChannelsLast moves values; where it matters, the comparison with the model finds it out.
     if kind in _NOTHING:
         return []
-    if isinstance(module, nn.LeakyReLU):
-        return [{"op": "leaky_relu", "slope": module.negative_slope}]
-    if isinstance(module, nn.GELU):
-        return [{"op": "gelu_tanh" if module.approximate == "tanh" else "gelu"}]
-    if isinstance(module, nn.Linear) and kind is nn.Linear:
-        return [_linear(module.weight, module.bias, store)]
-    if isinstance(module, Transposed):
-        weight = module.weight[: module.rows].t() * module.scale
-        return [_linear(weight, module.bias, store)]
-    if isinstance(module, nn.BatchNorm1d) and module.running_var is not None:
-        return [_batch_norm(module, store)]
-    if isinstance(module, nn.LayerNorm):
-        places = {"weight": store.put(module.weight), "bias": store.put(module.bias)}
-        return [{"op": "layer_norm", "epsilon": module.eps, **places}]
-    if isinstance(module, Skip):
-        gate = 1.0 if module.gate is None else float(module.gate.detach())
-        linear, deep = _steps(module.linear, store), _steps(module.deep, store)
-        return [{"op": "skip", "gate": gate, "linear": linear, "deep": deep}]
+    match module:
+        case nn.LeakyReLU():
+            return [{"op": "leaky_relu", "slope": module.negative_slope}]
+        case nn.GELU():
+            return [{"op": "gelu_tanh" if module.approximate == "tanh" else "gelu"}]
+        case nn.Linear() if kind is nn.Linear:
+            return linear(module.weight, module.bias)
+        case Transposed():
+            return linear(module.weight[: module.rows].t() * module.scale, module.bias)
+        case nn.BatchNorm1d() if module.running_var is not None:
+            # The running mean and variance make it a number to multiply by, and one to add.
+            known = module.state_dict()
+            scale = (known["running_var"] + module.eps).rsqrt() * known.get("weight", torch.tensor(1.0))
+            shift = known.get("bias", torch.tensor(0.0)) - known["running_mean"] * scale
+            return [{"op": "affine", "scale": put(scale), "shift": put(shift)}]
+        case nn.LayerNorm():
+            places = {"weight": put(module.weight), "bias": put(module.bias)}
+            return [{"op": "layer_norm", "epsilon": module.eps, **places}]
+        case Skip():
+            gate = 1.0 if module.gate is None else float(module.gate.detach())
+            parts = {"linear": _steps(module.linear, weights), "deep": _steps(module.deep, weights)}
+            return [{"op": "skip", "gate": gate, **parts}]
     raise Unsupported(f"it has layers that are not dense ({kind.__name__})")
-
-
-def _linear(weight: Tensor, bias: Tensor | None, store: _Store) -> Step:
-    rows, columns = weight.shape
-    return {
-        "op": "linear",
-        "rows": rows,
-        "columns": columns,
-        "weight": store.put(weight),
-        "bias": store.put(bias),
-    }
-
-
-def _batch_norm(module: nn.BatchNorm1d, store: _Store) -> Step:
-    """The running mean and variance make it a number to multiply by, and one to add."""
-    assert module.running_mean is not None
-    assert module.running_var is not None
-    scale = (module.running_var + module.eps).rsqrt()
-    if module.weight is not None:
-        scale = scale * module.weight
-    shift = -module.running_mean * scale
-    if module.bias is not None:
-        shift = shift + module.bias
-    return {"op": "affine", "scale": store.put(scale), "shift": store.put(shift)}
 
 
 # -- the steps in torch: what decoder.js does, line by line --------------------------------------------------
@@ -215,20 +185,22 @@ def _run(steps: list[Step], x: Tensor, weights: Tensor) -> Tensor:
         return None if place is None else weights[place[0] : place[0] + place[1]]
 
     for step in steps:
-        op = step["op"]
-        if op == "linear":
-            x = F.linear(x, at(step["weight"]).view(step["rows"], -1), at(step["bias"]))
-        elif op == "affine":
-            x = x * at(step["scale"]) + at(step["shift"])
-        elif op == "layer_norm":
-            x = F.layer_norm(x, x.shape[1:], at(step["weight"]), at(step["bias"]), step["epsilon"])
-        elif op == "skip":
-            x = _run(step["linear"], x, weights) + step["gate"] * _run(step["deep"], x, weights)
-        elif op == "leaky_relu":
-            x = F.leaky_relu(x, step["slope"])
-        elif op == "layout":  # numbers as they are, flags and categories as probabilities
-            numbers, flags, *groups = torch.split(x, [step["numbers"], step["flags"], *step["groups"]], dim=1)
-            x = torch.cat([numbers, flags.sigmoid(), *(group.softmax(dim=1) for group in groups)], dim=1)
-        else:
-            x = _FUNCTIONS[op](x)
+        match step["op"]:
+            case "linear":
+                x = F.linear(x, at(step["weight"]).view(step["rows"], -1), at(step["bias"]))
+            case "affine":
+                x = x * at(step["scale"]) + at(step["shift"])
+            case "layer_norm":
+                x = F.layer_norm(x, x.shape[1:], at(step["weight"]), at(step["bias"]), step["epsilon"])
+            case "skip":
+                x = _run(step["linear"], x, weights) + step["gate"] * _run(step["deep"], x, weights)
+            case "leaky_relu":
+                x = F.leaky_relu(x, step["slope"])
+            case "layout":  # numbers as they are, flags and categories as probabilities
+                sizes = [step["numbers"], step["flags"], *step["groups"]]
+                numbers, flags, *groups = torch.split(x, sizes, dim=1)
+                shares = [group.softmax(dim=1) for group in groups]
+                x = torch.cat([numbers, flags.sigmoid(), *shares], dim=1)
+            case plain:
+                x = _FUNCTIONS[plain](x)
     return x

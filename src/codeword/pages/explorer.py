@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from codeword.base.errors import DataError
 from codeword.data import Data
-from codeword.pages.content import Content, Pairs, pairs_of
-from codeword.pages.report import MOST_CLUSTERS, Page, packed
-from codeword.pages.uploads import Frame, sample_of
+from codeword.pages.content import Content, album_of
+from codeword.pages.report import MOST_CLUSTERS, page_of
+from codeword.pages.uploads import Frame, row_as_text, sample_of
 from codeword.tasks.detect import OutlierDetector
 from codeword.tasks.neighbors import neighbors
 
@@ -60,31 +60,27 @@ class Explorer:
     """
 
     def __init__(self, ae: AutoEncoder, data: Data, content: Content) -> None:
-        self.model, self.data, self.content = ae.model_, data, content
-        self.display = content.display
-        self.dtype = str(np.asarray(data.x[:1]).dtype)
-        self.frame = self._frame()
-        dark = self.frame is None or self.frame.dark
-        live = {"ink": "light" if dark else "dark", "framed": self.frame is not None}
-        self.html = Page(content, self.model.scaling, live).render(left_out=content.left_out)
+        self.model, self.data, self.content, self.display = ae.model_, data, content, content.display
+        # The frame of gray pictures; those with color are taken as they come.
+        gray = self.display.kind == "image" and self.display.images(data.x[:1]).ndim == 3
+        self.frame = Frame(self.display.pixels(content.pictures.x)) if gray else None
+        ink = "dark" if self.frame and not self.frame.dark else "light"
+        row = ""
+        if self.display.kind == "table":
+            row = row_as_text(self.display, np.asarray(data.x[[content.captions["shown"][0]["row"]]]))
+        live = {"ink": ink, "framed": gray}
+        self.html = page_of(content, live=live, row=row, left_out=content.left_out)
         # Only p-values are used: the level of the detector's alarms does not matter.
         kept = self.model.training_codes
         self.held = 0 if kept is None else len(kept.held_codes)
         self.detector = OutlierDetector.from_model(ae, max_false_alarms=0.5) if self.held else None
         self.clusters: dict[int, NDArray[np.int64]] = {}  # those that were asked for
 
-    def _frame(self) -> Frame | None:
-        """The frame of gray pictures; those with color are taken as they come."""
-        if self.display.kind != "image":
-            return None
-        images = self.display.pixels(self.content.pictures.x)
-        return Frame(images) if images.ndim == 3 else None
-
     # -- answers ----------------------------------------------------------------------------------------
 
     def decode(self, codes: Any) -> NDArray[np.float32]:
         """Rows (m, d) in scaled units of codes (m, k), at most 64 of them."""
-        k = self.content.k
+        k = self.model.n_components
         try:
             with np.errstate(over="ignore"):  # a number too large is infinite, and refused
                 given = np.asarray(codes, dtype=np.float32)
@@ -100,22 +96,24 @@ class Explorer:
     def samples(self, rows: Any) -> dict[str, Any]:
         """Some rows of the source, by number, and what the model makes of each."""
         chosen = _whole(rows, "rows", len(self.data), MOST_SAMPLES)
-        return self._album(pairs_of(self.model, self.data, np.asarray(chosen)))
+        return album_of(self.model, self.display, self.data[chosen])
 
     def find(self, row: Any) -> dict[str, Any]:
         """All there is to say of one row of the source, which need not be on the map."""
         _whole([row], "row", len(self.data))
-        found = self._described(replace(self.data, x=np.asarray(self.data.x[[row]]), y=None), row)
-        found["title"] = f"no. {row:,}"
-        if self.data.y is not None:
-            found["title"] += f" · {self.data.y[row]}"
-        return found
+        title = f"no. {row:,}" if self.data.y is None else f"no. {row:,} · {self.data.y[row]}"
+        return self._described(self.data[[row]], row) | {"title": title}
 
     def upload(self, data: bytes, *, invert: bool = False, framed: bool = False) -> dict[str, Any]:
         """All there is to say of a sample that was drawn or uploaded."""
-        frame = self.frame if framed else None
-        how: dict[str, Any] = {"dtype": self.dtype, "missing": self.model.takes_missing}
-        x = sample_of(data, self.display, invert=invert, frame=frame, **how)
+        x = sample_of(
+            data,
+            self.display,
+            dtype=self.data.x.dtype,
+            missing=self.model.takes_missing,
+            invert=invert,
+            frame=self.frame if framed else None,
+        )
         return self._described(replace(self.data, x=x, y=None)) | {"title": "your sample"}
 
     def table(self, places: Any, kind: Any, clusters: Any = None) -> bytes:
@@ -147,13 +145,11 @@ class Explorer:
             columns["label"] = np.asarray(self.data.y)[there.rows[chosen]]
         if clusters is not None:
             columns["cluster"] = self.cluster(clusters)[chosen]
-        columns |= {f"z{i}": there.codes[chosen, i] for i in range(self.content.k)}
+        columns |= {f"z{i}": there.codes[chosen, i] for i in range(self.model.n_components)}
         table = pa.table(columns)
         file = io.BytesIO()
-        if kind == "csv":
-            pa_csv.write_csv(table, file)
-        else:
-            pq.write_table(table, file)
+        write = pa_csv.write_csv if kind == "csv" else pq.write_table
+        write(table, file)
         return file.getvalue()
 
     def cluster(self, count: Any) -> NDArray[np.int64]:
@@ -167,11 +163,6 @@ class Explorer:
             self.clusters[count] = rank[found]
         return self.clusters[count]
 
-    # -- parts ------------------------------------------------------------------------------------------
-
-    def _album(self, pairs: Pairs) -> dict[str, Any]:
-        return packed(self.display, pairs.x, pairs.x_hat, pairs.residuals)
-
     def _described(self, sample: Data, row: int | None = None) -> dict[str, Any]:
         """All there is to say of the only row of `sample`."""
         there = self.content.map
@@ -181,22 +172,19 @@ class Explorer:
         if not (np.abs(code) < LARGEST).all() or not np.isfinite(error):
             raise DataError(TOO_LARGE)
         count = min(NEIGHBORS + 1, len(there.rows))
-        near, distances = neighbors(there.codes, code, count)
+        near, distances = (each[0] for each in neighbors(there.codes, code, count))
+        # Between the points with the nearest codes, each weighted by one over its squared distance.
+        between, away = there.plane[near[:PLACED_BY]], distances[:PLACED_BY]
+        weight = 1 / (away**2 + (1e-6 * (away.mean() or 1.0)) ** 2)
         return {
-            "album": self._album(pairs_of(self.model, sample, np.zeros(1, np.int64))),
+            "album": album_of(self.model, self.display, sample),
             "code": code[0].tolist(),
             "error": error,
             "p_value": None if self.detector is None else float(self.detector.p_values(sample)[0]),
             "held": self.held,
-            "place": self._place(near[0][:PLACED_BY], distances[0][:PLACED_BY]),
-            "neighbors": [int(i) for i in near[0] if there.rows[i] != row][:NEIGHBORS],
+            "place": (weight @ between / weight.sum()).tolist(),
+            "neighbors": [int(i) for i in near if there.rows[i] != row][:NEIGHBORS],
         }
-
-    def _place(self, near: NDArray[Any], distances: NDArray[np.float64]) -> list[float]:
-        """Between the points with the nearest codes, each weighted by one over its squared distance."""
-        weight = 1 / (distances**2 + (1e-6 * (distances.mean() or 1.0)) ** 2)
-        place = weight @ self.content.map.plane[near].astype(np.float64) / weight.sum()
-        return [float(v) for v in place]
 
 
 def _whole(given: Any, name: str, end: int, most: int | None = None, *, least: int = 0) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
@@ -11,26 +10,21 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from codeword.base.about import __version__
 from codeword.base.files import writing
-from codeword.data.display import Display
-from codeword.pages.content import MOST_TRAVERSED, Content, Pairs
+from codeword.pages.content import MOST_TRAVERSED, Content, album_of
 from codeword.pages.decoder import KINDS, Program, Unsupported, encoded, program_of
-from codeword.pages.words import SLIDERS, limits, ramp, words_of
-from codeword.plots.sprites import sprite_sheet
 from codeword.plots.style import class_colors
+from codeword.tasks.text import ABSENT, comparison, health, metric_lines
 
-if TYPE_CHECKING:
-    from codeword.data.scaling import Scaling
-    from codeword.model.autoencoder import AutoEncoder
-
-__all__ = ["MOST_BYTES", "MOST_CLUSTERS", "POLICY", "Page", "Report", "make_report", "packed"]
+__all__ = ["MOST_BYTES", "MOST_CLUSTERS", "POLICY", "Report", "make_report", "page_of"]
 
 MOST_BYTES = 8_000_000
 """Size of the file: what most mail servers let through, twice over."""
@@ -43,14 +37,12 @@ MOST_BARS = 64
 MOST_CLUSTERS = 30
 """Clusters to color by: as many as there are colors."""
 
-TILE, TILES_ACROSS = 64, 64
-"""Pixels of a picture's longer side, above which it is made smaller, and pictures side by side."""
+SLIDERS = 24
+"""Sliders in a page, at most."""
 
-MOST_LENGTH, MOST_CHANNELS = 128, 4
-"""Values and channels of a curve: a longer one is averaged."""
-
-MOST_COLUMNS = 8
-"""Columns of a table that are shown of a row: those with the largest residuals."""
+COLUMNS = 12
+CHANGED = 5
+"""Columns of a table shown for each number of a code."""
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -58,107 +50,107 @@ POLICY = (
 )
 
 
-class Page:
-    """A page in the making: what does not change, however many pictures there are and whatever decodes.
+def page_of(
+    content: Content,
+    *,
+    pictures: dict[str, Any] | None = None,
+    decoder: Program | None = None,
+    reason: str = "",
+    precision: str = "float32",
+    left_out: Sequence[str] = (),
+    live: dict[str, Any] | None = None,
+    row: str = "",
+) -> str:
+    """The page as text.
 
     Parameters
     ----------
     content : Content
-    scaling : Scaling
-        The model's.
+    pictures : dict, optional
+        An album of the first of `content.pictures`.
+    decoder : Program, optional
+        That runs in the page; without it `reason` says why there is none.
+    precision : {"float32", "float16"}, default="float32"
+        Precision of the decoder's weights and of codes.
+    left_out : sequence of str
+        What a reader might expect and does not find.
     live : dict, optional
         What a page that is answered needs to know; without it a page has to do with what it holds.
+    row : str
+        A row of a table to begin with in a live page, as text.
     """
-
-    def __init__(self, content: Content, scaling: Scaling, live: dict[str, Any] | None = None) -> None:
-        self.content, there, display = content, content.map, content.display
-        codes, m = there.codes, len(there.rows)
-        albums = {"shown": content.shown, "worst": content.worst}
-        self.albums = {name: _album(content, pairs) for name, pairs in albums.items()}
-        if display.kind != "table":
-            steps = content.traversal.rows[:MOST_TRAVERSED]
-            self.albums["traversal"] = packed(display, steps.reshape(-1, *display.shape))
-            if content.samples is not None:
-                self.albums["samples"] = packed(display, content.samples)
-        self.pictures: dict[int, dict[str, Any]] = {}
-        curves = list(_curves(content.history))
-        self.points = {
-            "n": m,
-            "k": content.k,
-            "rows": None if np.array_equal(there.rows, np.arange(m)) else encoded(there.rows, "i4"),
-            "classes": list(there.classes),
-            "spacing": _spacing(there.plane),
-            "x": encoded(there.plane[:, 0], "f4"),
-            "y": encoded(there.plane[:, 1], "f4"),
-            "error": encoded(there.errors, "f4"),
-            "pca": encoded(there.pca, "f4"),
-            "label": None if there.labels is None else encoded(there.labels, "f4"),
-        }
-        self.data = {
-            "view": display.described(),
-            "scale": {name: encoded(getattr(scaling, name), "f4") for name in ("offset", "scale")},
-            "colors": _colors(content, live is not None),
-            "charts": {"history": curves, "dimensions": _dimensions(content)},
-            "sliders": {
-                "start": codes[np.square(codes - codes.mean(axis=0)).sum(axis=1).argmin()].tolist(),
-                "low": codes.min(axis=0).tolist(),
-                "high": (codes.max(axis=0) + 1e-6).tolist(),
-                "order": content.traversal.dimensions[:SLIDERS].tolist(),
-            },
-            "live": live,
-        }
-        self.words = words_of(content) | {
-            "css": _own("page.css"),
-            "scripts": [_own(name) for name in (SCRIPTS if live is None else SCRIPTS + LIVE_SCRIPTS)],
-            "curves": curves,
-            "live": live is not None,
-            "policy": Markup(POLICY if live is None else f"{POLICY}; connect-src 'self'"),
-            "framed": live is not None and live["framed"],
-            "most_clusters": min(MOST_CLUSTERS, m),
-        }
-
-    def render(
-        self,
-        pictures: int = 0,
-        decoder: Program | None = None,
-        *,
-        reason: str = "",
-        precision: str = "float32",
-        left_out: Sequence[str] = (),
-    ) -> str:
-        """The file as text.
-
-        Parameters
-        ----------
-        pictures : int, default=0
-            How many points of the map have one in the file.
-        decoder : Program, optional
-            That runs in the page; without it `reason` says why there is none.
-        precision : {"float32", "float16"}, default="float32"
-            Precision of the decoder's weights and of codes.
-        left_out : sequence of str
-            What a reader might expect and does not find.
-        """
-        content, there = self.content, self.content.map
-        if pictures not in self.pictures:
-            self.pictures[pictures] = _album(content, content.pictures.first(pictures)) if pictures else {}
-        albums = self.albums | ({"pictures": self.pictures[pictures]} if pictures else {})
-        points = self.points | {
-            "codes": encoded(there.codes, KINDS[precision]),
-            "precision": precision,
-            "pictured": encoded(there.pictured[:pictures], "i4"),
-        }
-        program = None if decoder is None else decoder.packed(precision)
-        data = self.data | {"albums": albums, "points": points, "decoder": program}
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-        page = Environment(autoescape=True, trim_blocks=True).from_string(_own("page.html"))
-        return page.render(
-            **self.words,
-            decoder=self.words["live"] or decoder is not None,
-            no_decoder=reason,
-            left_out=left_out,
-            content=Markup(text.replace("<", "\\u003c")),  # which no text in it can end
-        )
+    there, display, traversal = content.map, content.display, content.traversal
+    codes, m, k = there.codes, len(there.rows), content.model.n_components
+    curves, scaling = list(_curves(content.model.history)), content.model.scaling
+    points = {
+        "n": m,
+        "k": k,
+        "rows": None if np.array_equal(there.rows, np.arange(m)) else encoded(there.rows, "i4"),
+        "classes": list(there.classes),
+        "spacing": there.spacing,
+        "x": encoded(there.plane[:, 0], "f4"),
+        "y": encoded(there.plane[:, 1], "f4"),
+        "error": encoded(there.errors, "f4"),
+        "pca": encoded(there.pca, "f4"),
+        "label": None if there.labels is None else encoded(there.labels, "f4"),
+        "codes": encoded(codes, KINDS[precision]),
+        "precision": precision,
+        "pictured": encoded(there.pictured[: pictures["n"] if pictures else 0], "i4"),
+    }
+    data = {
+        "view": display.described(),
+        "scale": {name: encoded(getattr(scaling, name), "f4") for name in ("offset", "scale")},
+        "colors": _colors(content, live is not None),
+        "charts": {"history": curves, "dimensions": _dimensions(content)},
+        "sliders": {
+            "start": codes[np.square(codes - codes.mean(axis=0)).sum(axis=1).argmin()].tolist(),
+            "low": codes.min(axis=0).tolist(),
+            "high": (codes.max(axis=0) + 1e-6).tolist(),
+            "order": traversal.dimensions[:SLIDERS].tolist(),
+        },
+        "live": live,
+        "albums": content.albums | ({"pictures": pictures} if pictures else {}),
+        "points": points,
+        "decoder": None if decoder is None else decoder.packed(precision),
+    }
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    lines = list(metric_lines(content.metrics))
+    used = [i for i in range(3) if any(cells[i] not in ("", ABSENT) for _, cells in lines)]
+    environment = Environment(autoescape=True, trim_blocks=True)
+    environment.filters["short"] = short
+    return environment.from_string(_own("page.html")).render(
+        page=content,
+        title=_title(content),
+        lead=_lead(content.metrics),
+        tiles=list(_tiles(content.metrics)),
+        version=__version__,
+        kind=display.kind,
+        k=k,
+        legend=list(zip(there.classes, class_colors(len(there.classes)), strict=True)),
+        label_range=None if there.labels is None or there.classes else limits(there.labels),
+        error_range=limits(there.errors),
+        ramp=ramp()[::8],
+        columns=[("auto-encoder", "PCA", "raw data")[i] for i in used],
+        table=[(name, [cells[i] for i in used]) for name, cells in lines],
+        points=m,
+        hidden_sliders=max(0, k - SLIDERS),
+        hidden_walks=max(0, len(traversal.dimensions) - MOST_TRAVERSED),
+        walks=list(_walks(content)),
+        sample_names=display.names[:COLUMNS],
+        sample_rows=_sample_rows(content),
+        row_as_text=row,
+        health=" ".join(health(content.metrics["latent"], k)),
+        css=_own("page.css"),
+        scripts=[_own(name) for name in (SCRIPTS if live is None else SCRIPTS + LIVE_SCRIPTS)],
+        curves=curves,
+        live=live,
+        policy=Markup(POLICY if live is None else f"{POLICY}; connect-src 'self'"),
+        most_clusters=min(MOST_CLUSTERS, m),
+        decoder=live is not None or decoder is not None,
+        no_decoder=reason,
+        left_out=left_out,
+        content=Markup(text.replace("<", "\\u003c")),  # which no text in it can end
+    )
 
 
 @cache
@@ -167,75 +159,95 @@ def _own(name: str) -> Markup:
     return Markup(files("codeword.pages").joinpath("web", name).read_text("utf-8"))
 
 
-# -- samples ------------------------------------------------------------------------------------------------
+# -- words --------------------------------------------------------------------------------------------------
 
 
-def packed(
-    display: Display,
-    x: NDArray[Any],
-    x_hat: NDArray[Any] | None = None,
-    residuals: NDArray[Any] | None = None,
-) -> dict[str, Any]:
-    """Samples, and what the model makes of them, as the page draws them; fit for JSON.
-
-    Parameters
-    ----------
-    display : Display
-    x, x_hat : ndarray of shape (n, *shape)
-        In the units of x.
-    residuals : ndarray of shape (n, d), optional
-        For a table, in scaled units: of these the largest are kept; else the first columns are.
-    """
-    known: dict[str, Any] = {"n": len(x), "pair": x_hat is not None}
-    both = x if x_hat is None else np.concatenate([x, x_hat])
-    if display.kind == "image":
-        height, width, png = sprite_sheet(display.pixels(both), TILE, across := min(len(both), TILES_ACROSS))
-        sprite = "data:image/png;base64," + base64.b64encode(png).decode()
-        return known | {"width": width, "height": height, "across": across, "sprite": sprite}
-    if display.kind == "curve":
-        curves = _shorter(display.curves(both)[..., :MOST_CHANNELS])
-        length, channels = curves.shape[1:]
-        return known | {"length": length, "channels": channels, "values": encoded(curves, "f4")}
-    count = min(MOST_COLUMNS, len(display.names))
-    off = np.zeros((len(x), len(display.names))) if residuals is None else display.by_name(residuals)
-    columns = np.argsort(-np.abs(off), axis=1, kind="stable")[:, :count]
-    places = [*columns, *columns][: len(both)]
-    chosen = [[row[i] for i in own] for row, own in zip(display.cells(both), places, strict=True)]
-    return known | {
-        "count": count,
-        "columns": encoded(columns, "i4"),
-        "residuals": encoded(np.take_along_axis(off, columns, axis=1), "f4"),
-        **_listed(chosen, numbers=display.columns is None),
-    }
+def short(value: float | None, digits: int = 4) -> str:
+    """So many digits that count, without an exponent where it can be helped, as the page's script has it."""
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.0f}" if "e" in text and 1 <= abs(value) < 1e6 else text
 
 
-def _listed(cells: list[list[Any]], *, numbers: bool) -> dict[str, Any]:
-    """Cells for JSON: numbers as bytes, and of a mixed table the place of each in a list of all there are."""
-    if numbers:
-        return {"values": encoded(np.array(cells), "f4")}
-    places: dict[Any, int] = {}
-    # True is 1 to a dictionary: the type is part of the key.
-    keys = [(type(cell), cell) for row in cells for cell in row]
-    chosen = [places.setdefault(key, len(places)) for key in keys]
-    shown = [float(f"{cell:.6g}") if kind is float else cell for kind, cell in places]
-    return {"words": shown, "cells": encoded(np.array(chosen), "i4")}
+def _title(content: Content) -> str:
+    display, k = content.display, content.model.n_components
+    if display.columns is not None:
+        return f"{content.source}: {len(display.names):,} columns in {k:,} number{'' if k == 1 else 's'}"
+    return f"{content.source}: {math.prod(display.shape):,} numbers in {k:,}"
 
 
-def _album(content: Content, pairs: Pairs) -> dict[str, Any]:
-    return packed(content.display, pairs.x, pairs.x_hat, pairs.residuals)
+def _lead(metrics: dict[str, Any]) -> str:
+    begin = f"The mean squared error of the auto-encoder is {short(metrics['mse'])}."
+    if metrics["explained_variance"] is not None:
+        begin = f"The auto-encoder keeps {metrics['explained_variance']:.1%} of the variance."
+    return f"{begin} {comparison(metrics['mse'], metrics['pca_mse'])}"
 
 
-def _shorter(curves: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Curves (n, length, channels) averaged to at most MOST_LENGTH values."""
-    length = curves.shape[1]
-    if length <= MOST_LENGTH:
-        return curves
-    edges = np.linspace(0, length, MOST_LENGTH + 1).astype(int)
-    sums = np.add.reduceat(curves, edges[:-1], axis=1)
-    return sums / np.diff(edges)[None, :, None]
+def _tiles(metrics: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield short(metrics["mse"]), "mean squared error, scaled units"
+    yield short(metrics["pca_mse"]), "the same of PCA"
+    yield short(metrics["worst_decile_mse"]), "of the worst tenth"
+    if metrics["trustworthiness"] is not None:
+        yield f"{metrics['trustworthiness']:.3f}", "trustworthiness of codes"
+    if metrics["knn_accuracy"] is not None:
+        yield f"{metrics['knn_accuracy']:.1%}", "labels by 5 nearest codes"
+
+
+def _walks(content: Content) -> Iterator[dict[str, Any]]:
+    """What each number of a code does on its way from low to high; in a table, which columns it changes."""
+    walk, display = content.traversal, content.display
+    steps = walk.values.shape[1]
+    for i, dimension in enumerate(walk.dimensions[:MOST_TRAVERSED]):
+        places = range(i * steps, (i + 1) * steps)
+        found = {"dimension": int(dimension), "effect": float(walk.effects[i]), "places": places}
+        if display.kind == "table":
+            rows = walk.rows[i].reshape(steps, -1)
+            moved = np.ptp(rows, axis=0) / content.model.scaling.scale
+            most = np.argsort(-display.by_name(moved[None])[0], kind="stable")[:CHANGED]
+            cells = list(zip(*display.cells(rows), strict=True))
+            found["steps"] = [f"{value:.2f}" for value in walk.values[i]]
+            found["columns"] = [(display.names[c], _texts(cells[c])) for c in most]
+        yield found
+
+
+def _sample_rows(content: Content) -> list[list[str]]:
+    if content.display.kind != "table" or content.samples is None:
+        return []
+    return [_texts(row[:COLUMNS]) for row in content.display.cells(content.samples[:COLUMNS])]
+
+
+def _texts(cells: Sequence[Any]) -> list[str]:
+    """Cells of a table, as `codeword.said` in the page has them."""
+
+    def text(cell: Any) -> str:
+        if isinstance(cell, bool):
+            return str(cell).lower()
+        if cell is None or cell != cell:
+            return "missing"
+        if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
+            return str(int(cell))
+        return short(cell) if isinstance(cell, float) else str(cell)
+
+    return [text(cell) for cell in cells]
 
 
 # -- charts -------------------------------------------------------------------------------------------------
+
+
+def ramp() -> list[str]:
+    """Colors of quantities, without the ends, which one of a light and a dark page would swallow."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colormaps["plasma"](i)) for i in range(30, 230, 4)]
+
+
+def limits(values: NDArray[Any]) -> tuple[float, float]:
+    """The values at the ends of the ramp: the few beyond take the color of the end."""
+    known = values[np.isfinite(values)]
+    low, high = np.percentile(known, [2, 98]) if len(known) else (0.0, 1.0)
+    return float(low), float(high) if high > low else float(low) + 1
 
 
 def _colors(content: Content, live: bool) -> dict[str, Any]:
@@ -253,18 +265,12 @@ def _colors(content: Content, live: bool) -> dict[str, Any]:
     }
 
 
-def _curves(history: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _curves(history: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The loss of each epoch, on the rows trained on and on those held out."""
-    for key, name, color in (
-        ("train_loss", "trained on", FIRST),
-        ("validation_loss", "held out", SECOND),
-    ):
-        points = [
-            (row["epoch"], row[key])
-            for row in history
-            if row.get(key) is not None and math.isfinite(row[key])
-        ]
-        if points:
+    lines = (("train_loss", "trained on", FIRST), ("validation_loss", "held out", SECOND))
+    for key, name, color in lines:
+        losses = [(row["epoch"], row[key]) for row in history if row.get(key) is not None]
+        if points := [point for point in losses if math.isfinite(point[1])]:
             yield {"name": name, "color": color, "points": points}
 
 
@@ -279,16 +285,6 @@ def _dimensions(content: Content) -> dict[str, Any]:
         "what": "KL, nats" if spread else "standard deviation of the code",
         "color": FIRST,
     }
-
-
-def _spacing(plane: NDArray[Any]) -> float:
-    """How far apart points of a map lie: what nineteen in twenty have a neighbor within."""
-    from sklearn.neighbors import NearestNeighbors
-
-    if len(plane) < 2:
-        return 1.0
-    distances = NearestNeighbors(n_neighbors=2).fit(plane).kneighbors(plane)[0][:, 1]
-    return float(np.percentile(distances, 95)) or 1.0
 
 
 # -- the report ---------------------------------------------------------------------------------------------
@@ -333,57 +329,55 @@ class Report:
         return Path(path)
 
 
-def make_report(ae: AutoEncoder, content: Content, *, most_bytes: int = MOST_BYTES) -> Report:
+def make_report(content: Content, *, most_bytes: int = MOST_BYTES) -> Report:
     """Put what `gather` collected into a page.
 
     Where everything does not fit, the decoder's weights and the codes are rounded to half precision first,
     then samples go without a picture, then the decoder stays out.
-
-    Parameters
-    ----------
-    ae : AutoEncoder
-        The model.
-    content : Content
-    most_bytes : int, default=8,000,000
-
-    Returns
-    -------
-    Report
     """
+    codes, every = content.map.codes, len(content.pictures)
     try:
-        program, reason = program_of(ae.model_, content.map.codes), ""
+        program, reason = program_of(content.model, codes), ""
     except Unsupported as error:
         program, reason = None, str(error)
-    page = Page(content, ae.model_.scaling)
-    every, there = len(content.pictures.rows), len(content.map.rows)
-    plans = _plans(program, content)
-    for decoder, precision in plans:
-        if decoder is not program:
-            reason = f"with it this file would be larger than {most_bytes / 1e6:g} MB"
-        how: dict[str, Any] = {"decoder": decoder, "reason": reason, "precision": precision}
-        kept, size = every, len(page.render(every, **how).encode())
-        if size > most_bytes:
-            bare = len(page.render(0, **how).encode())
-            kept = max(0, int(0.97 * (most_bytes - bare) / (size - bare) * every))
-        # A page with few pictures is worth more than one that cannot decode, but not one without any.
-        if kept == every if precision == "float32" else kept >= min(every, 100):
-            break
-    while True:
+
+    @cache
+    def album(count: int) -> dict[str, Any] | None:
+        return album_of(content.model, content.display, content.pictures[:count]) if count else None
+
+    def made(decoder: Program | None, precision: str, kept: int) -> Report:
         left_out = list(content.left_out)
-        if kept < there:
-            left_out.append(f"Pictures: {kept:,} of the {there:,} samples on the map have one.")
-        html = page.render(kept, **how, left_out=left_out)
-        if kept == 0 or len(html.encode()) <= most_bytes:
-            return Report(html, there, kept, None if decoder is None else precision, left_out)
+        if kept < len(codes):
+            left_out.append(f"Pictures: {kept:,} of the {len(codes):,} samples on the map have one.")
+        why = (
+            reason
+            if decoder is program
+            else f"with it this file would be larger than {most_bytes / 1e6:g} MB"
+        )
+        html = page_of(
+            content, pictures=album(kept), decoder=decoder, reason=why, precision=precision, left_out=left_out
+        )
+        return Report(html, len(codes), kept, None if decoder is None else precision, left_out)
+
+    for decoder, precision in _plans(program, codes):
+        report = made(decoder, precision, every)
+        if report.size <= most_bytes:
+            return report
+        bare = made(decoder, precision, 0).size
+        kept = max(0, int(0.97 * (most_bytes - bare) / (report.size - bare) * every))
+        # A page with few pictures is worth more than one that cannot decode, but not one without any.
+        if precision == "float16" and kept >= min(every, 100):
+            break
+    while report.size > most_bytes and report.pictures:
+        report = made(decoder, precision, kept)
         kept = kept * 9 // 10
+    return report
 
 
-def _plans(program: Program | None, content: Content) -> list[tuple[Program | None, str]]:
+def _plans(program: Program | None, codes: NDArray[Any]) -> Iterator[tuple[Program | None, str]]:
     """Try these until the page fits: a decoder or none, and the precision of its weights and of codes."""
-    codes = content.map.codes
-    plans: list[tuple[Program | None, str]] = [(program, "float32")]
+    yield program, "float32"
     if float(np.abs(codes).max()) < np.finfo(np.float16).max:
         if program is not None and program.agrees(codes[:64], program.run(codes[:64]), "float16"):
-            plans.append((program, "float16"))
-        plans.append((None, "float16"))
-    return plans
+            yield program, "float16"
+        yield None, "float16"

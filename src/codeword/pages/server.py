@@ -31,6 +31,7 @@ from codeword.pages.uploads import MOST_BYTES
 __all__ = ["HOST", "listen", "serve"]
 
 HOST = "127.0.0.1"
+NAMES = (HOST, "localhost")
 MOST_HEADER = 64_000
 BODY_SECONDS = 60.0
 
@@ -55,19 +56,15 @@ def listen(port: int) -> socket.socket:
     InputError
         If another program has it, or it is not ours to take.
     """
-    taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        if os.name == "posix":  # elsewhere this would share a port that is in use
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind((HOST, port))
-        taken.listen(128)
-        taken.setblocking(False)
+        taken = socket.create_server((HOST, port))
     except OSError as error:
-        taken.close()
-        free = "give another as --port, or --port 0 for any that is free"
-        if error.errno == errno.EADDRINUSE:
-            raise InputError(f"port {port} is in use: {free}") from None
-        raise InputError(f"port {port} cannot be opened ({error.strerror}): {free}") from None
+        used = error.errno == errno.EADDRINUSE
+        why = "is in use" if used else f"cannot be opened ({os.strerror(error.errno or 0)})"
+        raise InputError(
+            f"port {port} {why}: give another as --port, or --port 0 for any that is free"
+        ) from None
+    taken.setblocking(False)
     return taken
 
 
@@ -79,30 +76,31 @@ def serve(explorer: Explorer, taken: socket.socket, ready: Callable[[str], objec
     """
     port = int(taken.getsockname()[1])
     key = secrets.token_urlsafe(16)
+
+    async def run() -> None:
+        server = HTTPServer(
+            application(explorer, port, key),
+            max_body_size=MOST_BYTES,
+            max_buffer_size=2 * MOST_BYTES,
+            max_header_size=MOST_HEADER,
+            body_timeout=BODY_SECONDS,
+        )
+        server.add_socket(taken)
+        ready(f"http://{HOST}:{port}/?key={key}")
+        await asyncio.Event().wait()
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(run())
+
+
+def application(explorer: Explorer, port: int, key: str) -> Application:
+    """The addresses of the page and of its questions, for who has the key."""
+    hosts = {f"{name}:{port}" for name in NAMES} | (
+        set(NAMES) if port == 80 else set()
+    )  # browsers leave 80 out
     # One request after the other goes through the model: its passes are not made for several threads. What
     # asks the map alone, k-means above all, does not keep it waiting.
-    with ThreadPoolExecutor(1, "model") as model, ThreadPoolExecutor(1, "map") as points:
-
-        async def run() -> None:
-            server = HTTPServer(
-                application(explorer, model, points, port, key),
-                max_body_size=MOST_BYTES,
-                max_buffer_size=2 * MOST_BYTES,
-                max_header_size=MOST_HEADER,
-                body_timeout=BODY_SECONDS,
-            )
-            server.add_socket(taken)
-            ready(f"http://{HOST}:{port}/?key={key}")
-            await asyncio.Event().wait()
-
-        with suppress(KeyboardInterrupt):
-            asyncio.run(run())
-
-
-def application(
-    explorer: Explorer, model: ThreadPoolExecutor, points: ThreadPoolExecutor, port: int, key: str
-) -> Application:
-    """The addresses of the page and of its questions, which go to the model or to the map's points."""
+    model, points = ThreadPoolExecutor(1, "model"), ThreadPoolExecutor(1, "map")
     questions: dict[str, tuple[ThreadPoolExecutor, Callable[[_Handler], Any]]] = {
         "decode": (model, lambda page: explorer.decode(page.asked("codes"))),
         "samples": (model, lambda page: explorer.samples(page.asked("rows"))),
@@ -119,43 +117,37 @@ def application(
             lambda page: explorer.table(page.asked("places"), page.asked("format"), page.asked("clusters")),
         ),
     }
-    known = {"port": port, "key": key}
-    handlers: list[Any] = [("/", _Home, known | {"html": explorer.html})]
-    for name, (pool, answer) in questions.items():
-        handlers.append((f"/api/{name}", _Question, known | {"pool": pool, "answer": answer}))
-    return Application([*handlers, ("/.*", _Nothing, known)], log_function=lambda handler: None)
+    return Application(
+        [("/", _Home), (f"/api/({'|'.join(questions)})", _Question)],
+        default_handler_class=_Nothing,
+        log_function=lambda handler: None,
+        html=explorer.html,
+        hosts=hosts,
+        key=key,
+        questions=questions,
+    )
 
 
 class _Handler(RequestHandler):
     """What all have in common: who may ask, what they ask, and how errors look."""
-
-    def initialize(self, port: int, key: str, **own: Any) -> None:
-        self.key, self.own = key, own
-        names = (HOST, "localhost")
-        self.hosts = {f"{name}:{port}" for name in names}
-        if port == 80:  # which browsers leave out
-            self.hosts.update(names)
 
     def set_default_headers(self) -> None:
         for name, value in HEADERS.items():
             self.set_header(name, value)
 
     def prepare(self) -> None:
+        hosts, asked = self.settings["hosts"], self.request.method == "POST"
         origin = self.request.headers.get("Origin")
-        if self.request.headers.get("Host", "") not in self.hosts:
+        # The key is in the page's own address, and in the header of each question of the page.
+        key = str(self.request.headers.get("X-Key", "") if asked else self.get_query_argument("key", ""))
+        if self.request.headers.get("Host", "") not in hosts:
             self.refuse(403, "this server answers its own address only")
-        elif origin is not None and origin not in {f"http://{host}" for host in self.hosts}:
+        elif origin is not None and origin not in {f"http://{host}" for host in hosts}:
             self.refuse(403, "this server answers its own page only")
-        elif self.request.method == "POST" and origin is None:
+        elif asked and origin is None:
             self.refuse(403, "a question must come from the page: it has no Origin")
-        elif not hmac.compare_digest(self.given_key.encode(), self.key.encode()):
+        elif not hmac.compare_digest(key.encode(), self.settings["key"].encode()):
             self.refuse(403, "open the address that codeword explore printed: it ends in a key")
-
-    @property
-    def given_key(self) -> str:
-        """The key in the page's own address, and in the header of each question of the page."""
-        asked = self.request.method == "POST"
-        return str(self.request.headers.get("X-Key", "") if asked else self.get_query_argument("key", ""))
 
     def refuse(self, status: int, problem: str) -> None:
         """Answer with what is wrong, and no more."""
@@ -181,7 +173,7 @@ class _Handler(RequestHandler):
 class _Home(_Handler):
     def get(self) -> None:
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.write(self.own["html"])
+        self.write(self.settings["html"])
 
 
 class _Nothing(_Handler):
@@ -192,10 +184,10 @@ class _Nothing(_Handler):
 
 
 class _Question(_Handler):
-    async def post(self) -> None:
-        loop = asyncio.get_running_loop()
+    async def post(self, name: str) -> None:
+        pool, answer = self.settings["questions"][name]
         try:
-            found = await loop.run_in_executor(self.own["pool"], self.own["answer"], self)
+            found = await asyncio.get_running_loop().run_in_executor(pool, answer, self)
         except CodewordError as error:
             return self.refuse(400, str(error))
         if isinstance(found, np.ndarray):

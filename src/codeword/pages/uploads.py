@@ -8,13 +8,11 @@ import math
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from codeword.base.errors import DataError
 from codeword.base.text import listed
@@ -99,7 +97,7 @@ def sample_of(
     data: bytes,
     display: Display,
     *,
-    dtype: str = "float32",
+    dtype: DTypeLike = np.float32,
     missing: bool = False,
     invert: bool = False,
     frame: Frame | None = None,
@@ -113,6 +111,8 @@ def sample_of(
         of column names, which may be in another order and have others beside them.
     display : Display
         How samples are shown: the gray levels of a picture become values between its ends.
+    dtype : dtype, default=float32
+        Type of the values that a picture becomes.
     missing : bool, default=False
         Whether an empty cell is a missing value.
     invert : bool, default=False
@@ -133,11 +133,19 @@ def sample_of(
         raise DataError("nothing was sent: expected a picture, an .npy file or numbers")
     if len(data) > MOST_BYTES:
         raise DataError(f"{len(data):,} bytes are too many: at most {MOST_BYTES:,} are read")
-    if data.startswith(b"\x93NUMPY"):
-        return _from_array(data, display, missing or display.columns is not None)
-    if display.kind == "image":
+    array = data.startswith(b"\x93NUMPY")
+    if display.kind == "image" and not array:
         return _from_picture(data, display, invert, frame, dtype)
-    return _from_text(data, display, missing)
+    if re.fullmatch(rb"[\s\d.eE+-]+", data):  # numbers with blanks between them
+        data = b"\n".join(b",".join(line.split()) for line in data.splitlines())
+    with tempfile.TemporaryDirectory() as folder:  # for the readers of files, whose messages name them
+        path = Path(folder, "sample")
+        path.write_bytes(data)
+        try:
+            row = _from_array(path, display, missing) if array else _from_text(path, display, missing)
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), "what was sent")) from None
+    return row.reshape(1, *display.shape)
 
 
 def row_as_text(display: Display, row: NDArray[Any]) -> str:
@@ -155,72 +163,23 @@ def row_as_text(display: Display, row: NDArray[Any]) -> str:
     return file.getvalue()
 
 
-@contextmanager
-def _as_file(data: bytes, name: str) -> Iterator[Path]:
-    """What was sent as a file, for the readers of files; their messages do not name it."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, name)
-        path.write_bytes(data)
-        try:
-            yield path
-        except DataError as error:
-            text = str(error).replace(str(path), "what was sent")
-            raise DataError(text) from None
-
-
-def _from_array(data: bytes, display: Display, missing: bool) -> NDArray[Any]:
+def _from_array(path: Path, display: Display, missing: bool) -> NDArray[Any]:
     shape = display.shape
-    with _as_file(data, "sample.npy") as path, reading(path, "an .npy file"), np.errstate(all="ignore"):
+    with reading(path, "an .npy file"), np.errstate(all="ignore"):
         x = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header may promise any size
         # Not any shape of as many values: a picture with its axes in another order would be scrambled.
         if x.dtype.kind not in "fiub" or x.shape not in (shape, (1, *shape), (math.prod(shape),)):
             raise DataError(
                 f"the .npy file holds {x.dtype} of shape {x.shape}: expected one sample of shape {shape}"
             )
-        check_finite(row := np.array(x).reshape(1, *shape), missing=missing)
+        row = np.array(x).reshape(1, *shape)
+        check_finite(row, missing=missing or display.columns is not None)
         return row
 
 
-def _from_picture(
-    data: bytes, display: Display, invert: bool, frame: Frame | None, dtype: str
-) -> NDArray[Any]:
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    places = display.images(np.arange(math.prod(display.shape)).reshape(1, *display.shape))[0]
-    height, width = places.shape[:2]
-    mode = {1: "L", 3: "RGB", 4: "RGBA"}[1 if places.ndim == 2 else places.shape[2]]
-    gray = mode == "L" and frame is not None
-    with reading("the picture", "a PNG, a JPEG or the like"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # damaged notes of a camera, for one
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            opened = Image.open(io.BytesIO(data), formats=FORMATS)
-        except UnidentifiedImageError:
-            raise DataError("this is no picture that can be read: give a PNG or a JPEG") from None
-        if opened.width * opened.height > MOST_PIXELS:
-            raise DataError(f"the picture has more than {MOST_PIXELS:,} pixels: make it smaller")
-        picture = plain(ImageOps.exif_transpose(opened)).convert(mode)
-        if gray:
-            picture.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.BOX)
-        pixels = np.asarray(picture if gray else picture.resize((width, height), Image.Resampling.BOX))
-    if invert:
-        pixels = (
-            np.concatenate([255 - pixels[..., :3], pixels[..., 3:]], -1) if mode == "RGBA" else 255 - pixels
-        )
-    if gray and frame is not None:
-        pixels = frame.fit(pixels, height, width)
-    values = display.low + pixels.astype(np.float64) / 255 * (display.high - display.low)
-    row = np.empty(math.prod(display.shape), np.float64)
-    row[places.ravel()] = values.ravel()
-    whole = np.dtype(dtype).kind in "iub"
-    return (np.rint(row) if whole else row).reshape(1, *display.shape).astype(dtype)
-
-
-def _from_text(data: bytes, display: Display, missing: bool) -> NDArray[Any]:
-    if re.fullmatch(rb"[\s\d.eE+-]+", data):  # numbers with blanks between them
-        data = b"\n".join(b",".join(line.split()) for line in data.splitlines())
+def _from_text(path: Path, display: Display, missing: bool) -> NDArray[Any]:
     columns, wanted = display.columns, math.prod(display.shape)
-    with _as_file(data, "sample.csv") as path, reading(path, "a table of text in UTF-8"):
+    with reading(path, "a table of text in UTF-8"):
         table = read_tables([path], None, as_text=() if columns is None else columns.names)
         check_names(table.column_names, table.num_rows, None, "what was sent")
         headed = table.column_names[0] != "column_0"
@@ -238,4 +197,39 @@ def _from_text(data: bytes, display: Display, missing: bool) -> NDArray[Any]:
         x, _ = numbers_of(table, "what was sent", missing=missing)
     if x.size != wanted:
         raise DataError(f"these are {x.size:,} numbers: expected one sample, which has {wanted:,}")
-    return x.reshape(1, *display.shape)
+    return x
+
+
+def _from_picture(
+    data: bytes, display: Display, invert: bool, frame: Frame | None, dtype: DTypeLike
+) -> NDArray[Any]:
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    # The place of each value of a picture in the flat row.
+    places = display.images(np.arange(math.prod(display.shape)).reshape(1, *display.shape))[0]
+    height, width = places.shape[:2]
+    with reading("the picture", "a PNG, a JPEG or the like"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # damaged notes of a camera, for one
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+        except UnidentifiedImageError:
+            raise DataError("this is no picture that can be read: give a PNG or a JPEG") from None
+        if opened.width * opened.height > MOST_PIXELS:
+            raise DataError(f"the picture has more than {MOST_PIXELS:,} pixels: make it smaller")
+        picture = plain(ImageOps.exif_transpose(opened))
+        picture = picture.convert("L" if places.ndim == 2 else "RGBA"[: places.shape[2]])
+        if frame is None:
+            picture = picture.resize((width, height), Image.Resampling.BOX)
+        else:
+            picture.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.BOX)
+    pixels = np.array(picture)
+    if invert:
+        colors = pixels if pixels.ndim == 2 else pixels[..., :3]
+        colors[...] = 255 - colors
+    if frame is not None:
+        pixels = frame.fit(pixels, height, width)
+    row = np.empty(places.size, np.float64)
+    row[places] = display.low + pixels / 255 * (display.high - display.low)
+    whole = np.dtype(dtype).kind in "iub"
+    return (np.rint(row) if whole else row).reshape(1, *display.shape).astype(dtype)
