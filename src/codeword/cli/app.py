@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 import sys
 import warnings
@@ -161,7 +162,7 @@ class Job:
         """The part of a source that is read; nothing where it has no parts."""
         from codeword.data.named import NAMES
 
-        folder = Path(source).expanduser()
+        folder = Path(os.path.expanduser(source))  # which leaves ~x as it is where nobody has that name
         parted = source in NAMES or all((folder / name).is_dir() for name in ("train", "test"))
         return (split or self.split) if parted else ""
 
