@@ -250,7 +250,7 @@ def test_describe_is_numpys_mean_and_variance_whatever_the_blocks():
         seen = describe(x)
         np.testing.assert_allclose(seen.mean, x.mean(axis=0), rtol=1e-6)
         np.testing.assert_allclose(seen.variance, x.astype(float).var(axis=0), rtol=1e-5)
-        assert (seen.n, seen.low, seen.high) == (5000, x.min(), x.max())
+        assert (seen.known, seen.low, seen.high) == (5000, x.min(), x.max())
 
 
 # -- some rows of many --------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,17 +26,7 @@ from codeword.data.tables import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = [
-    "KINDS",
-    "MISSING",
-    "OTHER",
-    "Column",
-    "date_form",
-    "recognized",
-    "shown",
-    "type_of",
-    "whole_limits",
-]
+__all__ = ["KINDS", "MISSING", "NOT_KNOWN", "Column", "recognized", "shown"]
 
 KINDS = ("number", "date", "flag", "category")
 
@@ -50,73 +40,11 @@ FEW = 20
 """So many words are categories in any table, however few its rows."""
 
 LARGEST = 1e150
-"""Of numbers whose squares still are numbers."""
+"""The largest number of a cell: its square is still a number."""
 
 _ISO_DATE = r"^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?$"
-
-# -- the types of cells -------------------------------------------------------------------------------------
-
 _TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns)(, tz=[\w+:/-]{1,64})?\]")
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_NUMBERS = (
-    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-    *("halffloat", "float", "double"),
-)
-_PLAIN = (*_NUMBERS, "bool", "string", "large_string")
-
-
-def type_of(text: str) -> pa.DataType:
-    """The pyarrow type of that name, among those that a column can have; moments of any zone are in UTC.
-
-    Raises
-    ------
-    ValueError
-        If it is none of them.
-    """
-    import pyarrow as pa
-
-    if text in _PLAIN:
-        return pa.type_for_alias(text)
-    if found := _TIMESTAMP.fullmatch(text):
-        return pa.timestamp(found[1], "UTC" if found[2] else None)
-    days = {"date32[day]": pa.date32(), "date64[ms]": pa.date64()}
-    if text not in days:
-        raise ValueError(f"no column has the type {text!r}")
-    return days[text]
-
-
-def date_form(text: str) -> dict[str, Any]:
-    """A type of dates for a page: what it counts, how many of it make a second, from where to where."""
-    import pyarrow as pa
-
-    own = type_of(text)
-    low, high = _date_limits(own)
-    form = "day" if pa.types.is_date(own) else "moment"
-    return {"form": form, "per_second": _per_second(own), "low": low, "high": high}
-
-
-def whole_limits(own: pa.DataType) -> tuple[float, float]:
-    """The least and the largest float that a type of whole numbers can hold."""
-    limits = np.iinfo(own.to_pandas_dtype())
-    high = float(limits.max)
-    # The float next to the largest of 64 bits is one too large, and a cast would wrap around.
-    return float(limits.min), high if int(high) <= limits.max else float(np.nextafter(high, 0))
-
-
-def _date_limits(own: pa.DataType) -> tuple[float, float]:
-    """The first and the last moment of a type of dates: of the years 1 to 9999."""
-    unit = _per_second(own)
-    return max(-719_162 * 86_400.0 * unit, -(2.0**62)), min(2_932_896 * 86_400.0 * unit, 2.0**62)
-
-
-def _per_second(own: pa.DataType) -> float:
-    """How many of what a type of dates counts make a second."""
-    import pyarrow as pa
-
-    return {pa.date32(): 1 / 86_400, pa.date64(): 10**3}.get(own) or _PER_SECOND[own.unit]
-
-
-# -- a column -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -129,7 +57,7 @@ class Column:
     kind : {"number", "date", "flag", "category"}
         `flag` is a boolean; `date` a day or a moment.
     type : str
-        The pyarrow type of its cells; of categories, that of the values.
+        The pyarrow type of its cells; of categories, that of the values. Moments of any zone are in UTC.
     missing : bool
         Whether cells were missing in the rows fitted on.
     values : tuple of str, default=()
@@ -160,13 +88,14 @@ class Column:
         import pyarrow as pa
 
         types = {"name": str, "kind": str, "type": str, "missing": bool, "values": list, "other": bool}
-        if set(known) != {field.name for field in fields(cls)}:
+        types |= {"encoded": str}
+        if set(known) != set(types):
             raise ValueError(f"the parts of a column are {sorted(known)}")
-        for key, kind in (types | {"encoded": str}).items():
+        for key, kind in types.items():
             if type(known[key]) is not kind:
                 raise TypeError(f"{key!r} of a column is {known[key]!r}")
         made = cls(**{**known, "values": tuple(known["values"])})
-        own = type_of(made.type)
+        own, words, of_words = made.cell_type, made.values, made.kind == "category"
         fits = {
             "number": pa.types.is_integer(own) or pa.types.is_floating(own),
             "date": is_date(own),
@@ -175,10 +104,8 @@ class Column:
         }
         if not fits[made.kind] or made.encoded not in ("", "plain", "ordered"):
             raise ValueError(f"the kind or the type of {made.name!r}")
-        words, of_words = made.values, made.kind == "category"
-        if not all(type(word) is str for word in words) or len(set(words)) < len(words):
-            raise ValueError(f"the categories of {made.name!r}")
-        if of_words != bool(words) or ((made.other or made.encoded) and not of_words):
+        distinct = all(type(word) is str for word in words) and len(set(words)) == len(words)
+        if not distinct or of_words != bool(words) or ((made.other or made.encoded) and not of_words):
             raise ValueError(f"the categories of {made.name!r}")
         made.cells(np.arange(len(words)) if of_words else np.array([0.0, math.nan]))  # shows what cannot be
         return made
@@ -189,12 +116,48 @@ class Column:
         return (*self.values, *(MISSING,) * self.missing, *(OTHER,) * self.other)
 
     @property
+    def cell_type(self) -> pa.DataType:
+        """The pyarrow type of cells, or ValueError where a column cannot have it."""
+        import pyarrow as pa
+
+        if found := _TIMESTAMP.fullmatch(self.type):
+            return pa.timestamp(found[1], "UTC" if found[2] else None)
+        made = pa.type_for_alias(self.type)
+        if pa.types.is_null(made) or not (is_number(made) or is_text(made) or is_date(made)):
+            raise ValueError(f"no column has the type {self.type!r}")
+        return made
+
+    @property
     def arrow_type(self) -> pa.DataType:
         """What `cells` gives."""
         import pyarrow as pa
 
-        made = type_of(self.type)
-        return pa.dictionary(pa.int32(), made, ordered=self.encoded == "ordered") if self.encoded else made
+        own = self.cell_type
+        return pa.dictionary(pa.int32(), own, ordered=self.encoded == "ordered") if self.encoded else own
+
+    @property
+    def per_second(self) -> float:
+        """How many of what dates are counted in make a second."""
+        import pyarrow as pa
+
+        own = self.cell_type
+        return {pa.date32(): 1 / 86_400, pa.date64(): 10**3}.get(own) or _PER_SECOND[own.unit]
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The least and the largest float of whole numbers or of dates (years 1 to 9999), else None."""
+        import pyarrow as pa
+
+        own = self.cell_type
+        if is_date(own):
+            unit = self.per_second
+            return max(-719_162 * 86_400.0 * unit, -(2.0**62)), min(2_932_896 * 86_400.0 * unit, 2.0**62)
+        if not pa.types.is_integer(own):
+            return None
+        ends = np.iinfo(own.to_pandas_dtype())
+        high = float(ends.max)
+        # The float next to the largest of 64 bits is one too large, and a cast would wrap around.
+        return float(ends.min), high if int(high) <= ends.max else float(np.nextafter(high, 0))
 
     def read(self, column: Any, where: str) -> NDArray[Any]:
         """Cells as numbers: float64 with NaN, of dates in their own unit; of categories places in `group`.
@@ -204,14 +167,11 @@ class Column:
         DataError
             If a cell does not fit the column's kind; it names the row.
         """
-        import pyarrow as pa
-
         column = decoded(column)
         if self.kind == "category":
             return self._places(column)
         if self.kind == "date":
-            ticks = self._dates(column, where)
-            return _floats(ticks.cast(pa.int32() if ticks.type.bit_width == 32 else pa.int64()))
+            return self._ticks(column, where)
         if is_text(column.type):
             numbers, row = parsed(column)
             if numbers is None:
@@ -220,11 +180,9 @@ class Column:
         if not is_number(column.type):
             raise self._alien(where, _filled(column), column)
         values = _floats(column)
-        bad = (
-            np.abs(values) > LARGEST
-            if self.kind == "number"
-            else ~np.isin(values, (0, 1)) & (values == values)
-        )
+        bad = np.abs(values) > LARGEST
+        if self.kind == "flag":
+            bad = ~np.isin(values, (0, 1)) & ~np.isnan(values)
         if bad.any():
             raise self._alien(where, int(bad.argmax()), column)
         return values
@@ -233,7 +191,7 @@ class Column:
         """Numbers as cells of the column's own type: NaN and no category are missing, whole numbers whole."""
         import pyarrow as pa
 
-        own = type_of(self.type)
+        own = self.cell_type
         if self.kind == "category":
             # Among numbers there is no word for the rarer ones.
             rarer = self.other and is_text(own)
@@ -248,12 +206,11 @@ class Column:
         values = np.where(gone, 0.0, values)
         if self.kind == "flag":
             return pa.array(values >= 0.5, mask=gone)
-        if self.kind == "number":
-            if pa.types.is_integer(own):
-                values = np.round(values).clip(*whole_limits(own))
-            return pa.array(values.astype(own.to_pandas_dtype()), own, mask=gone)
-        ticks = np.round(values.clip(*_date_limits(own))).astype(np.int64)
-        return pa.array(ticks.astype(np.int32) if own.bit_width == 32 else ticks, mask=gone).cast(own)
+        if self.limits is not None:
+            values = np.round(values.clip(*self.limits))
+        if self.kind == "date":
+            return pa.array(values.astype(f"int{own.bit_width}"), mask=gone).cast(own)
+        return pa.array(values.astype(own.to_pandas_dtype()), own, mask=gone)
 
     def most_probable(self, shares: NDArray[Any], *, fill: bool) -> NDArray[Any]:
         """The place of each row's category; none where missing is more probable, unless `fill`."""
@@ -277,30 +234,29 @@ class Column:
         places[words.is_null().to_numpy()] = len(self.values) if self.missing else NOT_KNOWN
         return places
 
-    def _dates(self, column: Any, where: str) -> Any:
+    def _ticks(self, column: Any, where: str) -> NDArray[Any]:
         import pyarrow as pa
 
-        own = type_of(self.type)
+        own, found = self.cell_type, column
         if column.null_count == len(column):
-            return pa.chunked_array([pa.nulls(len(column), own)])
+            return np.full(len(column), math.nan)
         try:
-            found = column
             if is_text(column.type):
                 try:
                     found = column.cast(pa.timestamp("us"))
                 except pa.ArrowInvalid:  # with a zone in each cell
                     found = column.cast(pa.timestamp("us", "UTC"))
-            if not is_date(found.type):
-                raise self._alien(where, _filled(column), column)
-            return found.cast(own, safe=False)
+            if is_date(found.type):
+                return _floats(found.cast(own, safe=False).cast(f"int{own.bit_width}"))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise self._alien(where, _filled(column), column) from None
+            pass
+        raise self._alien(where, _filled(column), column)
 
     def _alien(self, where: str, row: int, column: Any) -> DataError:
         expected = {"number": "a finite number", "date": f"a date ({self.type})", "flag": "true or false"}
         return DataError(
-            f"{where}: row {row + 1}, column {self.name!r} holds {shortened(repr(column[row].as_py()), 40)}: "
-            f"expected {expected[self.kind]}; correct it or drop the column"
+            f"{where}: row {row + 1}, column {self.name!r} holds {_cell(column, row)}: expected "
+            f"{expected[self.kind]}; correct it or drop the column"
         )
 
 
@@ -320,97 +276,65 @@ def recognized(name: str, column: Any, where: str, kind: str | None, most: int) 
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    raw, order = column.type, _order(column)
+    unasked, encoded = kind is None, ""
+    order: list[str] = []
+    if pa.types.is_dictionary(column.type) and column.num_chunks:
+        encoded = "ordered" if column.type.ordered else "plain"
+        order = [str(word) for word in column.unify_dictionaries().chunk(0).dictionary]
     column = decoded(column)
-    missing, type_ = column.null_count > 0, str(column.type)
+    type_ = str(column.type)
     if column.null_count == len(column):
         return "holds nothing"
-    if kind is None and pa.types.is_dictionary(raw):
-        kind = ""
-    elif kind is None:
-        kind = _kind_of(column)
-        if kind == "" and is_text(column.type):
-            _check_words(name, column, where)
-        if kind == "number" and _counts_rows(column):
-            return "counts the rows"
-        if is_time(column.type) and not is_date(column.type):
-            return f"holds {type_} values: give durations and times of day as numbers, such as hours"
-    if kind in ("", "category"):
+    if kind is None:
+        kind = "category" if encoded else _kind_of(name, column, where)
+    if unasked and kind == "number" and _counts_rows(column):
+        return "counts the rows"
+    if kind == "category":
         if not (is_text(column.type) or is_number(column.type)):
-            return f"holds {type_} values, which are neither numbers, words nor dates"
-        encoded = ""
-        if pa.types.is_dictionary(raw):
-            encoded = "ordered" if raw.ordered else "plain"
-        found = Column(name, "category", type_, missing, encoded=encoded)
-        return _category(found, column, order, None if kind else FEW, most)
+            advice = ": give durations and times of day as numbers, such as hours"
+            return f"holds {type_} values, which are no categories{advice if is_time(column.type) else ''}"
+        found = Column(name, kind, type_, column.null_count > 0, encoded=encoded)
+        return _with_categories(found, column, order, FEW if unasked else None, most)
     if kind == "number" and not is_number(column.type):
         type_ = "double"
     elif kind == "flag":
         type_ = "bool"
-    elif kind == "date" and is_text(column.type):
-        days = pc.all(pc.equal(pc.utf8_length(column), len("2000-01-01"))).as_py()
-        type_ = "date32[day]" if days else "timestamp[us]"
     elif kind == "date" and not is_date(column.type):
-        type_ = "timestamp[s]"  # which says what was expected, where it is read
-    found = Column(name, kind, type_, missing)
+        days = is_text(column.type) and pc.all(pc.equal(pc.utf8_length(column), len("2000-01-01"))).as_py()
+        type_ = "date32[day]" if days else "timestamp[us]"
+    found = Column(name, kind, type_, missing=False)
     gone = np.isnan(found.read(column, where))
     return "holds nothing" if gone.all() else replace(found, missing=bool(gone.any()))
 
 
-def _counts_rows(column: Any) -> bool:
-    """Whether whole numbers go up by one from row to row, as those of a DataFrame's index in a file do."""
-    import pyarrow as pa
-
-    if not pa.types.is_integer(column.type) or column.null_count or len(column) < FEW:
-        return False
-    numbers = column.to_numpy()
-    return bool((numbers[1:] == numbers[:-1] + 1).all())
-
-
-def _filled(column: Any) -> int:
-    """The first row whose cell is not missing."""
-    import pyarrow.compute as pc
-
-    return max(0, int(pc.index(pc.is_valid(column), True).as_py()))
-
-
-def _kind_of(column: Any) -> str:
-    """The kind that cells show by their type or, of text, by what they all spell; "" for others."""
+def _kind_of(name: str, column: Any, where: str) -> str:
+    """The kind that cells show by their type or, of text, by what they all spell."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kind = column.type
-    if pa.types.is_boolean(kind):
-        return "flag"
-    if is_number(kind):
-        return "number"
-    if is_date(kind):
-        return "date"
-    if not is_text(kind):
-        return ""
-    numbers, _ = parsed(column)
+    if not is_text(column.type):
+        kinds = {"flag": pa.types.is_boolean, "number": is_number, "date": is_date}
+        return next((kind for kind, fits in kinds.items() if fits(column.type)), "category")
+    numbers, row = parsed(column)
     if numbers is not None and numbers.null_count < len(numbers):
         return "flag" if pa.types.is_boolean(numbers.type) else "number"
+    if nearly_numbers(column):
+        raise DataError(
+            f"{where}: row {row + 1}, column {name!r} holds {_cell(column, row)}, and most of its cells are "
+            f"numbers: correct it, drop the column, or say that it is a category by --kind {name}=category"
+        )
     if pc.all(pc.match_substring_regex(column, _ISO_DATE)).as_py():
         try:
             column.cast(pa.timestamp("us"))
+            return "date"
         except pa.ArrowInvalid:
-            return ""
-        return "date"
-    return ""
+            pass
+    return "category"
 
 
-def _check_words(name: str, column: Any, where: str) -> None:
-    if nearly_numbers(column):
-        row = parsed(column)[1]
-        raise DataError(
-            f"{where}: row {row + 1}, column {name!r} holds {shortened(repr(column[row].as_py()), 40)}, and "
-            f"most of its cells are numbers: correct it, drop the column, or say that it is a category by "
-            f"--kind {name}=category"
-        )
-
-
-def _category(found: Column, column: Any, order: list[str], few: int | None, most: int) -> Column | str:
+def _with_categories(
+    found: Column, column: Any, order: list[str], few: int | None, most: int
+) -> Column | str:
     """The column with its `most` frequent categories, in their own order or else that of the alphabet.
 
     Text with more than `few` of them, nearly as many as cells, is left out.
@@ -433,13 +357,25 @@ def _category(found: Column, column: Any, order: list[str], few: int | None, mos
     return replace(found, values=tuple(words), other=len(counts) > most)
 
 
-def _order(column: Any) -> list[str]:
-    """The categories of a dictionary, in their order; none for other columns."""
+def _counts_rows(column: Any) -> bool:
+    """Whether whole numbers go up by one from row to row, as those of a DataFrame's index in a file do."""
     import pyarrow as pa
 
-    if not pa.types.is_dictionary(column.type) or not column.num_chunks:
-        return []
-    return [str(word) for word in column.unify_dictionaries().chunk(0).dictionary.to_pylist()]
+    if not pa.types.is_integer(column.type) or column.null_count or len(column) < FEW:
+        return False
+    numbers = column.to_numpy()
+    return bool((numbers[1:] == numbers[:-1] + 1).all())
+
+
+def _filled(column: Any) -> int:
+    """The first row whose cell is not missing."""
+    import pyarrow.compute as pc
+
+    return max(0, int(pc.index(pc.is_valid(column), True).as_py()))
+
+
+def _cell(column: Any, row: int) -> str:
+    return shortened(repr(column[row].as_py()), 40)
 
 
 def _as_text(column: Any) -> Any:
@@ -451,11 +387,9 @@ def _as_text(column: Any) -> Any:
         text = [None if cell is None else str(cell) for cell in column.to_pylist()]
         return pa.chunked_array([pa.array(text, pa.string())])
     if pa.types.is_floating(column.type):
-        gone = pc.is_nan(column)
-        column = pc.if_else(gone, None, column)
-        whole = pc.all(pc.equal(column, pc.round(column))).as_py()
-        small = pc.all(pc.less(pc.abs(column), 2.0**53)).as_py()
-        if whole and small:
+        column = pc.if_else(pc.is_nan(column), None, column)
+        whole = pc.equal(column, pc.round(column))
+        if pc.all(pc.and_(whole, pc.less(pc.abs(column), 2.0**53))).as_py():
             column = column.cast(pa.int64())
     return column.cast(pa.string())
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from codeword.base.errors import DataError, ModelError, ParameterError
-from codeword.base.text import listed
+from codeword.base.errors import DataError, ModelError, ParameterError, check_parameter
+from codeword.base.text import listed, shortened
 from codeword.data import Data
 from codeword.data.column import KINDS, MISSING, NOT_KNOWN, Column, recognized, shown
-from codeword.data.tables import arrow_table
+from codeword.data.tables import arrow_table, check_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Columns", "Layout", "fitted_columns"]
 
 FORMAT = 1
-"""Of columns.json; a newer codeword raises it when an older one could not read what it writes."""
+"""The format of columns.json: another number where an older codeword could not read what is written."""
 
 KEYS = {"format", "kinds", "columns", "left_out", "means", "scaler"}
 
@@ -98,6 +97,8 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         Mean and standard deviation of these columns, in the order of the table.
     feature_names_ : tuple of str
         What the numbers of a row are called, as "color=red".
+    places_ : list of list of int
+        Which numbers of a row each column makes: value and sign of missing cells, or one for each category.
     layout : Layout
         The parts of a row, as an objective takes them.
 
@@ -130,17 +131,17 @@ class Columns(BaseEstimator):  # type: ignore[misc]
             is of any use.
         ParameterError
         """
-        table = arrow_table(frame)
-        _check_table(table)
-        kinds = self._checked(table, where)
+        from sklearn.preprocessing import StandardScaler
+
+        table = _named(frame, where)
+        kinds = self._checked(table.column_names, where)
         found: list[Column] = []
         left_out: dict[str, str] = {}
         for name, column in zip(table.column_names, table.columns, strict=True):
             kind = kinds.get(name)
-            if kind == "leave out":
-                left_out[name] = NOT_WANTED
-                continue
-            what = recognized(name, column, where, kind, self.max_categories)
+            what: Column | str = NOT_WANTED
+            if kind != "leave out":
+                what = recognized(name, column, where, kind, self.max_categories)
             if isinstance(what, Column):
                 found.append(what)
             else:
@@ -148,25 +149,24 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         if not found:
             reasons = "; ".join(f"{name!r} {reason}" for name, reason in list(left_out.items())[:3])
             raise DataError(f"no column of {where} can be learnt from: {reasons}")
-        columns = tuple(found)
-        scaled = [each.read(table[each.name], where) for each in columns if each.kind in ("number", "date")]
-        self._set(columns, left_out, *_mean_and_scale(scaled))
+        scaled = [each.read(table[each.name], where) for each in found if each.kind in ("number", "date")]
+        scaler = StandardScaler().fit(np.stack(scaled, axis=1)) if scaled else None
+        mean, scale = (np.zeros(0), np.ones(0)) if scaler is None else (scaler.mean_, scaler.scale_)
+        self._set(tuple(found), left_out, mean, scale)
         x = self._rows(table, where)
-        sums, known = np.zeros(x.shape[1]), np.zeros(x.shape[1])
-        for start in range(0, len(x), ROWS_AT_ONCE):
-            part = x[start : start + ROWS_AT_ONCE]
-            sums += np.nansum(part, axis=0, dtype=np.float64)
-            known += (~np.isnan(part)).sum(axis=0)
-        self._means = tuple((sums / np.maximum(known, 1)).tolist())
+        parts = [x[start : start + ROWS_AT_ONCE] for start in range(0, len(x), ROWS_AT_ONCE)]
+        sums = np.sum([np.nansum(part, axis=0, dtype=np.float64) for part in parts], axis=0)
+        known = np.sum([np.count_nonzero(~np.isnan(part), axis=0) for part in parts], axis=0)
+        self._means = tuple((sums / known).tolist())
         return self
 
-    def _checked(self, table: pa.Table, where: str) -> dict[str, str]:
+    def _checked(self, names: list[str], where: str) -> dict[str, str]:
         kinds, allowed = dict(self.kinds or {}), (*KINDS, "leave out")
         for name, kind in kinds.items():
-            if name not in table.column_names:
+            if name not in names:
                 raise ParameterError(
                     f"The 'kinds' parameter names a column {name!r}, and {where} has no column {name!r}: "
-                    f"{listed(table.column_names)}"
+                    f"{listed(names)}"
                 )
             if kind not in allowed:
                 raise ParameterError(
@@ -174,11 +174,8 @@ class Columns(BaseEstimator):  # type: ignore[misc]
                     f"Got {kind!r} for {name!r} instead."
                 )
         most = self.max_categories
-        if not isinstance(most, int) or isinstance(most, bool) or most < 2:
-            raise ParameterError(
-                f"The 'max_categories' parameter of Columns must be an integer of at least 2. Got {most!r} "
-                "instead."
-            )
+        whole = isinstance(most, int) and not isinstance(most, bool) and most >= 2
+        check_parameter(self, "max_categories", whole, "an integer of at least 2")
         return kinds
 
     def _set(
@@ -188,21 +185,21 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         mean: NDArray[np.float64],
         scale: NDArray[np.float64],
     ) -> None:
-        self.__dict__.pop("layout", None)
+        """Take what was learnt, and name the numbers of a row: numbers, flags, then categories."""
         self.columns_, self.left_out_, self.mean_, self.scale_ = columns, left_out, mean, scale
-        names = [column.name for column in self._of("number", "date")]
-        names += [f"{column.name}={shown(MISSING)}" for column in self._with_gaps]
-        names += [column.name for column in self._of("flag")]
-        names += [f"{column.name}={shown(word)}" for column in self._of("category") for word in column.group]
-        self.feature_names_ = tuple(_distinct(names))
-
-    def _of(self, *kinds: str) -> list[Column]:
-        return [column for column in self.columns_ if column.kind in kinds]
-
-    @property
-    def _with_gaps(self) -> list[Column]:
-        """The columns for which a number of the row says whether the cell is missing."""
-        return [column for column in (*self._of("number", "date"), *self._of("flag")) if column.missing]
+        each = list(enumerate(columns))
+        scaled = [(i, column) for i, column in each if column.kind in ("number", "date")]
+        flags = [(i, column) for i, column in each if column.kind == "flag"]
+        words = [(i, column) for i, column in each if column.kind == "category"]
+        made = [(i, column.name) for i, column in scaled]
+        made += [(i, f"{column.name}={shown(MISSING)}") for i, column in (*scaled, *flags) if column.missing]
+        made += [(i, column.name) for i, column in flags]
+        made += [(i, f"{column.name}={shown(word)}") for i, column in words for word in column.group]
+        self._owners = tuple(i for i, _ in made)
+        self.feature_names_ = tuple(_distinct([name for _, name in made]))
+        self.places_ = [np.flatnonzero(np.array(self._owners) == i).tolist() for i, _ in each]
+        for i, _ in flags:
+            self.places_[i].reverse()  # signs of missing cells lie before booleans
 
     # -- what it says ---------------------------------------------------------------------------------------
 
@@ -218,28 +215,23 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         text = ("string", "large_string")
         return frozenset(each.name for each in self.columns_ if each.kind == "category" and each.type in text)
 
-    @cached_property
+    @property
     def layout(self) -> Layout:
         """The parts of a row, as an objective takes them."""
         check_is_fitted(self)
-        places = {name: i for i, name in enumerate(self.names)}
-        scaled, flags, words = self._of("number", "date"), self._of("flag"), self._of("category")
-        owners = [places[column.name] for column in (*scaled, *self._with_gaps, *flags)]
-        owners += [places[column.name] for column in words for _ in column.group]
-        groups = tuple(len(column.group) for column in words)
-        bits = len(self._with_gaps) + len(flags)
-        return Layout(len(scaled), bits, groups, tuple(owners), self._means)
+        groups = tuple(len(column.group) for column in self.columns_ if column.kind == "category")
+        numbers = len(self.mean_)
+        return Layout(numbers, len(self._owners) - numbers - sum(groups), groups, self._owners, self._means)
 
     def summary(self) -> str:
         """Say in a few lines which columns are taken as what, and which are left out."""
         check_is_fitted(self)
         said = []
         for kind, plural in zip(KINDS, ("numbers", "dates", "booleans", "categories"), strict=True):
-            names = [column.name for column in self._of(kind)]
+            names = [column.name for column in self.columns_ if column.kind == kind]
             if names:
                 said.append(f"{plural}: {listed(names)}")
-        lines = [f"columns taken as {'; '.join(said)}"]
-        return "\n".join([*lines, *([self.left_out_text()] if self.left_out_ else [])])
+        return "\n".join([f"columns taken as {'; '.join(said)}", *self.left_out_text().splitlines()])
 
     def left_out_text(self) -> str:
         """Say which columns are left out, and why."""
@@ -260,8 +252,7 @@ class Columns(BaseEstimator):  # type: ignore[misc]
             If a column is absent, or a cell does not fit its kind.
         """
         check_is_fitted(self)
-        table = arrow_table(frame)
-        _check_table(table)
+        table = _named(frame, where)
         absent = [name for name in self.names if name not in table.column_names]
         if absent:
             raise DataError(
@@ -277,27 +268,19 @@ class Columns(BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, table: pa.Table, where: str) -> NDArray[np.float32]:
         x = np.zeros((table.num_rows, len(self.feature_names_)), np.float32)
-        scaled, with_gaps = self._of("number", "date"), self._with_gaps
-        gap, flag = len(scaled), len(scaled) + len(with_gaps)
-        for i, column in enumerate((*scaled, *self._of("flag"))):
+        for column, own in zip(self.columns_, self.places_, strict=True):
             values = column.read(table[column.name], where)
-            if column in with_gaps:
-                x[:, gap] = np.isnan(values)
-                gap += 1
-            if i < len(scaled):
-                values = ((values - self.mean_[i]) / self.scale_[i]).clip(-FARTHEST, FARTHEST)
-                x[:, i] = values
-            else:
-                x[:, flag] = values
-                flag += 1
-        first = flag
-        for column in self._of("category"):
-            places = column.read(table[column.name], where)
-            known = np.flatnonzero(places >= 0)
-            x[known, first + places[known]] = 1.0
-            # Not known, rather than none of the categories.
-            x[places == NOT_KNOWN, first : first + len(column.group)] = np.nan
-            first += len(column.group)
+            if column.kind == "category":
+                known = np.flatnonzero(values >= 0)
+                x[known, own[0] + values[known]] = 1.0
+                # Not known, rather than none of the categories.
+                x[values == NOT_KNOWN, own[0] : own[-1] + 1] = np.nan
+                continue
+            if column.missing:
+                x[:, own[1]] = np.isnan(values)
+            if column.kind != "flag":
+                values = (values - self.mean_[own[0]]) / self.scale_[own[0]]
+            x[:, own[0]] = values.clip(-FARTHEST, FARTHEST)
         return x
 
     def inverse_table(self, matrix: Any, *, fill: bool = False) -> pa.Table:
@@ -320,35 +303,26 @@ class Columns(BaseEstimator):  # type: ignore[misc]
                 f"rows of these columns have {len(self.feature_names_)} numbers. Got the shape {x.shape} "
                 "instead."
             )
-        layout, found = self.layout, {}
-        scaled, flags = self._of("number", "date"), self._of("flag")
-        first = layout.numbers + layout.flags
-        values = x[:, : len(scaled)] * self.scale_ + self.mean_
-        plain = dict(
-            zip(
-                (column.name for column in (*scaled, *flags)),
-                np.concatenate([values, x[:, first - len(flags) : first]], axis=1).T,
-                strict=True,
-            )
-        )
-        if not fill:
-            for place, column in enumerate(self._with_gaps, len(scaled)):
-                plain[column.name][x[:, place] > 0.5] = np.nan
-        for column in (*scaled, *flags):
-            found[column.name] = column.cells(plain[column.name])
-        for column in self._of("category"):
-            shares = x[:, first : first + len(column.group)]
-            found[column.name] = column.cells(column.most_probable(shares, fill=fill))
-            first += len(column.group)
-        return pa.table({name: found[name] for name in self.names})
+        found = {}
+        for column, own in zip(self.columns_, self.places_, strict=True):
+            if column.kind == "category":
+                values = column.most_probable(x[:, own], fill=fill)
+            else:
+                values = x[:, own[0]]
+                if column.kind != "flag":
+                    values = values * self.scale_[own[0]] + self.mean_[own[0]]
+                if column.missing and not fill:
+                    values = np.where(x[:, own[1]] > 0.5, np.nan, values)
+            found[column.name] = column.cells(values)
+        return pa.table(found)
 
     def schema(self, *, plain: bool = False) -> pa.Schema:
         """What `inverse_table` gives; `plain` has for each column a type that a CSV file can hold."""
         import pyarrow as pa
 
-        types = {column.name: column.arrow_type for column in self.columns_}
-        coded = {column.name for column in self.columns_ if column.encoded and plain}
-        return pa.schema([(name, kind.value_type if name in coded else kind) for name, kind in types.items()])
+        return pa.schema(
+            [(each.name, each.cell_type if plain else each.arrow_type) for each in self.columns_]
+        )
 
     def inverse_transform(self, matrix: Any, *, fill: bool = False, index: Any = None) -> Any:
         """`inverse_table` as a pandas DataFrame; where pandas is not installed, the pyarrow Table.
@@ -364,12 +338,6 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         if index is not None:
             frame.index = index
         return frame
-
-    def by_column(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Shares of the numbers of rows, (n, d), summed to the own columns: (n, number of these)."""
-        sums = np.zeros((len(values), len(self.names)), dtype=values.dtype)
-        np.add.at(sums.T, np.array(self.layout.owners), values.T)
-        return sums
 
     # -- JSON -----------------------------------------------------------------------------------------------
 
@@ -419,28 +387,11 @@ class Columns(BaseEstimator):  # type: ignore[misc]
             made._set(columns, left_out, np.array(mean), np.array(scale))
             made._means = tuple(_floats(known["means"], len(made.feature_names_)))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            reason = (str(error).splitlines() or [""])[0]
             raise ModelError(
-                f"columns.json: a part is missing or cannot be ({reason}); train or copy the model again"
+                f"columns.json: a part is missing or cannot be ({shortened(error)}); train or copy the model "
+                "again"
             ) from None
         return made
-
-
-def _mean_and_scale(columns: Sequence[NDArray[np.float64]]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Mean and standard deviation of each column without what is NaN; 1 for the deviation of a constant.
-
-    As scikit-learn's StandardScaler has them, to the bit.
-    """
-    if not columns:
-        return np.zeros(0), np.zeros(0)
-    values = np.stack(columns, axis=1)
-    n = (~np.isnan(values)).sum(axis=0)
-    mean = np.nansum(values, axis=0) / n
-    off = values - mean
-    variance = (np.nansum(off**2, axis=0) - np.nansum(off, axis=0) ** 2 / n) / n
-    eps = np.finfo(np.float64).eps
-    constant = variance <= n * eps * variance + (n * mean * eps) ** 2
-    return mean, np.where(constant, 1.0, np.sqrt(variance))
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -473,12 +424,8 @@ def fitted_columns(table: Any, kinds: Mapping[str, str] | None = None, where: st
     return columns
 
 
-def _check_table(table: pa.Table) -> None:
-    names = table.column_names
-    if not table.num_rows or not names:
-        raise DataError(
-            f"the table has {table.num_rows} rows and {len(names)} columns: give at least one of each"
-        )
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"the table has two columns called {twice!r}: rename one")
+def _named(frame: Any, where: str) -> pa.Table:
+    """A frame as a pyarrow Table of at least one row, with columns of different names."""
+    table = arrow_table(frame)
+    check_names(table.column_names, table.num_rows, None, where)
+    return table

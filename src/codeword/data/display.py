@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
-from codeword.data.column import date_form, type_of, whole_limits
 
 if TYPE_CHECKING:
-    from codeword.data.column import Column
     from codeword.data.columns import Columns
 
 __all__ = ["DISPLAYS", "Display", "cells_of", "display_of", "in_shape", "plain_cell"]
@@ -24,7 +22,6 @@ DISPLAYS = ("image", "curve", "table")
 
 _CURVE_FROM = 20
 """Rows without names are curves from this many values on, and rows of a table below it."""
-
 
 FAR = 0.7
 """Scaled units: beyond this error a number of a table is shown as off."""
@@ -94,7 +91,14 @@ class Display:
         of the value.
         """
         errors = np.nan_to_num(np.asarray(errors, dtype=np.float64)).reshape(len(errors), -1)
-        return errors if self.columns is None else _by_column(self.columns, errors)
+        if self.columns is None:
+            return errors
+        sizes = np.zeros((len(errors), len(self.names)))
+        for place, (column, own) in enumerate(zip(self.columns.columns_, self.columns.places_, strict=True)):
+            sizes[:, place] = np.sqrt(np.square(errors[:, own]).sum(axis=1))
+            if column.kind != "category":
+                sizes[:, place] = np.copysign(sizes[:, place], errors[:, own[0]])
+        return sizes
 
     def differs(self, x: NDArray[Any], x_hat: NDArray[Any], errors: NDArray[Any]) -> NDArray[np.bool_]:
         """Which cells of reconstructions are far off, for each name: (n, number of these).
@@ -105,14 +109,11 @@ class Display:
         off: NDArray[np.bool_] = np.abs(self.by_name(errors)) > FAR
         if self.columns is None:
             return off
-        cells, again = (list(zip(*self.cells(rows), strict=True)) for rows in (x, x_hat))
-        for place, column in enumerate(self.columns.columns_):
-            pairs = list(zip(cells[place], again[place], strict=True))
-            if column.kind in ("number", "date"):
-                off[:, place] &= [None not in pair for pair in pairs]
-                off[:, place] |= [(one is None) != (other is None) for one, other in pairs]
-            else:
-                off[:, place] = [one != other for one, other in pairs]
+        for row, (cells, again) in enumerate(zip(self.cells(x), self.cells(x_hat), strict=True)):
+            for place, (one, other) in enumerate(zip(cells, again, strict=True)):
+                kind = self.columns.columns_[place].kind
+                if kind in ("flag", "category") or one is None or other is None:
+                    off[row, place] = one != other
         return off
 
     def feature_name(self, place: int) -> str:
@@ -128,20 +129,16 @@ class Display:
         known: dict[str, Any] = {"kind": self.kind, "low": self.low, "high": self.high}
         # The place of each value of a drawn sample in the flat row.
         places = np.arange(math.prod(self.shape))[None]
-        if self.kind == "image":
-            image = self.images(places)
-            height, width, channels = *image.shape[1:3], 1 if image.ndim == 3 else image.shape[3]
-            planes = channels > 1 and bool(image[0, 0, 0, 1] != 1)
-            known |= {"height": height, "width": width, "channels": channels, "planes": planes}
-        elif self.kind == "curve":
-            curve = self.curves(places)
-            length, channels = curve.shape[1:]
-            planes = channels > 1 and bool(curve[0, 0, 1] != 1)
-            known |= {"length": length, "channels": channels, "planes": planes}
-        else:
-            known["names"] = list(self.names)
-            known["cells"] = None if self.columns is None else _described(self.columns)
-        return known
+        if self.kind == "table":
+            cells = None if self.columns is None else _described(self.columns)
+            return known | {"names": list(self.names), "cells": cells}
+        image = self.kind == "image"
+        drawn = self.images(places)[0] if image else self.curves(places)[0]
+        sizes = dict(zip(("height", "width") if image else ("length",), drawn.shape, strict=False))
+        drawn = drawn.reshape(*sizes.values(), -1)
+        channels = drawn.shape[-1]
+        planes = channels > 1 and bool(drawn.flat[1] != 1)
+        return known | sizes | {"channels": channels, "planes": planes}
 
 
 def display_of(
@@ -196,12 +193,16 @@ def display_of(
     """
     shape, size = tuple(shape), math.prod(shape)
     kind = _checked_kind(kind, shape, columns) or _kind_of(shape, names)
-    known = _limits(rows) if rows is not None else None
     if columns is not None:
         return Display("table", shape, names=columns.names, columns=columns)
+    known = None
+    if rows is not None:
+        finite = rows if rows.dtype.kind in "iub" else rows[np.isfinite(rows)]
+        known = (float(finite.min()), float(finite.max())) if finite.size else None
+        dtype = rows.dtype if dtype is None else dtype
     if kind == "image":
-        of = rows.dtype if dtype is None and rows is not None else np.dtype(dtype)
-        return Display(kind, shape, *_black_and_white(scaling, of, limits, known))
+        low, high = _black_and_white(scaling, np.dtype(dtype), limits or known or (0.0, 1.0))
+        return Display(kind, shape, low, high)
     low, high = known or limits or (0.0, 1.0)
     if kind == "curve":
         margin = 0.05 * (high - low) or 1.0
@@ -239,22 +240,14 @@ def _is_image(shape: tuple[int, ...]) -> bool:
     return _as_images(np.empty((0, *shape)), shape) is not None
 
 
-def _limits(rows: NDArray[Any]) -> tuple[float, float] | None:
-    known = rows if rows.dtype.kind in "iub" else rows[np.isfinite(rows)]
-    return (float(known.min()), float(known.max())) if known.size else None
-
-
 def _black_and_white(
-    scaling: str | None,
-    dtype: np.dtype[Any],
-    limits: tuple[float, float] | None,
-    known: tuple[float, float] | None,
+    scaling: str | None, dtype: np.dtype[Any], limits: tuple[float, float]
 ) -> tuple[float, float]:
     if scaling == "unit" or dtype == np.bool_:
         return 0.0, 1.0
     if scaling == "pixels" or dtype == np.uint8:
         return 0.0, 255.0
-    low, high = limits or known or (0.0, 1.0)
+    low, high = limits
     if scaling is None and low >= 0 and (high <= 1 or 127 < high <= 255):
         return 0.0, 1.0 if high <= 1 else 255.0
     return low, high if high > low else low + 1.0
@@ -312,52 +305,23 @@ def cells_of(columns: Columns, rows: NDArray[Any]) -> list[list[Any]]:
     return [list(row) for row in zip(*map(listed, table.columns), strict=True)]
 
 
-def _by_column(columns: Columns, errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    sizes: NDArray[np.float64] = np.sqrt(columns.by_column(np.square(errors)))
-    for place, (column, own) in enumerate(zip(columns.columns_, _places(columns), strict=True)):
-        if column.kind != "category":
-            sizes[:, place] = np.copysign(sizes[:, place], errors[:, _value(column, own)])
-    return sizes
-
-
-def _places(columns: Columns) -> list[list[int]]:
-    """The numbers of a row that each column makes."""
-    owners = np.array(columns.layout.owners)
-    return [np.flatnonzero(owners == place).tolist() for place in range(len(columns.columns_))]
-
-
-def _value(column: Column, own: list[int]) -> int:
-    """Which of a column's numbers is its value; signs of missing cells lie after numbers, before booleans."""
-    return own[-1] if column.kind == "flag" else own[0]
-
-
 def _described(columns: Columns) -> list[dict[str, Any]]:
     """What a page needs to make cells of a row of numbers, for each column; fit for JSON."""
     found = []
-    for column, own in zip(columns.columns_, _places(columns), strict=True):
+    for column, own in zip(columns.columns_, columns.places_, strict=True):
         known: dict[str, Any] = {"kind": column.kind, "places": own, "gap": None}
         if column.kind == "category":
-            known |= _words(column)
+            words = [plain_cell(cell) for cell in column.cells(np.arange(len(own))).to_pylist()]
+            known |= {"words": words, "missing": len(column.values) if column.missing else None}
         else:
-            at = _value(column, own)
-            known |= {"at": at, "gap": next((i for i in own if i != at), None)}
+            known |= {"at": own[0], "gap": own[1] if column.missing else None}
         if column.kind in ("number", "date"):
-            known |= {"mean": float(columns.mean_[at]), "scale": float(columns.scale_[at])}
-            known |= _whole(column) if column.kind == "number" else date_form(column.type)
+            known |= {"mean": float(columns.mean_[own[0]]), "scale": float(columns.scale_[own[0]])}
+        if column.kind == "number":
+            known["whole"] = None if column.limits is None else list(column.limits)
+        elif column.kind == "date" and column.limits is not None:
+            form = "day" if column.type.startswith("date") else "moment"
+            known |= {"form": form, "per_second": column.per_second}
+            known |= dict(zip(("low", "high"), column.limits, strict=True))
         found.append(known)
     return found
-
-
-def _words(column: Column) -> dict[str, Any]:
-    """The cell that each category stands for, and which of them stands for missing ones."""
-    cells = column.cells(np.arange(len(column.group))).to_pylist()
-    missing = len(column.values) if column.missing else None
-    return {"words": [plain_cell(cell) for cell in cells], "missing": missing}
-
-
-def _whole(column: Column) -> dict[str, Any]:
-    """The least and the largest whole number that a column can hold, where it holds whole numbers."""
-    import pyarrow as pa
-
-    own = type_of(column.type)
-    return {"whole": list(whole_limits(own)) if pa.types.is_integer(own) else None}

@@ -55,7 +55,7 @@ def row_writer(
     *,
     columns: Columns | None = None,
     overwrite: bool = False,
-) -> Iterator[Callable[[NDArray[Any]], None]]:
+) -> Iterator[Callable[[NDArray[Any]], object]]:
     """A function that takes `n` float32 rows of `shape`, some at a time, into a file.
 
     `names` are the columns of a CSV or Parquet file, one for each value of a row, by default x0, x1, …; with
@@ -65,12 +65,19 @@ def row_writer(
     path = check_output(Path(path), overwrite=overwrite)
     names = [f"x{i}" for i in range(math.prod(shape))] if names is None else list(map(str, names))
     suffix = path.suffix.lower()
-    if suffix in (".npy", ".npz"):
-        with (
-            writing(path, overwrite=overwrite) as new,
-            _array_writer(new, n, shape, key="z" if names[0] == "z0" else "x") as write,
-        ):
-            yield write
+    if suffix == ".npy":
+        header = {"descr": "<f4", "fortran_order": False, "shape": (n, *shape)}
+        with writing(path, overwrite=overwrite) as new, open(new, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            yield lambda rows: file.write(np.ascontiguousarray(rows, dtype="<f4").data)
+        return
+    if suffix == ".npz":
+        parts: list[NDArray[Any]] = []
+        with writing(path, overwrite=overwrite) as new, open(new, "wb") as file:
+            yield lambda rows: parts.append(np.array(rows, dtype="<f4"))
+            whole = np.concatenate(parts)
+            # By name: numpy before 2.1 would store an allow_pickle among the arrays.
+            np.savez_compressed(file, z=whole) if names[0] == "z0" else np.savez_compressed(file, x=whole)
         return
     import pyarrow as pa
 
@@ -126,28 +133,3 @@ def table_writer(
         make(file, schema) as writer,
     ):
         yield writer.write_table
-
-
-@contextmanager
-def _array_writer(
-    path: Path, n: int, shape: tuple[int, ...], *, key: str
-) -> Iterator[Callable[[NDArray[Any]], None]]:
-    packed = path.suffix.lower() == ".npz"
-    with open(path, "wb") as file:
-        if not packed:
-            header = {"descr": "<f4", "fortran_order": False, "shape": (n, *shape)}
-            np.lib.format.write_array_header_1_0(file, header)
-        rows: list[NDArray[Any]] = []
-
-        def write(block: NDArray[Any]) -> None:
-            block = np.ascontiguousarray(block, dtype="<f4")
-            if packed:
-                rows.append(block)
-            else:
-                file.write(block.data)
-
-        yield write
-        if packed:
-            # By name: numpy before 2.1 would store an allow_pickle among the arrays.
-            whole = np.concatenate(rows)
-            np.savez_compressed(file, z=whole) if key == "z" else np.savez_compressed(file, x=whole)

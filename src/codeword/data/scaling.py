@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword.base.errors import DataError, ParameterError
-from codeword.data.rows import Rows, block_length, blocks, check_finite, read
+from codeword.data.rows import Rows, block_length, check_finite, read
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["KINDS", "Moments", "Scaling", "Statistics", "describe"]
+__all__ = ["KINDS", "Moments", "Scaling", "describe"]
 
 KINDS = ("auto", "pixels", "unit", "standard", "none")
+
+BLOCK_BYTES = 8 << 20
+"""What is read at once."""
 
 
 class Processes(Protocol):
@@ -39,18 +41,6 @@ class Processes(Protocol):
         """Add up `values` over the processes, in place."""
 
 
-@dataclass(frozen=True, eq=False)
-class Statistics:
-    """What one pass over the rows tells: their number and range, and each feature's moments."""
-
-    n: int
-    low: float
-    high: float
-    mean: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    missing: bool = False
-
-
 @dataclass
 class Moments:
     """Mean of each feature, squared distance to it, and range, of the rows that were seen so far.
@@ -64,6 +54,8 @@ class Moments:
     low, high : float
     mean, squares : ndarray of shape (d,), float64
         Of each feature the mean, and the sum of squared distances to it.
+    missing : bool
+        Whether values that are NaN were left out.
     """
 
     known: Any = 0
@@ -71,6 +63,13 @@ class Moments:
     high: float = -np.inf
     mean: Any = 0.0
     squares: Any = 0.0
+    missing: bool = False
+
+    @property
+    def variance(self) -> NDArray[np.float64]:
+        """The variance of each feature, of shape (d,)."""
+        variance: NDArray[np.float64] = self.squares / np.maximum(self.known, 1)
+        return variance
 
     def add(self, rows: NDArray[Any]) -> None:
         """Take in rows of shape (m, d), none of them missing."""
@@ -87,11 +86,11 @@ class Moments:
         self.known = total
 
 
-def describe(x: Rows, *, missing: bool = False, group: Processes | None = None) -> Statistics:
+def describe(x: Rows, *, missing: bool = False, group: Processes | None = None) -> Moments:
     """Mean and variance of each feature of `x`, of shape (n, ...), in one pass of bounded memory.
 
     With `missing`, values that are NaN are left out. Of several processes (`group`) each reads its share of
-    rows that do not lie in memory, and all get the same statistics.
+    rows that do not lie in memory, and all get the same moments.
 
     Raises
     ------
@@ -99,30 +98,27 @@ def describe(x: Rows, *, missing: bool = False, group: Processes | None = None) 
         If a value is infinite, or NaN without `missing`; the message names the first bad row and column.
     """
     d = int(np.prod(x.shape[1:], dtype=np.int64))
-    sums = Moments(mean=np.zeros(d), squares=np.zeros(d))
+    sums = Moments(mean=np.zeros(d), squares=np.zeros(d), missing=missing)
     if group is None or group.size == 1 or type(x) is np.ndarray:
-        _look(x, 0, len(x), missing, sums)
-    else:
-        start, stop = (rank * len(x) // group.size for rank in (group.rank, group.rank + 1))
-        bad = None
-        try:
-            _look(x, start, stop, missing, sums)
-        except DataError as error:
-            bad = error
-        sums = _shared(sums, group, bad)
-    known, mean, squares = sums.known, sums.mean, sums.squares
-    return Statistics(
-        len(x), float(sums.low), float(sums.high), mean, squares / np.maximum(known, 1), missing
-    )
+        _look(x, 0, len(x), sums)
+        return sums
+    bad = None
+    try:
+        _look(x, group.rank * len(x) // group.size, (group.rank + 1) * len(x) // group.size, sums)
+    except DataError as error:
+        bad = error
+    return _shared(sums, group, bad)
 
 
-def _look(x: Rows, first: int, last: int, missing: bool, sums: Moments) -> None:
+def _look(x: Rows, first: int, last: int, sums: Moments) -> None:
     """Take rows `first` to `last` into the sums."""
-    d = len(sums.mean)
-    for start, block in _between(x, first, last):
+    d, length = len(sums.mean), block_length(x, BLOCK_BYTES)
+    for start in range(first, last, length):
+        stop = min(start + length, last)
+        block = x[start:stop] if type(x) is np.ndarray else read(x, start, stop)
         rows = block.reshape(len(block), d)
         known: Any = len(rows)
-        if missing and rows.dtype.kind == "f":
+        if sums.missing and rows.dtype.kind == "f":
             check_finite(block, start, missing=True)
             known = np.count_nonzero(~np.isnan(rows), axis=0)
             low = float(np.fmin.reduce(rows, None, initial=np.inf))
@@ -137,38 +133,22 @@ def _look(x: Rows, first: int, last: int, missing: bool, sums: Moments) -> None:
         sums.merge(known, low, high, *_moments(rows))
 
 
-def _between(x: Rows, first: int, last: int) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Blocks of some of the rows, each with the number of its first row."""
-    if (first, last) == (0, len(x)):
-        yield from blocks(x, 8 << 20)
-        return
-    length = block_length(x, 8 << 20)
-    for start in range(first, last, length):
-        yield start, read(x, start, min(start + length, last))
-
-
 def _shared(sums: Moments, group: Processes, bad: DataError | None) -> Moments:
     """The sums of all processes, merged in their order, on each of them."""
     import torch
 
     d = len(sums.mean)
+    mine = [np.broadcast_to(sums.known, d), sums.mean, sums.squares, [sums.low, sums.high, bad is not None]]
     table = torch.zeros(group.size, 3 * d + 3, dtype=torch.float64, device=group.device)
-    # What has seen nothing has no range: a process may have no row.
-    seen = bool(np.any(sums.known))
-    mine = [np.broadcast_to(sums.known, d), sums.mean, sums.squares]
-    mine += [np.array([sums.low if seen else 0.0, sums.high if seen else 0.0, bad is not None])]
     table[group.rank] = torch.from_numpy(np.concatenate(mine).astype(np.float64))
     group.sum(table)
-    rows = table.cpu().numpy()
     if bad is not None:
         raise bad
-    if rows[:, -1].any():
-        raise DataError(
-            f"process {int(rows[:, -1].argmax())} found rows that nothing can be learnt from: see there"
-        )
-    merged = Moments(np.zeros(d), mean=np.zeros(d), squares=np.zeros(d))
-    for row in rows:
-        if row[:d].any():
+    merged = Moments(np.zeros(d), mean=np.zeros(d), squares=np.zeros(d), missing=sums.missing)
+    for rank, row in enumerate(table.cpu().numpy()):
+        if row[-1]:
+            raise DataError(f"process {rank} found rows that nothing can be learnt from: see there")
+        if row[:d].any():  # a process may have no row
             merged.merge(row[:d], row[-3], row[-2], row[d : 2 * d], row[2 * d : 3 * d])
     return merged
 
@@ -220,9 +200,7 @@ class Scaling:
         return self.kind in ("pixels", "unit")
 
     @classmethod
-    def choose(
-        cls, kind: str, dtype: np.dtype[Any], sample_shape: tuple[int, ...], seen: Statistics
-    ) -> Scaling:
+    def choose(cls, kind: str, dtype: np.dtype[Any], sample_shape: tuple[int, ...], seen: Moments) -> Scaling:
         """The scaling asked for, or with `auto` the one that fits: see `AutoEncoder`'s `scaling`."""
         if kind not in KINDS:
             raise ParameterError(
@@ -235,21 +213,18 @@ class Scaling:
                 kind = "pixels"
             else:
                 kind = "unit" if seen.low >= 0 and seen.high <= 1 else "standard"
+        offset, scale = np.zeros(1), np.full(1, 255.0 if kind == "pixels" else 1.0)
+        if kind in ("pixels", "unit") and (seen.low < 0 or seen.high > scale[0]):
+            raise DataError(
+                f"scaling={kind!r} takes values from 0 to {scale[0]:g}, and x goes from {seen.low:g} to "
+                f"{seen.high:g}: use scaling='standard'"
+            )
+        if kind == "standard":
+            offset, deviation = seen.mean.copy(), np.sqrt(seen.variance)
+            constant = deviation <= 1e-9 * np.maximum(1e-30, np.abs(seen.mean))
+            scale = np.where(constant, 1.0, deviation)
         limits = (seen.low, seen.high) if np.isfinite([seen.low, seen.high]).all() else None
-        if kind in ("pixels", "unit"):
-            top = 255.0 if kind == "pixels" else 1.0
-            if seen.low < 0 or seen.high > top:
-                raise DataError(
-                    f"scaling={kind!r} takes values from 0 to {top:g}, and x goes from {seen.low:g} to "
-                    f"{seen.high:g}: use scaling='standard'"
-                )
-            return cls(kind, np.zeros(1), np.full(1, top), sample_shape, seen.missing, limits)
-        if kind == "none":
-            return cls(kind, np.zeros(1), np.ones(1), sample_shape, seen.missing, limits)
-        deviation = np.sqrt(seen.variance)
-        constant = deviation <= 1e-9 * np.maximum(1e-30, np.abs(seen.mean))
-        scale = np.where(constant, 1.0, deviation)
-        return cls(kind, seen.mean.copy(), scale, sample_shape, seen.missing, limits)
+        return cls(kind, offset, scale, sample_shape, seen.missing, limits)
 
     def forward(self, rows: NDArray[Any]) -> torch.Tensor:
         """Rows of shape (n, ...) in raw units to a float32 CPU tensor of shape (n, d) in scaled units."""
@@ -283,7 +258,7 @@ class Scaling:
             values = values.astype(np.float64) * self.scale + self.offset
         return values.astype(np.float32).reshape(len(values), *self.sample_shape)
 
-    def scaled_mean(self, seen: Statistics) -> NDArray[np.float64]:
+    def scaled_mean(self, seen: Moments) -> NDArray[np.float64]:
         """The mean of each feature in scaled units, of shape (d,)."""
         scaled: NDArray[np.float64] = (seen.mean - self.offset) / self.scale
         return scaled

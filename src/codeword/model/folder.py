@@ -32,7 +32,7 @@ from codeword.base.files import MODEL_FILES, check_own, writing
 from codeword.base.text import shortened
 from codeword.data.columns import Columns
 from codeword.data.rows import Rows, read
-from codeword.data.scaling import Scaling, Statistics
+from codeword.data.scaling import Moments, Scaling
 from codeword.model.card import model_card
 from codeword.model.fitted import FittedModel, TrainingCodes
 from codeword.model.parameters import to_json
@@ -262,7 +262,7 @@ def make_checkpoint(
     path: str | os.PathLike[str] | None,
     plan: Plan,
     x: Rows,
-    seen: Statistics,
+    seen: Moments,
     group: ProcessGroup,
 ) -> Checkpoint | None:
     """The checkpoint of a run, where a path is given, with what has to be the same for it to go on."""
@@ -270,7 +270,7 @@ def make_checkpoint(
         return None
     not_compared = ("device", "verbose", "random_state")
     settings = {k: v for k, v in to_json(model.parameters).items() if k not in not_compared}
-    settings |= {"seed": plan.seed, "processes": group.size, "rows": seen.n}
+    settings |= {"seed": plan.seed, "processes": group.size, "rows": len(x)}
     settings |= {
         "sample shape": list(model.sample_shape),
         "the data's digest": digest(seen.mean, seen.variance, read(x, 0, 64), read(x, len(x) - 64, len(x))),
