@@ -99,21 +99,18 @@ def find_images(folder: Path, split: str) -> Path | None:
         If the folder holds images of the other split only, or several files of this one.
     """
     with reading(folder, "a folder"):
-        found = {entry.name: _IMAGES.fullmatch(entry.name) for entry in sorted(folder.iterdir())}
-    splits = {name: match[1].lower() for name, match in found.items() if match}
-    # Sorted, a plain file comes before its gzipped twin, and reads faster.
-    mine: dict[str, str] = {}
-    for name in splits:
-        if splits[name] in _SPLITS[split]:
-            mine.setdefault(name.removesuffix(".gz"), name)
+        names = sorted(entry.name for entry in folder.iterdir() if _IMAGES.fullmatch(entry.name))
+    # Sorted backwards, a plain file, which reads faster, takes the place of its gzipped twin.
+    own = re.compile(f"(.*[-_.])?({'|'.join(_SPLITS[split])})[-_.]images.*", re.IGNORECASE)
+    mine = {name.removesuffix(".gz"): name for name in reversed(names) if own.fullmatch(name)}
     if len(mine) > 1:
         raise DataError(
-            f"{folder} holds several {split} sets ({listed(mine.values())}): "
+            f"{folder} holds several {split} sets ({listed(sorted(mine.values()))}): "
             "give the path of one of these files"
         )
-    if splits and not mine:
+    if names and not mine:
         raise DataError(
-            f"{folder} holds {listed(splits)} but no {split} images: "
+            f"{folder} holds {listed(names)} but no {split} images: "
             f"expected {_SPLITS[split][0]}-images-idx3-ubyte, gzipped or not"
         )
     return folder / next(iter(mine.values())) if mine else None

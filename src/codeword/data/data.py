@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword.base.errors import DataError, ParameterError
-from codeword.base.text import listed
+from codeword.base.text import listed, shortened
 from codeword.data.arrays import find_images, is_idx, read_images
 from codeword.data.named import NAMES, load_named
 from codeword.data.reading import check_unpacked, reading
@@ -244,21 +244,16 @@ def _identified(source: Any, split: str) -> tuple[str, str, str, list[Path]]:
         path = path.expanduser()
     name = path.name or path.resolve().name or str(path)
     with reading(path, "a file or folder"):
-        _check_exists(path, str(source))
+        if not str(source) or not path.exists():
+            close = difflib.get_close_matches(path.name.lower(), NAMES, n=1)
+            guess = f" Did you mean {close[0]!r}?" if close else ""
+            raise DataError(
+                f"there is no file or folder {shortened(source)}.{guess} Known data sets: {', '.join(NAMES)}"
+            )
         while (path / "train").is_dir() and (path / "test").is_dir():
             path /= split
         kind, files = _of_folder(path, split) if path.is_dir() else (_of_file(path), [path])
         return kind, str(path), name, files
-
-
-def _check_exists(path: Path, given: str) -> None:
-    if not given or any(mark in given for mark in "\0\n\r"):
-        raise DataError(f"{given!r} is not a path; known data sets: {', '.join(NAMES)}")
-    if path.is_file() or path.is_dir():
-        return
-    close = difflib.get_close_matches(path.name.lower(), NAMES, n=1)
-    guess = f" Did you mean {close[0]!r}?" if close else ""
-    raise DataError(f"there is no file or folder {path}.{guess} Known data sets: {', '.join(NAMES)}")
 
 
 def _of_file(path: Path) -> str:

@@ -21,20 +21,9 @@ BOMB = 200
 def check_unpacked(
     path: Path | str, packed: int, unpacked: int, most: int = MOST_UNPACKED, ratio: int = BOMB
 ) -> None:
-    """Refuse a small file that unpacks to a very large one, before it has filled the memory.
+    """Raise a DataError where a small file unpacks to a very large one, before that has filled the memory.
 
-    Parameters
-    ----------
-    packed, unpacked : int
-        Bytes of the file, and of what it holds, or has been found to hold so far.
-    most : int
-        Bytes that are unpacked whatever the file's size.
-    ratio : int
-        How many times its size a file may unpack to beyond that.
-
-    Raises
-    ------
-    DataError
+    `most` bytes are unpacked whatever the file's size, and beyond that `ratio` times its size.
     """
     if unpacked > most and unpacked > ratio * packed:
         raise DataError(

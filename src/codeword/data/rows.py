@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import mmap
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +18,7 @@ from codeword.data.reading import reading
 
 __all__ = [
     "BLOCK_BYTES",
+    "Part",
     "PartFolder",
     "Rows",
     "Selected",
@@ -126,15 +129,7 @@ def check_finite(
 ) -> None:
     """Raise a DataError that names the first row and column that is infinite or, without `missing`, NaN.
 
-    Parameters
-    ----------
-    rows : ndarray of shape (n, ...)
-    start : int or ndarray of shape (n,), default=0
-        The number of the first row, or of each.
-    missing : bool, default=False
-        Whether NaN stands for a missing value.
-    what : str, default="x"
-        What the rows are called.
+    `start` is the number of the first row, or of each, and `what` what the rows are called.
     """
     bad = first_not_finite(rows, missing=missing)
     if bad is None:
@@ -155,6 +150,15 @@ def check_finite(
 # -- rows in several files ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some of the rows of a folder, which `read` gives whole, or as a memory map."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[], NDArray[Any]]
+
+
 class PartFolder:
     """The rows of several parts, one after the other; only the parts that are touched are read.
 
@@ -162,17 +166,17 @@ class PartFolder:
 
     Parameters
     ----------
-    parts : sequence of NpyPart or of RowGroup
+    parts : sequence of Part
         Of one dtype, and alike in every axis but the first.
     block_rows : int, default=0
         How many rows are read at once whenever one is.
     """
 
-    def __init__(self, parts: Sequence[Any], block_rows: int = 0) -> None:
+    def __init__(self, parts: Sequence[Part], block_rows: int = 0) -> None:
         self.parts, self.block_rows = list(parts), block_rows
         self.starts = np.cumsum([0, *(part.shape[0] for part in parts)]).tolist()
         self.shape: tuple[int, ...] = (self.starts[-1], *parts[0].shape[1:])
-        self.dtype: np.dtype[Any] = parts[0].dtype
+        self.dtype = parts[0].dtype
         self.ndim = len(self.shape)
 
     def __len__(self) -> int:
@@ -197,7 +201,7 @@ class PartFolder:
         while done < n:
             first = start + done - self.starts[number]
             length = min(self.starts[number + 1] - start - done, n - done)
-            out[done : done + length] = self.parts[number][first : first + length]
+            out[done : done + length] = self.parts[number].read()[first : first + length]
             done, number = done + length, number + 1
         return out
 
@@ -210,20 +214,8 @@ class PartFolder:
         edges = np.searchsorted(rows[order], self.starts)
         for part, start, first, last in zip(self.parts, self.starts, edges, edges[1:], strict=False):
             if last > first:
-                out[order[first:last]] = part[rows[order[first:last]] - start]
+                out[order[first:last]] = part.read()[rows[order[first:last]] - start]
         return out
-
-
-class NpyPart:
-    """One .npy file. It is mapped for each slice anew, so that no pages of it stay resident."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        mapped = open_array(path)
-        self.shape, self.dtype = mapped.shape, plain_dtype(mapped.dtype)
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        return np.array(open_array(self.path)[key], self.dtype)
 
 
 def open_array(path: Path) -> NDArray[Any]:
@@ -240,9 +232,12 @@ def open_arrays(paths: Sequence[Path]) -> PartFolder:
     DataError
         If two differ in dtype or shape.
     """
-    parts = [NpyPart(path) for path in paths]
-    for path, part in zip(paths, parts, strict=True):
-        kind, other = (part.dtype, part.shape[1:]), (parts[0].dtype, parts[0].shape[1:])
+    parts = []
+    for path in paths:
+        mapped = open_array(path)
+        # Mapped for each slice anew, so that no pages of it stay resident.
+        parts.append(Part(mapped.shape, plain_dtype(mapped.dtype), partial(open_array, path)))
+        kind, other = (parts[-1].dtype, mapped.shape[1:]), (parts[0].dtype, parts[0].shape[1:])
         if kind != other:
             raise DataError(f"{path} and {paths[0]} are not parts of one set: {kind} is not {other}")
     return PartFolder(parts)

@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from codeword.base.errors import DataError
 from codeword.base.text import listed, shortened
 from codeword.data.reading import check_unpacked, opened, reading
-from codeword.data.rows import PartFolder, first_not_finite
+from codeword.data.rows import Part, PartFolder, first_not_finite
 
 __all__ = [
     "NUMBER",
@@ -284,7 +284,7 @@ def numbers_of(
     ----------
     table : pyarrow.Table
     where : str
-        What the table is called in messages.
+        What messages call the table.
     missing : bool, default=False
         Take empty cells as NaN.
     dtype : dtype, optional
@@ -340,29 +340,22 @@ def _dtype_of(kind: Any, limits: Collection[Any], *, holes: bool) -> np.dtype[An
 
 def _as_numbers(columns: list[Any], names: list[str], where: str, first_row: int) -> list[Any]:
     """Turn columns of text that hold nothing but numbers into numbers, and refuse all other text."""
-    found, words = [], []
+    found = []
     for column, name in zip(columns, names, strict=True):
         if is_text(column.type):
-            numbers, row = parsed(column)
-            if numbers is None:
-                words.append((row, name, column[row].as_py()))
-            found.append(numbers)
-        elif is_number(column.type):
-            found.append(column)
-        else:
+            text = column
+            column, row = parsed(text)
+            if column is None:
+                raise DataError(
+                    f"{where}: row {first_row + row + 1}, column {name!r} holds "
+                    f"{shortened(text[row].as_py(), 40)!r}: expected a number; correct it, drop the column, "
+                    f"or pass --label-column {name!r} if it holds labels"
+                )
+        elif not is_number(column.type):
             raise DataError(
                 f"{where}: column {name!r} holds {column.type} values: expected numbers; convert or drop it"
             )
-    if words:
-        row, name, cell = min(words)
-        end = "correct it or drop the column"
-        if len(words) == 1:
-            shown = name if name.isprintable() else repr(name)
-            end = f"correct it, or pass --label-column {shown} if it holds labels"
-        raise DataError(
-            f"{where}: row {first_row + row + 1}, column {name!r} holds {shortened(cell, 40)!r}: "
-            f"expected a number; {end}"
-        )
+        found.append(column)
     return found
 
 
@@ -435,42 +428,6 @@ def _metadata(paths: Sequence[Path]) -> list[Any]:
     return found
 
 
-@dataclass(eq=False)
-class RowGroup:
-    """A row group of number columns in a Parquet file, from `first_row` on.
-
-    Of those that share a dictionary `kept` the one that was read last stays in it.
-    """
-
-    path: Path
-    group: int
-    first_row: int
-    columns: list[str]
-    dtype: np.dtype[Any]
-    missing: bool
-    shape: tuple[int, ...]
-    kept: dict[tuple[Path, int], NDArray[Any]]
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        chosen: NDArray[Any] = self.rows()[key]
-        return chosen
-
-    def rows(self) -> NDArray[Any]:
-        """All rows of it."""
-        from pyarrow import parquet
-
-        rows = self.kept.get((self.path, self.group))
-        if rows is None:
-            with reading(self.path, "Parquet"), parquet.ParquetFile(self.path) as file:
-                table = file.read_row_group(self.group, columns=self.columns).select(self.columns)
-                rows, _ = numbers_of(
-                    table, str(self.path), missing=self.missing, dtype=self.dtype, first_row=self.first_row
-                )
-            self.kept.clear()
-            self.kept[self.path, self.group] = rows
-        return rows
-
-
 def open_parquet(
     paths: Sequence[Path], label_column: str | None, *, missing: bool
 ) -> tuple[PartFolder, NDArray[Any] | None, tuple[str, ...] | None]:
@@ -491,24 +448,45 @@ def open_parquet(
     names = [name for name in names if name != label_column]
     dtype = np.result_type(*(_stored_dtype(metadata, names, missing) for metadata in files))
     kept: dict[tuple[Path, int], NDArray[Any]] = {}
-    parts = []
+    groups = []
     for path, metadata in zip(paths, files, strict=True):
         first_row = 0
         for i in range(metadata.num_row_groups):
-            shape = (metadata.row_group(i).num_rows, len(names))
-            if shape[0]:
-                parts.append(RowGroup(path, i, first_row, names, dtype, missing, shape, kept))
-            first_row += shape[0]
+            n = metadata.row_group(i).num_rows
+            if n:
+                groups.append((n, partial(_row_group, kept, path, i, first_row, names, dtype, missing)))
+            first_row += n
     # A look at the first rows says early what is no number, and the shape of lists.
-    sample_shape = parts[0].rows().shape[1:]
-    for part in parts:
-        part.shape = (part.shape[0], *sample_shape)
-    rows = PartFolder(parts, block_rows=max(part.shape[0] for part in parts))
+    sample_shape = groups[0][1]().shape[1:]
+    parts = [Part((n, *sample_shape), dtype, read) for n, read in groups]
+    rows = PartFolder(parts, block_rows=max(n for n, _ in groups))
     labels = None
     if label_column is not None:
         labels = labels_of(_read_parquet(paths, [label_column]).column(0), label_column, where)
     one_of_lists = len(names) == 1 and is_list(schemas[0].field(names[0]).type)
     return rows, labels, None if one_of_lists else tuple(names)
+
+
+def _row_group(
+    kept: dict[tuple[Path, int], NDArray[Any]],
+    path: Path,
+    group: int,
+    first_row: int,
+    columns: list[str],
+    dtype: np.dtype[Any],
+    missing: bool,
+) -> NDArray[Any]:
+    """The rows of a row group; the one that was read last is kept."""
+    from pyarrow import parquet
+
+    rows = kept.get((path, group))
+    if rows is None:
+        with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
+            table = file.read_row_group(group, columns=columns).select(columns)
+            rows, _ = numbers_of(table, str(path), missing=missing, dtype=dtype, first_row=first_row)
+        kept.clear()
+        kept[path, group] = rows
+    return rows
 
 
 def _stored_dtype(metadata: Any, names: Collection[str], missing: bool) -> np.dtype[Any]:
