@@ -50,8 +50,8 @@ def worker(ae: AutoEncoder, folder: Path, out: Path) -> dict[str, float]:
         for i, fragment in enumerate(
             ParquetFileFormat().make_fragment(str(path), LocalFileSystem()).split_by_row_group()
         ):
-            group, started = fragment.row_groups[0], time.process_time()
-            piece = Piece(fragment, 0, 0, group.num_rows, group.total_byte_size)
+            started = time.process_time()
+            piece = Piece(fragment, 0, 0, fragment.row_groups[0].num_rows)
             block = pa.concat_tables(read_rows(f"{folder}/", columns, [piece]))
             read = time.process_time()
             codes = encoder(block)

@@ -57,18 +57,19 @@ def rows(tmp_path):
 def here(monkeypatch):
     """Workers in this process: all of a job but Ray, which writes parts and lists as Ray does."""
 
-    def run(pieces, read, encoder, output, workers, gpus, *, verbose):
-        lists = Path(output.path, engine.WRITTEN)
+    def run(base, pieces, encoder, out, workers, gpus, verbose):
+        lists = Path(out.path, engine.WRITTEN)
         lists.mkdir(exist_ok=True)
         written = {place for part in lists.glob("*") for place in pq.read_table(part)["position"].to_pylist()}
         start = 1 + max((int(part.stem.split("_")[1]) for part in lists.glob("*")), default=-1)
+        columns = list(dict.fromkeys([*encoder.columns, *encoder.kept]))
         for i, piece in enumerate(pieces):
-            block = pa.concat_tables(read([piece]))
+            block = pa.concat_tables(engine.read_rows(base, columns, [piece]))
             block = block.filter(pa.array([place not in written for place in block["position"].to_pylist()]))
             if len(block):
                 part = encoder(block)
                 name = f"part_{start + i:06}"
-                pq.write_table(part, Path(output.path, f"{name}-0.parquet"))
+                pq.write_table(part, Path(out.path, f"{name}-0.parquet"))
                 pq.write_table(part.select(["position"]), lists / f"{name}.parquet")
 
     monkeypatch.setattr(engine, "_cluster", lambda workers, gpus: contextlib.nullcontext(1))
@@ -213,7 +214,7 @@ def test_a_killed_driver_is_gone_on_from(rows, saved_model, tmp_path, monkeypatc
     part = out / f"{done}-0.parquet"
     (out / "late_000000-0.parquet").write_bytes(part.read_bytes())
     with monkeypatch.context() as patch:
-        patch.setattr(engine.Output, "sweep", lambda *_: None)
+        patch.setattr(engine, "_sweep", lambda *_: None)
         with pytest.raises(CodewordError, match="another job may be writing there"):
             encode_parts(saved_model, f"{rows}/*.parquet", str(out), label_column="name", workers=1)
     assert pq.read_table(out).num_rows == 1200 + pq.read_table(part).num_rows
@@ -357,7 +358,6 @@ def test_columns_that_do_not_do_are_named_before_anything_is_done(saved_model, t
     said = refused(*command)
     assert "a.parquet: row 0, counted from 0, column 'name' holds '0-0': expected a number" in said
     assert "a.parquet has no column 'id'; its columns: p0, p1," in refused(*command, "--keep", "id")
-    assert "differ" in refused(*command, "--keep", "name", "--keep", "name")
     assert "Got 'z7' instead" in refused(*command, "--keep", "z7")
     pq.write_table(table(5, 0).drop_columns(["p3"]), tmp_path / "b.parquet")
     assert "b.parquet has no column 'p3'" in refused(*command, "--keep", "name")
@@ -372,7 +372,7 @@ def test_names_with_a_comma_are_names(saved_model, tmp_path, here, do):
     named = table(20, 0).rename_columns([*(f"p{i}" for i in range(64)), "name, first"])
     pq.write_table(named.append_column("city, land", [["Bonn"] * 20]), tmp_path / "a.parquet")
     do("encode", saved_model, tmp_path / "a.parquet", "--engine", "ray", "-o", tmp_path / "out",
-       "--label-column", "name, first", "--keep", "city, land")  # fmt: skip
+       "--label-column", "name, first", "--keep", "city, land", "--keep", "city, land")  # fmt: skip
     assert list(codes(tmp_path / "out").columns[:4]) == ["file", "row", "position", "city, land"]
 
 
@@ -502,13 +502,13 @@ def test_patterns_are_those_of_a_shell(tmp_path, pattern, found, scheme):
     (tmp_path / "in" / "_d").mkdir(parents=True)
     for name in ("a.parquet", "b.parquet", "in/c.parquet", "in/_d/e.parquet", ".f.parquet", "in/g.csv"):
         (tmp_path / name).touch()
-    output = engine.Output(*engine._open(str(tmp_path / "out")))
+    output = engine._open(str(tmp_path / "out"))
     _, base, names = engine._find(f"{scheme}{tmp_path}/{pattern}", output)
     assert {f"{base}{name}" for name in names} == {f"{tmp_path}/{name}" for name in found}
 
 
 def test_a_name_that_is_there_is_no_pattern(tmp_path):
-    output = engine.Output(*engine._open(str(tmp_path / "out")))
+    output = engine._open(str(tmp_path / "out"))
     for name in ("rows [v2]", "what?"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a*.parquet").touch()

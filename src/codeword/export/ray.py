@@ -2,7 +2,7 @@
 
 Ray Data starts the workers, replaces dead ones, and lists the rows that are written, so that a second start
 leaves them out. Three things are added here. Its `read_parquet` numbers no rows: `read_rows` gives each its
-place. Parts can lie there that are on none of its lists, as of a worker that outlived its job: `Output.sweep`
+place. Parts can lie there that are on none of its lists, as of a worker that outlived its job: `_sweep`
 removes them. And what a job is lies beside its parts, so that no other job goes on with them.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import itertools
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ import re
 import socket
 import sys
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -114,10 +115,11 @@ def encode_parts(
     """
     if importlib.util.find_spec("ray") is None:
         raise InputError("the engine 'ray' needs Ray, which is not installed: pip install 'codeword[ray]'")
+    keep = list(dict.fromkeys(keep))
     for name in keep:
-        if name in PLACE or re.fullmatch(r"z\d+", name) or list(keep).count(name) > 1:
+        if name in PLACE or re.fullmatch(r"z\d+", name):
             raise ParameterError(
-                f"The 'keep' parameter of encode_parts must be names that differ, and not those of parts "
+                f"The 'keep' parameter of encode_parts must be other names than those of parts "
                 f"({', '.join(PLACE)}, z0, …). Got {name!r} instead."
             )
     from codeword.model.autoencoder import AutoEncoder  # here, since workers that read need no torch
@@ -125,31 +127,29 @@ def encode_parts(
 
     device = "cuda" if gpus_per_worker else "cpu"
     ae: AutoEncoder = AutoEncoder.load(model, device="cpu").set_params(device=device)
-    output_ = Output(*_open(output))
-    files, base, stamps = _find(source, output_)
-    columns, kept, pieces = _plan(ae, files, base, stamps, keep, label_column)
+    out = _open(output)
+    files, base, stamps = _find(source, out)
+    encoder, pieces = _plan(ae, files, base, stamps, keep, label_column)
     digest = hashlib.sha256()
     for path in sorted(Path(local(model)).glob("[cw]*")):  # what the codes follow from
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     where = f"{files.type_name}:{base}"
-    job = {"model": digest.hexdigest(), "source": where, "columns": [columns, list(keep)], "files": stamps}
+    job = {"model": digest.hexdigest(), "source": where, "columns": [encoder.columns, keep], "files": stamps}
     n = sum(piece.rows for piece in pieces)
-    before = output_.begin(job, overwrite=overwrite)
+    before = _begin(out, job, overwrite=overwrite)
     if before < n:
-        output_.remove([END])
-        read = partial(read_rows, base, list(dict.fromkeys([*columns, *kept])))
         with _cluster(workers, gpus_per_worker) as size:
-            _run(pieces, read, Encoder(ae, columns, kept), output_, size, gpus_per_worker, verbose=verbose)
-        changed = [name for name, stamp in _find(source, output_)[2].items() if stamps.get(name) != stamp]
+            _run(base, pieces, encoder, out, size, gpus_per_worker, verbose)
+        changed = [name for name, stamp in _find(source, out)[2].items() if stamps.get(name) != stamp]
         if changed:
             raise DataError(f"{base}{changed[0]} was changed meanwhile: make the call again")
-        output_.sweep()
-    if (found := output_.count()) != n:
+        _sweep(out)
+    if (found := _count(out)) != n:
         raise CodewordError(
-            f"{output_.path} has {found:,} rows, and {n:,} were expected: another job may be writing there; "
+            f"{out.path} has {found:,} rows, and {n:,} were expected: another job may be writing there; "
             "make the call again when it has ended, or with overwrite (--overwrite)"
         )
-    output_.write(END, {"rows": n, "k": ae.n_components})
+    _write(out, END, {"rows": n, "k": ae.n_components})
     return {"n": n, "k": ae.n_components, "written": n - before}
 
 
@@ -161,39 +161,40 @@ def without_secret(uri: str) -> str:
     return re.sub(r"(://)(?:[^?\s]*@|[^/@\s]*@)", r"\1", uri)
 
 
-def _open(text: str) -> tuple[Any, str]:
-    """The file system of a path or a URI, and the path in it."""
-    from pyarrow.fs import FileSystem, LocalFileSystem
+def _open(text: str) -> Any:
+    """A path or a URI as the root of a file system of fsspec, over one of pyarrow."""
+    from fsspec.implementations.arrow import ArrowFSWrapper
+    from fsspec.implementations.dirfs import DirFileSystem
+    from pyarrow.fs import FileSystem
 
-    if "://" not in text:
-        return LocalFileSystem(), Path(text).expanduser().resolve().as_posix()
+    uri = quote(text, safe=":/?&=%@*+,;~!$'()#")
     try:
-        system, path = FileSystem.from_uri(quote(text, safe=":/?&=%@*+,;~!$'()#"))
+        system, path = FileSystem.from_uri(
+            uri if "://" in text else Path(text).expanduser().resolve().as_uri()
+        )
     except (ValueError, OSError, ImportError) as error:
         reason = shortened(without_secret(str(error)), 200)
         raise InputError(f"{without_secret(text)} cannot be opened: {reason}") from None
-    return system, path.rstrip("/")
+    return DirFileSystem(path.rstrip("/"), ArrowFSWrapper(system))
 
 
-def _find(source: str, output: Output) -> tuple[Any, str, dict[str, list[int]]]:
+def _find(source: str, out: Any) -> tuple[Any, str, dict[str, list[int]]]:
     """The Parquet files of a source: file system, folder, and paths below it with size and time.
 
     Parts in the output are none of them.
     """
-    from fsspec.implementations.arrow import ArrowFSWrapper
-
-    system, path = _open(source)
-    every = ArrowFSWrapper(system)
-    wild = None if every.exists(path) else re.search(r"[*?[]", path)
-    found = every.find(path) if wild is None else every.glob(path)
-    base = f"{path if wild is None else path[: wild.start()].rpartition('/')[0]}/"
-    if found == [path]:
-        base = f"{path.rpartition('/')[0]}/"
-    elif wild is None:
+    place = _open(source)
+    every, path, system = place.fs, place.path, place.fs.fs
+    if every.isdir(path):
+        base = f"{path}/"
         shown = re.compile(r"(?i)(?!.*/[._])[^._].*\.(parquet|pq)")
-        found = [each for each in found if shown.fullmatch(each.removeprefix(base))]
-    if system == output.system:
-        found = [each for each in found if not each.startswith(f"{output.path}/")]
+        found = [name for name in every.find(path) if shown.fullmatch(name.removeprefix(base))]
+    else:
+        wild = None if every.exists(path) else re.search(r"[*?[]", path)
+        base = f"{path[: wild.start() if wild else None].rpartition('/')[0]}/"
+        found = every.glob(path) if wild else every.find(path)
+    if system == out.fs.fs:
+        found = [name for name in found if not name.startswith(f"{out.path}/")]
     if not found:
         raise DataError(f"{without_secret(source)}: there is no Parquet file (.parquet, .pq) there")
     infos = system.get_file_info(sorted(found))
@@ -201,24 +202,18 @@ def _find(source: str, output: Output) -> tuple[Any, str, dict[str, list[int]]]:
 
 
 class Piece(NamedTuple):
-    """A row group as a pyarrow fragment, the numbers of its file and of its first row, its rows and bytes."""
+    """A row group as a pyarrow fragment, the numbers of its file and of its first row, and its rows."""
 
     fragment: Any
     file: int
     first: int
     rows: int
-    size: int
 
 
 def _plan(
-    ae: AutoEncoder,
-    system: Any,
-    base: str,
-    names: Collection[str],
-    keep: Sequence[str],
-    label_column: str | None,
-) -> tuple[list[str], dict[str, Any], list[Piece]]:
-    """The columns that make a row, those to keep with their types, and the row groups.
+    ae: AutoEncoder, system: Any, base: str, names: Collection[str], keep: list[str], label_column: str | None
+) -> tuple[Encoder, list[Piece]]:
+    """What makes codes of rows, and the row groups.
 
     A column that a file lacks is named, and one row is encoded here.
     """
@@ -232,15 +227,14 @@ def _plan(
 
     with ThreadPoolExecutor(32) as pool:
         schemas, groups = zip(*pool.map(look, names), strict=True)
-    mixed, known = ae.model_.columns, ae.model_.names
-    others = {*keep, label_column}
-    columns = [n for n in schemas[0].names if n not in others and not n.startswith("__index_level_")]
-    columns = list(mixed.names) if mixed is not None else columns if known is None else list(known)
+    mixed, others = ae.model_.columns, {*keep, label_column}
+    known = ae.model_.names if mixed is None else mixed.names
+    free = [n for n in schemas[0].names if n not in others and not n.startswith("__index_level_")]
+    columns = list(known or free)
     for file, schema in zip(names, schemas, strict=True):
         for name in (*columns, *keep):
-            if schema.names.count(name) != 1:
-                what = "has two columns called" if name in schema.names else "has no column"
-                raise DataError(f"{base}{file} {what} {name!r}; its columns: {listed(schema.names)}")
+            if name not in schema.names:
+                raise DataError(f"{base}{file} has no column {name!r}; its columns: {listed(schema.names)}")
     with reading(base, "files whose columns to keep are of the same types"):
         wanted = [pa.schema([schema.field(name) for name in keep]) for schema in schemas]
         kept = {f.name: f.type for f in pa.unify_schemas(wanted, promote_options="permissive")}
@@ -248,26 +242,28 @@ def _plan(
     for number, fragments in enumerate(groups):
         first = 0
         for fragment in fragments:
-            group = fragment.row_groups[0]
-            pieces.append(Piece(fragment, number, first, group.num_rows, group.total_byte_size))
-            first += group.num_rows
-    if not (pieces := [piece for piece in pieces if piece.rows]):
+            rows = fragment.row_groups[0].num_rows
+            pieces.append(Piece(fragment, number, first, rows))
+            first += rows
+    row = next((table.slice(0, 1) for table in read_rows(base, columns, pieces) if len(table)), None)
+    if row is None:
         raise DataError(f"{base}: there is no row in {len(names):,} Parquet files")
-    Encoder(ae, columns, {}).codes(next(read_rows(base, columns, pieces)).slice(0, 1))
-    return columns, kept, pieces
+    encoder = Encoder(ae, columns, kept)
+    encoder.codes(row)
+    return encoder, pieces
 
 
-def read_rows(base: str, columns: list[str], pieces: Sequence[Piece]) -> Iterator[pa.Table]:
+def read_rows(base: str, columns: list[str], pieces: Iterable[Piece]) -> Iterator[pa.Table]:
     """The rows of row groups, some at a time, with their places; their own columns' names begin with `=`."""
     import pyarrow as pa
 
-    for piece in pieces:
-        path, first = piece.fragment.path, piece.first
-        length = max(1, BLOCK_BYTES * piece.rows // max(piece.size, 1))
-        with reading(path, "Parquet"):
-            for batch in piece.fragment.to_batches(columns=columns, batch_size=length, batch_readahead=1):
+    for fragment, file, first, n in pieces:
+        length = max(1, BLOCK_BYTES * n // max(fragment.row_groups[0].total_byte_size, 1))
+        with reading(fragment.path, "Parquet"):
+            for batch in fragment.to_batches(columns=columns, batch_size=length, batch_readahead=1):
                 rows = np.arange(first, first + len(batch))
-                places = [pa.repeat(path.removeprefix(base), len(batch)), rows, piece.file * FILE_ROWS + rows]
+                name = pa.repeat(fragment.path.removeprefix(base), len(batch))
+                places = [name, rows, file * FILE_ROWS + rows]
                 yield pa.table([*places, *batch.columns], [*PLACE, *(f"={name}" for name in columns)])
                 first += len(batch)
 
@@ -275,95 +271,87 @@ def read_rows(base: str, columns: list[str], pieces: Sequence[Piece]) -> Iterato
 # -- output -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Output:
-    """The folder that parts are written to."""
+def _write(out: Any, name: str, content: dict[str, Any]) -> None:
+    """Write a file under another name first: there is never half of it."""
+    out.pipe_file(f"{name}.new", (json.dumps(content) + "\n").encode())
+    out.mv(f"{name}.new", name)
 
-    system: Any
-    path: str
 
-    def names(self, below: str = "") -> list[str]:
-        """The names in it, or in a folder below it."""
-        from pyarrow.fs import FileSelector
+def _parts(out: Any) -> list[str]:
+    return [name for name in out.ls("", detail=False) if name.endswith(".parquet")]
 
-        found = self.system.get_file_info(FileSelector(f"{self.path}{below}", allow_not_found=True))
-        return [info.base_name for info in found if info.base_name]
 
-    def remove(self, names: Collection[str], below: str = "") -> None:
-        """Remove those of some files that are there."""
-        for name in {*names}.intersection(self.names(below)):
-            self.system.delete_file(f"{self.path}{below}/{name}")
+def _count(out: Any) -> int:
+    """The rows of all parts, by what these say at their ends."""
+    from pyarrow.dataset import dataset
 
-    def write(self, name: str, content: dict[str, Any]) -> None:
-        """Write a file under another name first: there is never half of it."""
-        with self.system.open_output_stream(f"{self.path}/{name}.new") as stream:
-            stream.write((json.dumps(content) + "\n").encode())
-        self.system.move(f"{self.path}/{name}.new", f"{self.path}/{name}")
+    parts = [f"{out.path}/{name}" for name in _parts(out)]
+    with reading(out.path, "Parquet"):
+        return int(dataset(parts, filesystem=out.fs.fs).count_rows()) if parts else 0
 
-    def count(self) -> int:
-        """The rows of all parts, by what these say at their ends."""
-        from pyarrow.dataset import dataset
 
-        parts = [f"{self.path}/{name}" for name in self.names() if name.endswith(".parquet")]
-        with reading(self.path, "Parquet"):
-            return int(dataset(parts, filesystem=self.system).count_rows()) if parts else 0
+def _begin(out: Any, job: dict[str, Any], *, overwrite: bool) -> int:
+    """Make the folder ready for a job, and count the rows that an earlier start has written."""
+    from pyarrow import parquet
 
-    def begin(self, job: dict[str, Any], *, overwrite: bool) -> int:
-        """Make the folder ready for a job, and count the rows that an earlier start has written."""
-        names = self.names()
-        if JOB in names and overwrite:
-            self.remove([END, *(name for name in names if name.endswith(".parquet"))])
-            self.sweep()
-        elif JOB in names:
-            where = f"{self.path}/{JOB}"
-            with reading(where, "a job"), self.system.open_input_stream(where) as stream:
-                before = json.loads(stream.read())
-                old, new = before["files"], job["files"]
-                others = [what for what in ("model", "source", "columns") if before[what] != job[what]]
-            changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-            if changed and (END in names or old.keys() != new.keys()):
-                others.append(f"state of {changed[0]}")
-            if others:
-                end = "give another output, or --overwrite to begin anew"
-                raise InputError(f"{self.path} was begun with another {others[0]}: {end}")
-            self.sweep(changed)
-        elif others := [name for name in names if not name.startswith(".")]:
+    out.makedirs("", exist_ok=True)
+    names = sorted(out.ls("", detail=False))
+    gone = [END] if END in names else []
+    if JOB not in names:
+        if others := [name for name in names if not name.startswith(".")]:
             raise InputError(
-                f"{self.path} holds {others[0]!r}, and is not the output of an earlier start: give a folder "
+                f"{out.path} holds {others[0]!r}, and is not the output of an earlier start: give a folder "
                 "that is empty or not there yet"
             )
-        self.system.create_dir(self.path, recursive=True)
-        self.write(JOB, job)
-        return self.count()
+    elif overwrite:
+        gone += _parts(out)
+    else:
+        with reading(f"{out.path}/{JOB}", "a job"):
+            before = json.loads(out.cat_file(JOB))
+            old, new = before["files"], job["files"]
+            others = [what for what in ("model", "source", "columns") if before[what] != job[what]]
+        changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+        if changed and (END in names or old.keys() != new.keys()):
+            others.append(f"state of {min(changed)}")
+        if others:
+            end = "give another output, or --overwrite to begin anew"
+            raise InputError(f"{out.path} was begun with another {others[0]}: {end}")
+        for part in _parts(out) if changed else ():
+            rows = parquet.read_table(f"{out.path}/{part}", columns=["file"], filesystem=out.fs.fs)
+            gone += [part] if changed & {*rows["file"].unique().to_pylist()} else []
+    for name in gone:
+        out.rm_file(name)
+    _sweep(out)
+    _write(out, JOB, job)
+    return _count(out)
 
-    def sweep(self, changed: Collection[str] = ()) -> None:
-        """Remove parts that are on none of Ray's lists, lists without a part, and parts of `changed` files.
 
-        A list is called after its part, and `.pending` until the part is written: then, or when a worker died
-        on the way and the part is written again. Parts of pending lists Ray would remove by itself as it
-        starts; but a worker that outlives its job for a moment writes one after that, which Ray would keep.
-        """
-        from pyarrow import parquet
+def _sweep(out: Any) -> None:
+    """Remove parts that are on none of Ray's lists, and lists without a part.
 
-        lists = {name: name.removesuffix(".parquet") for name in self.names(f"/{WRITTEN}")}
-        parts = {name: name.rpartition("-")[0] for name in self.names() if name.endswith(".parquet")}
-        pending = {own.removesuffix(".pending") for own in lists.values() if own.endswith(".pending")}
-        whole = {*lists.values()} & {*parts.values()} - pending
-        for part in parts if changed else ():
-            rows = parquet.read_table(f"{self.path}/{part}", columns=["file"], filesystem=self.system)
-            whole -= {parts[part]} if {*rows["file"].unique().to_pylist()} & {*changed} else set()
-        self.remove([name for name, own in parts.items() if own not in whole])
-        self.remove([name for name, own in lists.items() if own not in whole], f"/{WRITTEN}")
+    A list is called after its part, and `.pending` until the part is written: then, or when a worker died on
+    the way and the part is written again. Parts of pending lists Ray would remove by itself as it starts; but
+    a worker that outlives its job for a moment writes one after that, which Ray would keep.
+    """
+    out.makedirs(WRITTEN, exist_ok=True)
+    lists = {name: Path(name).stem for name in out.ls(WRITTEN, detail=False)}
+    parts = {name: name.rpartition("-")[0] for name in _parts(out)}
+    done = {own for own in lists.values() if f"{own}.pending" not in lists.values()} & {*parts.values()}
+    for name, own in (lists | parts).items():
+        if own not in done:
+            out.rm_file(name)
 
 
 # -- workers ------------------------------------------------------------------------------------------------
 
 
+@dataclass
 class Encoder:
     """Makes codes of blocks of rows, on the device of the model."""
 
-    def __init__(self, ae: AutoEncoder, columns: list[str], kept: dict[str, Any]) -> None:
-        self.ae, self.columns, self.kept = ae, columns, kept
+    ae: AutoEncoder
+    columns: list[str]
+    kept: dict[str, Any]
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """The places, the columns to keep and the codes of a block."""
@@ -375,13 +363,13 @@ class Encoder:
 
     def codes(self, block: pa.Table) -> NDArray[np.float32]:
         """The codes of a block; a row that cannot be encoded is named by its file and its place there."""
+        model = self.ae.model_
         rows: Any = block.select([f"={name}" for name in self.columns]).rename_columns(self.columns)
         try:
-            if self.ae.model_.columns is None:
-                x, names = numbers_of(rows, "the rows", missing=self.ae.takes_missing)
-                rows = Data(x, names=names, missing=self.ae.takes_missing)
-            codes: NDArray[np.float32] = self.ae.transform(rows)
-            return codes
+            if model.columns is None:
+                x, names = numbers_of(rows, "the rows", missing=model.takes_missing)
+                rows = Data(x, names=names, missing=model.takes_missing)
+            return model.transform(rows)
         except DataError as error:
             if half := len(block) // 2:
                 self.codes(block.slice(0, half))
@@ -392,6 +380,19 @@ class Encoder:
 
 
 # -- Ray ----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Standard error goes nowhere, that of code in C++ too."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextlib.contextmanager
@@ -412,17 +413,11 @@ def _cluster(workers: int | None, gpus: float) -> Iterator[int]:
             if address == "local":
                 own = {"num_cpus": SPARE_CPUS + (workers or os.cpu_count() or 1), "include_dashboard": False}
             try:
-                # Ray would ask for two minutes, and then end this process.
+                # Ray would ask for five minutes, and then end this process.
                 if found := re.fullmatch(r"(?:ray://)?\[?([^\[\]/]+?)\]?:(\d{1,5})", address):
                     socket.create_connection((found[1], int(found[2])), timeout=10).close()
-                kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, 2)  # on which its core says that it will say nothing
-                try:
+                with _no_stderr():  # on which its core says that it will say nothing
                     ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
-                finally:
-                    os.dup2(kept, 2)
-                    os.close(kept)
-                    os.close(nowhere)
             except (OSError, OverflowError, RuntimeError, ValueError) as error:
                 raise CodewordError(
                     f"Ray could not be started at {address!r}: {shortened(error)}; start that cluster, or "
@@ -442,14 +437,7 @@ def _cluster(workers: int | None, gpus: float) -> Iterator[int]:
 
 
 def _run(
-    pieces: Sequence[Piece],
-    read: partial[Iterator[pa.Table]],
-    encoder: Encoder,
-    output: Output,
-    workers: int,
-    gpus: float,
-    *,
-    verbose: bool,
+    base: str, pieces: list[Piece], encoder: Encoder, out: Any, workers: int, gpus: float, verbose: bool
 ) -> None:
     """Read, encode and write the rows that are on none of Ray's lists."""
     from ray.data import ActorPoolStrategy, DataContext, Datasource, ReadTask, read_datasource
@@ -459,24 +447,22 @@ def _run(
     class Rows(Datasource):
         """Row groups, some a task."""
 
-        def estimate_inmemory_data_size(self) -> int:
-            return sum(piece.size for piece in pieces)
+        def estimate_inmemory_data_size(self) -> None:
+            """Unknown: Ray looks at the blocks that come."""
 
         def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[Any]:
-            tasks = []
-            for numbers in np.array_split(range(len(pieces)), min(parallelism, len(pieces))):
-                lot = [pieces[i] for i in numbers]
-                n, size = sum(piece.rows for piece in lot), sum(piece.size for piece in lot)
-                tasks.append(ReadTask(partial(read, lot), BlockMetadata(n, size, None, None)))
-            return tasks
+            ends = np.linspace(0, len(pieces), min(parallelism, len(pieces)) + 1, dtype=int)
+            lots = [pieces[start:end] for start, end in itertools.pairwise(ends)]
+            return [ReadTask(partial(read, lot), BlockMetadata(None, None, None)) for lot in lots]
 
+    read = partial(read_rows, base, list(dict.fromkeys([*encoder.columns, *encoder.kept])))
     source = Rows()  # type: ignore[no-untyped-call]
     context = DataContext.get_current().copy()
     context.enable_progress_bars = verbose and sys.stderr.isatty()
     context.checkpoint_config = CheckpointConfig(
         PLACE[-1],
-        f"{output.path}/{WRITTEN}",
-        override_filesystem=output.system,
+        f"{out.path}/{WRITTEN}",
+        override_filesystem=out.fs.fs,
         delete_checkpoint_on_success=False,
     )
     try:
@@ -491,8 +477,8 @@ def _run(
                 max_task_retries=MOST_DEATHS,
             )
             codes.write_parquet(
-                output.path,
-                filesystem=output.system,
+                out.path,
+                filesystem=out.fs.fs,
                 ray_remote_args={"num_cpus": 0.5},
                 use_dictionary=[PLACE[0], *encoder.kept],  # of codes no two are alike
                 column_encoding=dict.fromkeys(PLACE[1:], "DELTA_BINARY_PACKED"),
