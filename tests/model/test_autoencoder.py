@@ -624,7 +624,7 @@ def test_memory_that_runs_out_is_not_damage(message, rows, tmp_path, monkeypatch
 
     with pytest.raises(OSError, match="goes down"):
         run.fit(rows, checkpoint=tmp_path / "c", on_epoch=stop)
-    monkeypatch.setattr("codeword.training.loop._take_over", full)
+    monkeypatch.setattr("codeword.training.loop.FlatAdam.restore", full)
     with pytest.raises(RuntimeError, match="memory") as caught:
         run.fit(rows, checkpoint=tmp_path / "c", resume=True)
     assert not isinstance(caught.value, ModelError)

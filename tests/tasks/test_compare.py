@@ -486,7 +486,7 @@ def test_a_full_disk_ends_the_comparison_with_what_is_done(x, tmp_path, monkeypa
 
 def test_ctrl_c_is_not_taken_for_the_end_of_one_training(x, monkeypatch):
     monkeypatch.setattr(
-        "codeword.training.loop._validate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        "codeword.training.loop.Trainer._validate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
     )
     with pytest.raises(KeyboardInterrupt):
         compare(x, k=(2, 4), seeds=1, **TINY)

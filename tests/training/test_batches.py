@@ -14,7 +14,7 @@ from codeword.data.rows import PartFolder, Selected, open_arrays
 from codeword.data.scaling import Scaling, describe
 from codeword.training import batches
 from codeword.training.batches import ResidentBatches, StreamedBatches, fits, make_batches
-from codeword.training.distributed import ProcessGroup
+from codeword.training.distributed import ALONE, ProcessGroup
 
 CPU = torch.device("cpu")
 NONE = Scaling("none", np.zeros(1), np.ones(1), (3,))
@@ -36,11 +36,11 @@ def small_windows(monkeypatch):
     monkeypatch.setattr(batches, "WINDOW_BYTES", 4 * 8 * 12)
 
 
-def streamed(n, group=None, ranges=None):
+def streamed(n, group=ALONE, ranges=None):
     return StreamedBatches(numbered(n), ranges or [(0, n)], NONE, CPU, group)
 
 
-def resident(n, group=None):
+def resident(n, group=ALONE):
     return ResidentBatches(torch.from_numpy(numbered(n)), NONE, group)
 
 
@@ -129,7 +129,7 @@ def test_a_large_map_is_streamed_and_an_array_is_not(tmp_path, monkeypatch):
 def test_held_out_rows_of_a_stream_are_not_trained_on(tmp_path, monkeypatch):
     monkeypatch.setattr(batches, "RESIDENT_BYTES", 100)
     np.save(tmp_path / "x.npy", numbered(2000))
-    train, held_out = make_batches(load(tmp_path / "x.npy").x, NONE, 200, 0, CPU, ProcessGroup())
+    train, held_out = make_batches(load(tmp_path / "x.npy").x, NONE, 200, 0, CPU, ALONE)
     trained = set(rows_of(train.epoch(0, 64)))
     out = {int(v) // 3 for v in held_out.rows[:, 0]}
     assert not trained & out
@@ -284,7 +284,7 @@ def test_pixels_of_a_fold_are_not_copied(held_out):
     pixels = np.random.default_rng(0).integers(0, 256, (100, 4, 4), dtype=np.uint8)
     for x in (pixels, Selected(pixels, np.arange(0, 100, 2))):
         scaling = Scaling("pixels", np.zeros(1), np.full(1, 255.0), (4, 4))
-        train, out = make_batches(x, scaling, held_out, 0, CPU, ProcessGroup())
+        train, out = make_batches(x, scaling, held_out, 0, CPU, ALONE)
         for batches_ in filter(None, (train, out)):
             assert np.shares_memory(batches_.rows.numpy(), pixels)
         seen = torch.cat([t for b in (train, out) if b is not None for t in b.in_order(7)])

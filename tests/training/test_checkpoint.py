@@ -213,6 +213,20 @@ def test_a_checkpoint_that_was_cut_is_a_clear_error(x, tmp_path, name, cut):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["training.json", "training.safetensors"])
+def test_a_checkpoint_with_another_digit_is_a_clear_error(x, tmp_path, name):
+    """Weights would go on from any bits: it takes a checksum to notice."""
+    with pytest.raises(Killed):
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", on_epoch=kill_after(1))
+    file = tmp_path / "run" / name
+    content = bytearray(file.read_bytes())
+    place = content.index(b'"seconds"') + 12 if name == "training.json" else len(content) - 3
+    content[place] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match=r"damaged \(its checksum is another\)"):
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", resume=True)
+
+
 def test_a_full_disk_keeps_the_checkpoint_before(x, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "MOST_OF_THE_TIME", 1e9)
     alone = AutoEncoder(**SETTINGS).fit(x)

@@ -50,8 +50,7 @@ from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import resolve_objective
 from codeword.training.batches import make_batches
 from codeword.training.distributed import ProcessGroup
-from codeword.training.loop import Run, seeded
-from codeword.training.loop import fit as train_network
+from codeword.training.loop import Trainer, seeded
 
 __all__ = ["AutoEncoder"]
 
@@ -319,7 +318,6 @@ class AutoEncoder(_Transform, _Estimator):
             spec = network_spec(self.n_components, objective, scaling, data.sample_shape)
             network = make_network(self.network, objective, spec, baseline).to(device)
         group.broadcast_weights(network)
-        run = Run()
         model = FittedModel(
             self.get_params(deep=False),
             network,
@@ -330,7 +328,7 @@ class AutoEncoder(_Transform, _Estimator):
             str(x.dtype),
             len(x),
             seed,
-            run.history,
+            [],
             data.names,
             data.columns,
         )
@@ -338,30 +336,29 @@ class AutoEncoder(_Transform, _Estimator):
         train, validation = make_batches(x, scaling, held_out, seed, device, group)
         plan = make_plan(self, train, seed, group)
         with Progress(plan.epochs * train.n, "training", verbose=self.verbose and group.is_main) as progress:
-            train_network(
+            trainer = Trainer(
                 network,
                 objective,
                 train,
                 validation,
                 plan,
-                run=run,
+                model.history,
                 starts_as_pca=starts_as_pca(network, objective),
                 progress=progress,
-                group=group,
                 on_epoch=on_epoch,
                 checkpoint=make_checkpoint(model, checkpoint, plan, x, seen, group),
-                resume=resume,
             )
+            trainer.fit(resume=resume)
         network.eval()
         codes = TrainingCodes.of(model, train, validation)
         # Set once, here: a fit that fails leaves the estimator as it was.
         self.model_ = replace(
-            model, training_codes=codes, best_epoch=run.best_epoch, interrupted=run.interrupted
+            model, training_codes=codes, best_epoch=trainer.best_epoch, interrupted=trainer.interrupted
         )
         self._checkpoint = checkpoint
-        if run.interrupted:
+        if trainer.interrupted:
             warnings.warn(
-                f"training was interrupted after {run.epoch} of {plan.epochs} epochs; "
+                f"training was interrupted after {trainer.epoch} of {plan.epochs} epochs; "
                 "the estimator has the best weights that it had reached",
                 stacklevel=2,
             )
@@ -384,7 +381,7 @@ class AutoEncoder(_Transform, _Estimator):
             return int(self.random_state)
         if kept:
             return int(read_folder(str(checkpoint)).config["seed"])
-        return group.broadcast(int(check_random_state(self.random_state).randint(2**31 - 1)))
+        return int(group.broadcast(check_random_state(self.random_state).randint(2**31 - 1)))
 
     # -- codes and rows -------------------------------------------------------------------------------------
 

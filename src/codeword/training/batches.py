@@ -8,13 +8,12 @@ the size of the file.
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from codeword.data.rows import Rows, Selected, block_length, blocks, check_finite, hand_back, read
 from codeword.data.scaling import Scaling
-from codeword.training.distributed import ProcessGroup
+from codeword.training.distributed import ALONE, ProcessGroup
 
 __all__ = ["Batches", "ResidentBatches", "StreamedBatches", "make_batches"]
 
@@ -44,29 +43,32 @@ HELD_OUT_RUN = 64
 """Of streamed rows, so many at most are held out, in runs of so many spread evenly over the file."""
 
 
-class Batches(Protocol):
-    """Rows that can be walked over in a new order each epoch."""
+class Batches:
+    """Rows, n of d values each, that can be walked over in a new order each epoch."""
 
     n: int
     d: int
+    group: ProcessGroup
 
     def steps(self, batch_size: int) -> int:
         """How many batches an epoch has, on every process."""
-        ...
+        raise NotImplementedError
 
     def epoch(self, seed: int, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, float]]:
         """Batches (b, d) from the one numbered `first` on, each with this process's share of the step's rows.
 
         The order depends on `seed` alone.
         """
-        ...
+        raise NotImplementedError
 
-    def alone(self) -> Batches:
+    def alone(self) -> Self:
         """The same rows, walked over by one process."""
-        ...
+        other = copy.copy(self)
+        other.group = ALONE
+        return other
 
 
-class ResidentBatches:
+class ResidentBatches(Batches):
     """Rows that lie on the device as one tensor: a batch is an index, no loader and no worker.
 
     uint8 rows stay uint8, a quarter of the memory, and are scaled as they are gathered. `chosen` are the
@@ -76,9 +78,9 @@ class ResidentBatches:
     """
 
     def __init__(
-        self, rows: Tensor, scaling: Scaling, group: ProcessGroup | None = None, chosen: Tensor | None = None
+        self, rows: Tensor, scaling: Scaling, group: ProcessGroup = ALONE, chosen: Tensor | None = None
     ) -> None:
-        self.rows, self.scaling, self.group = rows, scaling, group or ProcessGroup()
+        self.rows, self.scaling, self.group = rows, scaling, group
         self.chosen = None if chosen is None else chosen.to(rows.device)
         self.n, self.d = len(rows if chosen is None else chosen), rows.shape[1]
 
@@ -88,25 +90,16 @@ class ResidentBatches:
     def epoch(self, seed: int, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, float]]:
         order = _shuffled(self.n, seed).to(self.rows.device)
         rank, size = self.group.rank, self.group.size
-        whole = batch_size * size
-        order = order[first * whole :]
+        order = order[first * batch_size * size :]
         if self.chosen is not None:
             order = self.chosen[order]
         if size == 1:
             for x in _gather(self.rows, order, batch_size, self.scaling):
                 yield x, 1.0
             return
-        for step in torch.split(order, whole):
+        for step in torch.split(order, batch_size * size):
             mine = step[rank * len(step) // size : (rank + 1) * len(step) // size]
-            for x in _gather(self.rows, mine, batch_size, self.scaling):
-                yield x, len(x) / len(step)
-            if not len(mine):
-                yield torch.empty(0, self.rows.shape[1], device=self.rows.device), 0.0
-
-    def alone(self) -> ResidentBatches:
-        other = copy.copy(self)
-        other.group = ProcessGroup()
-        return other
+            yield _scaled(self.scaling, self.rows.index_select(0, mine)), len(mine) / len(step)
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
         """The same rows, unshuffled, on every process."""
@@ -114,7 +107,7 @@ class ResidentBatches:
         yield from _gather(self.rows, order, batch_size, self.scaling)
 
 
-class StreamedBatches:
+class StreamedBatches(Batches):
     """Rows read from where they lie, in shuffled blocks, a window ahead of their use.
 
     Blocks of about a megabyte are drawn in random order; those of one window are mixed row by row. Of several
@@ -127,9 +120,9 @@ class StreamedBatches:
         ranges: list[tuple[int, int]],
         scaling: Scaling,
         device: torch.device,
-        group: ProcessGroup | None = None,
+        group: ProcessGroup = ALONE,
     ) -> None:
-        self.x, self.scaling, self.device, self.group = x, scaling, device, group or ProcessGroup()
+        self.x, self.scaling, self.device, self.group = x, scaling, device, group
         # Parquet is read by row groups: a block of less than one would have it decoded many times over.
         length = max(block_length(x, BLOCK_BYTES), getattr(x, "block_rows", 0))
         self.blocks = [
@@ -139,19 +132,6 @@ class StreamedBatches:
         self.n = sum(b - a for a, b in self.blocks)
         self.d = math.prod(x.shape[1:])
 
-    def alone(self) -> StreamedBatches:
-        other = copy.copy(self)
-        other.group = ProcessGroup()
-        return other
-
-    def _mine(self, order: list[int], rank: int) -> list[int]:
-        return order[rank :: self.group.size]
-
-    def _counts(self, order: list[int]) -> list[int]:
-        """How many rows each process reads in this order."""
-        sizes = [b - a for a, b in self.blocks]
-        return [sum(sizes[i] for i in self._mine(order, rank)) for rank in range(self.group.size)]
-
     def steps(self, batch_size: int) -> int:
         """Every process makes as many as the one with most rows."""
         # Blocks differ by their last row only, so that the count of any order bounds them all.
@@ -159,40 +139,37 @@ class StreamedBatches:
         return -(-min(self.n, longest * -(-len(self.blocks) // self.group.size)) // batch_size)
 
     def epoch(self, seed: int, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, float]]:
+        rank, size = self.group.rank, self.group.size
         order = _shuffled(len(self.blocks), seed).tolist()
-        counts = self._counts(order)
-        mine = self._mine(order, self.group.rank)
-        batches = self._batches(mine, seed, batch_size, first)
+        counts = [
+            sum(b - a for a, b in (self.blocks[i] for i in order[other::size])) for other in range(size)
+        ]
+        batches = self._batches(order[rank::size], seed, batch_size, first)
         for step in range(first, self.steps(batch_size)):
             rows = [min(batch_size, max(0, count - step * batch_size)) for count in counts]
-            x = next(batches) if rows[self.group.rank] else self._no_rows()
             if not sum(rows):
                 return
-            yield x, rows[self.group.rank] / sum(rows)
+            x = next(batches) if rows[rank] else torch.empty(0, self.d, device=self.device)
+            yield x, rows[rank] / sum(rows)
 
     def _batches(self, mine: list[int], seed: int, batch_size: int, first: int) -> Iterator[Tensor]:
         """This process's batches, cut across the windows' borders, from the one numbered `first` on."""
-        left = self._no_rows()
+        left = torch.empty(0, self.d, device=self.device)
         for number, rows, past in self._windows(mine, first * batch_size):
             order = _shuffled(len(rows), (seed + number) % (1 << 63)).to(self.device)[past:]
-            # What the window before left over makes the first batch whole.
-            head = min(len(order), batch_size - len(left)) if len(left) else 0
-            if head:
-                left = torch.cat([left, _scaled(self.scaling, rows.index_select(0, order[:head]))])
-                if len(left) < batch_size:
-                    continue
-                yield left
-            left = self._no_rows()
-            for x in _gather(rows, order[head:], batch_size, self.scaling):
+            if len(left):  # what the window before left over makes the first batch whole
+                head, order = order.tensor_split([batch_size - len(left)])
+                left = torch.cat([left, _scaled(self.scaling, rows.index_select(0, head))])
+                if len(left) == batch_size:
+                    yield left
+                    left = left[:0]
+            for x in _gather(rows, order, batch_size, self.scaling):
                 if len(x) == batch_size:
                     yield x
                 else:
                     left = x.clone()
         if len(left):
             yield left
-
-    def _no_rows(self) -> Tensor:
-        return torch.empty(0, self.d, device=self.device)
 
     def _windows(self, mine: list[int], to_skip: int) -> Iterator[tuple[int, Tensor, int]]:
         """The number of each window, its rows on the device, and how many of them a resumed run is past.
@@ -201,42 +178,42 @@ class StreamedBatches:
         """
         todo: list[tuple[int, list[int], int]] = []
         for number, start in enumerate(range(0, len(mine), self.per_window)):
-            group = mine[start : start + self.per_window]
-            size = sum(self.blocks[i][1] - self.blocks[i][0] for i in group)
+            window = mine[start : start + self.per_window]
+            size = sum(self.blocks[i][1] - self.blocks[i][0] for i in window)
             past = min(size, to_skip)
             to_skip -= past
             if past < size:
-                todo.append((number, group, past))
+                todo.append((number, window, past))
         with ThreadPoolExecutor(1, thread_name_prefix="codeword-read") as reader:
             ahead: Future[Tensor] | None = None
-            for place, (number, _, past) in enumerate(todo):
-                window = (ahead or reader.submit(self._read, todo[place][1])).result()
+            for place, (number, window, past) in enumerate(todo):
+                rows = (ahead or reader.submit(self._read, window)).result()
                 ahead = reader.submit(self._read, todo[place + 1][1]) if place + 1 < len(todo) else None
-                yield number, window, past
+                yield number, rows, past
 
-    def _read(self, group: list[int]) -> Tensor:
-        ranges = [self.blocks[i] for i in group]
+    def _read(self, window: list[int]) -> Tensor:
+        ranges = [self.blocks[i] for i in window]
         dtype = torch.uint8 if self.x.dtype == np.uint8 else torch.float32
-        window = torch.empty(sum(stop - start for start, stop in ranges), self.d, dtype=dtype)
+        rows = torch.empty(sum(stop - start for start, stop in ranges), self.d, dtype=dtype)
         done = 0
         for start, stop in ranges:
             block = np.asarray(self.x[start:stop])
             check_finite(block, start, missing=self.scaling.missing)
-            into = window[done : done + len(block)]
+            into = rows[done : done + len(block)]
             if dtype == torch.uint8:
                 np.copyto(into.numpy(), block.reshape(len(block), self.d))
             else:
                 into.copy_(self.scaling.forward(block))
             done += len(block)
         hand_back(self.x)
-        return window.to(self.device)
+        return rows.to(self.device)
 
 
 def make_batches(
     x: Rows, scaling: Scaling, held_out: int, seed: int, device: torch.device, group: ProcessGroup
 ) -> tuple[Batches, ResidentBatches | None]:
     """Rows to train on and, where `held_out` is not 0, about so many held out."""
-    if group.broadcast(int(fits(x, device))):
+    if group.broadcast(fits(x, device)):
         rows, chosen = _in_memory(x, scaling, device)
         if not held_out:
             return ResidentBatches(rows, scaling, group, chosen), None
@@ -244,11 +221,11 @@ def make_batches(
         kept, out = order[held_out:].sort().values, order[:held_out].sort().values
         if chosen is not None:
             kept, out = chosen[kept], chosen[out]
-        return ResidentBatches(rows, scaling, group, kept), ResidentBatches(rows, scaling, None, out)
+        return ResidentBatches(rows, scaling, group, kept), ResidentBatches(rows, scaling, ALONE, out)
     runs = min(held_out, HELD_OUT_ROWS) // HELD_OUT_RUN
     starts = [int(s) for s in np.linspace(0, len(x) - HELD_OUT_RUN, runs)] if runs else []
-    edges = [0, *itertools.chain.from_iterable((s, s + HELD_OUT_RUN) for s in starts), len(x)]
-    ranges = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
+    between = zip([0, *(s + HELD_OUT_RUN for s in starts)], [*starts, len(x)], strict=True)
+    ranges = [(a, b) for a, b in between if a < b]
     train = StreamedBatches(x, ranges, scaling, device, group)
     if not starts:
         return train, None
@@ -281,20 +258,18 @@ def _in_memory(x: Rows, scaling: Scaling, device: torch.device) -> tuple[Tensor,
     """
     base, chosen = (x.base, torch.from_numpy(x.rows)) if isinstance(x, Selected) else (x, None)
     if base.dtype == np.uint8 and type(base) is np.ndarray and (chosen is None or device.type == "cpu"):
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", UserWarning
-            )  # of an array that is not writeable: it is not written
-            return torch.from_numpy(base.reshape(len(base), -1)).to(device), chosen
+        return _pixels(base).to(device), chosen
     return torch.cat([_resident(block, scaling) for _, block in blocks(x)]).to(device), None
 
 
 def _resident(block: np.ndarray[Any, Any], scaling: Scaling) -> Tensor:
     """Rows as they lie on the device: uint8 as it is, anything else scaled."""
-    if block.dtype == np.uint8:
-        flat = block.reshape(len(block), -1)
-        return torch.from_numpy(flat if flat.flags.writeable else flat.copy())
-    return scaling.forward(block)
+    return _pixels(block) if block.dtype == np.uint8 else scaling.forward(block)
+
+
+def _pixels(rows: np.ndarray[Any, Any]) -> Tensor:
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of memory that is read-only
+        return torch.from_numpy(rows.reshape(len(rows), -1))
 
 
 def _scaled(scaling: Scaling, rows: Tensor) -> Tensor:

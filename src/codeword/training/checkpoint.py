@@ -2,26 +2,24 @@
 
 A checkpoint is a model folder, which `AutoEncoder.load` opens like any other, with two more files: the state
 of the optimizer and of the random numbers in `training.safetensors`, and where the run stands in
-`training.json`. It is replaced as a whole, so that a kill at any moment leaves the one before.
+`training.json`, with a checksum of both. It is replaced as a whole, so that a kill at any moment leaves the
+one before.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
-from codeword.base.errors import CodewordError, InputError, ModelError, TrainingError, out_of_memory
+from codeword.base.errors import InputError, ModelError, TrainingError
 from codeword.base.files import Lock, check_free, recover, remove
 from codeword.base.text import shortened
 
@@ -66,12 +64,11 @@ class Checkpoint:
         self.path, self.settings, self.write, self.writes = Path(path), settings, write, writes
         self.last = time.monotonic()
         self.cost = 0.0
-        self.lock = self._locked() if writes else None
-
-    def _locked(self) -> Lock:
+        if not writes:
+            return
         check_free(self.path, overwrite=True)
         try:
-            return Lock(self.path)
+            self.lock = Lock(self.path)
         except OSError as error:
             raise TrainingError(
                 f"the checkpoint {self.path} cannot be written ({error.strerror or error}): choose another "
@@ -96,14 +93,13 @@ class Checkpoint:
         if not self.writes:
             return
         started = time.monotonic()
-        extra = {
-            "training.safetensors": save(
-                {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-            ),
-            "training.json": json.dumps({"settings": self.settings, "state": state}).encode(),
-        }
+        packed = save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()})
+        kept: dict[str, Any] = {"settings": self.settings, "state": state}
+        kept["checksum"] = _checksum(kept, packed)
         try:
-            self.write(self.path, extra)
+            self.write(
+                self.path, {"training.safetensors": packed, "training.json": json.dumps(kept).encode()}
+            )
         except OSError as error:
             raise TrainingError(
                 f"the checkpoint {self.path} could not be written ({error.strerror or error}): the one "
@@ -112,16 +108,8 @@ class Checkpoint:
         self.last = time.monotonic()
         self.cost = self.last - started
 
-    def load(
-        self, like: Mapping[str, Tensor] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    def load(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """State and tensors of the run that stopped; None if there is no checkpoint.
-
-        Parameters
-        ----------
-        like : dict of tensors, optional
-            What a checkpoint of this run holds: those it shares with the kept one must be alike in shape and
-            dtype, and none may be missing but for `OPTIONAL`.
 
         Raises
         ------
@@ -134,87 +122,36 @@ class Checkpoint:
             recover(self.path)
         if not self.path.exists():
             return None
-        with self.trusting():
-            kept = json.loads((self.path / "training.json").read_text("utf-8"))
-            tensors = load_file(self.path / "training.safetensors")
-            settings, state = dict(kept["settings"]), dict(kept["state"])
-            _check_state(state)
-            _check_tensors(tensors, like)
-        for name, value in json.loads(json.dumps(self.settings)).items():
-            if settings.get(name) != value:
-                raise InputError(
-                    f"the checkpoint {self.path} was made with {name} = {shortened(settings.get(name))}, and "
-                    f"this run has {shortened(value)}: give the same, or delete the checkpoint to train from "
-                    "the start"
-                )
-        return state, tensors
-
-    @contextmanager
-    def trusting(self) -> Iterator[None]:
-        """Make whatever goes wrong with what was read into a ModelError that says it is damaged."""
         try:
-            yield
-        except CodewordError:
-            raise
-        except (
-            OSError,
-            LookupError,
-            TypeError,
-            ArithmeticError,
-            ValueError,
-            RuntimeError,
-            SafetensorError,
-        ) as error:
-            if out_of_memory(error):
-                raise
+            kept = json.loads((self.path / "training.json").read_text("utf-8"))
+            packed = (self.path / "training.safetensors").read_bytes()
+            if kept.pop("checksum") != _checksum(kept, packed):
+                raise ValueError("its checksum is another")
+        except (OSError, LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ModelError(
                 f"the checkpoint {self.path} is damaged ({shortened(error)}): delete it and train from the "
                 "start"
             ) from None
+        for name, value in json.loads(json.dumps(self.settings)).items():
+            found = kept["settings"].get(name)
+            if found != value:
+                raise InputError(
+                    f"the checkpoint {self.path} was made with {name} = {shortened(found)}, and "
+                    f"this run has {shortened(value)}: give the same, or delete the checkpoint to train from "
+                    "the start"
+                )
+        return kept["state"], load(packed)
 
     def remove(self) -> None:
         """Delete it: the run has ended and its model is saved."""
         remove(self.path)
 
 
-OPTIONAL = ("best.", "totals", "random.cuda")
-"""The beginnings of what is not in every checkpoint of a run."""
-
-
-def _check_state(state: dict[str, Any]) -> None:
-    """Raise a TypeError or ValueError that says what of a run's state is not what a run leaves."""
-    for name in ("epoch", "batch", "best_epoch"):
-        if type(state[name]) is not int or state[name] < 0:
-            raise TypeError(f"{name} is {shortened(state[name], 40)!r}")
-    if not (state["best_loss"] is None or _is_number(state["best_loss"])):
-        raise TypeError(f"best_loss is {shortened(state['best_loss'], 40)!r}")
-    if not all(isinstance(name, str) for name in state["names"]):
-        raise TypeError("names are not names")
-    if len(state["history"]) != state["epoch"]:
-        raise ValueError(f"{len(state['history'])} lines of history after {state['epoch']} epochs")
-    for row in state["history"]:
-        known = [row["epoch"], row["train_loss"], row["seconds"]]
-        known += [row["validation_loss"]] if row["validation_loss"] is not None else []
-        if not all(map(_is_number, known)):
-            raise TypeError("a line of history is not of numbers")
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-def _check_tensors(tensors: dict[str, Tensor], like: Mapping[str, Tensor] | None) -> None:
-    """Raise a ValueError that names the first tensor that cannot be of this run."""
-    for name, tensor in (like or {}).items():
-        found = tensors.get(name)
-        if found is None:
-            if not name.startswith(OPTIONAL):
-                raise ValueError(f"{name} is missing")
-        elif found.shape != tensor.shape or found.dtype != tensor.dtype:
-            raise ValueError(f"{name} is {found.dtype} of shape {tuple(found.shape)}")
-    known, best = ({name for name in each or () if name.startswith("best.")} for each in (like, tensors))
-    if like is not None and best and best != known:  # all of them, or none
-        raise ValueError(f"{min(best ^ known)} is missing, or of no use")
+def _checksum(kept: dict[str, Any], packed: bytes) -> str:
+    """What shows that not a bit of a checkpoint has changed."""
+    found = hashlib.sha256(json.dumps(kept).encode())
+    found.update(packed)
+    return found.hexdigest()
 
 
 def digest(*arrays: Any) -> str:

@@ -8,6 +8,7 @@ holds the gradients to autograd's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -22,32 +23,24 @@ _aten = torch.ops.aten
 
 
 class Layer(Protocol):
-    """A part of a network: what `backward` needs of the last `forward` it keeps."""
+    """A part of a network, whose `backward` needs what its last `forward` left."""
 
     def forward(self, x: Tensor) -> Tensor:
         """The output of a batch."""
-        ...
 
-    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
+    def backward(self, gradient: Tensor, wanted: bool) -> Tensor:
         """From the loss's gradient by the output, which it may overwrite, to that by the input, if `wanted`.
 
         The gradients by the parameters are written to their `.grad`.
         """
-        ...
 
 
-class Buffers:
-    """Tensors that are made once for each shape."""
+class Buffers(dict[tuple[str, int, int], Tensor]):
+    """Tensors by name and shape (n, width), made when they are first asked for."""
 
-    def __init__(self) -> None:
-        self.made: dict[tuple[str, int, int], Tensor] = {}
-
-    def get(self, name: str, n: int, width: int) -> Tensor:
-        """The buffer of that name and shape (n, width)."""
-        found = self.made.get((name, n, width))
-        if found is None:
-            found = self.made[name, n, width] = torch.empty(n, width)
-        return found
+    def __missing__(self, key: tuple[str, int, int]) -> Tensor:
+        made = self[key] = torch.empty(key[1:])
+        return made
 
 
 class LinearLayer:
@@ -56,15 +49,15 @@ class LinearLayer:
     def __init__(self, module: nn.Linear) -> None:
         self.module = module
         self.buffers = Buffers()
-        self.x: Tensor = torch.empty(0)
+        self.x = torch.empty(0)
 
     def forward(self, x: Tensor) -> Tensor:
         self.x = x
         module = self.module
-        return affine(x, module.weight, module.bias, self.buffers.get("y", len(x), module.out_features))
+        return affine(x, module.weight, module.bias, self.buffers["y", len(x), module.out_features])
 
-    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
-        """See `Layer.backward`: ∂L/∂W = gᵀ x, ∂L/∂b = Σ g, ∂L/∂x = g W."""
+    def backward(self, gradient: Tensor, wanted: bool) -> Tensor:
+        """Compute ∂L/∂W = gᵀ x, ∂L/∂b = Σ g and ∂L/∂x = g W."""
         weight, bias = self.module.weight, self.module.bias
         assert weight.grad is not None
         assert bias.grad is not None
@@ -73,8 +66,8 @@ class LinearLayer:
             weight.grad.copy_(by_weight)
         torch.sum(gradient, 0, out=bias.grad)
         if not wanted:
-            return None
-        return affine(gradient, weight.t(), None, self.buffers.get("x", len(gradient), weight.shape[1]))
+            return gradient
+        return affine(gradient, weight.t(), None, self.buffers["x", len(gradient), weight.shape[1]])
 
 
 class ActivationLayer:
@@ -82,16 +75,17 @@ class ActivationLayer:
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
+        self.run, self.run_back = _ACTIVATIONS[type(module)]
         self.buffers = Buffers()
         self.before = self.after = torch.empty(0)
 
     def forward(self, x: Tensor) -> Tensor:
         self.before = x
-        self.after = _FORWARD[type(self.module)](self.module, x, self.buffers.get("y", *x.shape))
+        self.after = self.run(self.module, x, self.buffers["y", x.shape[0], x.shape[1]])
         return self.after
 
-    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
-        _BACKWARD[type(self.module)](self.module, gradient, self.before, self.after)
+    def backward(self, gradient: Tensor, wanted: bool) -> Tensor:
+        self.run_back(self.module, gradient, self.before, self.after)
         return gradient
 
 
@@ -104,11 +98,11 @@ class SkipLayer:
     def forward(self, x: Tensor) -> Tensor:
         return self.linear.forward(x).add_(self.deep.forward(x))
 
-    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
-        """The linear way goes first, since the deep one may overwrite the gradient."""
+    def backward(self, gradient: Tensor, wanted: bool) -> Tensor:
+        """Take the linear way first, since the deep one may overwrite the gradient."""
         straight = self.linear.backward(gradient, wanted)
         deep = self.deep.backward(gradient, wanted)
-        return None if straight is None or deep is None else straight.add_(deep)
+        return straight.add_(deep) if wanted else gradient
 
 
 class Chain:
@@ -122,83 +116,74 @@ class Chain:
             x = layer.forward(x)
         return x
 
-    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
-        found: Tensor | None = gradient
+    def backward(self, gradient: Tensor, wanted: bool) -> Tensor:
         for i in range(len(self.layers) - 1, -1, -1):
-            assert found is not None
-            found = self.layers[i].backward(found, wanted or i > 0)
-        return found
+            gradient = self.layers[i].backward(gradient, wanted or i > 0)
+        return gradient
 
 
 def chain_of(network: Network) -> Chain | None:
     """The layers of a network, if they are all known here, plain and trained; else None."""
     modules = list(network.modules())
-    parameters = [p for m in modules for p in m._parameters.values() if p is not None]
     hooked = any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in modules)
-    tied = len({id(p) for p in parameters}) < len(parameters)
+    # A parameter that is used twice would have the second gradient written over the first.
+    parameters = [p for _, p in network.named_parameters(remove_duplicate=False)]
+    tied = len(set(parameters)) < len(parameters)
     plain = isinstance(network.extra, nn.Identity) and all(p.requires_grad for p in parameters)
     if hooked or tied or not plain:
         return None
-    used: list[nn.Module] = []
-    layers = _layers(nn.Sequential(network.encoder, network.decoder), used)
-    # A layer that is used twice would have the second gradient written over the first.
-    return None if layers is None or len(set(used)) < len(used) else Chain(layers)
+    try:
+        return Chain([*_layers(network.encoder), *_layers(network.decoder)])
+    except NotImplementedError:
+        return None
 
 
-def _layers(module: nn.Module, used: list[nn.Module]) -> list[Layer] | None:
-    """A module as layers, in order; None if there is anything else in it. `used` gets its linear maps."""
+def _layers(module: nn.Module) -> list[Layer]:
+    """A module as layers, in order; a NotImplementedError if there is anything else in it."""
     kind = type(module)
     if isinstance(module, nn.Linear) and kind is nn.Linear and module.bias is not None:
-        used.append(module)
         return [LinearLayer(module)]
     if kind is nn.Flatten:
         return []
-    if kind in _BACKWARD:
+    if kind in _ACTIVATIONS:
         return [ActivationLayer(module)]
     if kind is nn.Sequential:
-        parts = [_layers(child, used) for child in module.children()]
-        return (
-            None if any(part is None for part in parts) else [layer for part in parts for layer in part or []]
-        )
-    if isinstance(module, Skip) and kind is Skip:
-        linear, deep = _layers(module.linear, used), _layers(module.deep, used)
-        if linear and deep and isinstance(linear[0], LinearLayer) and isinstance(deep[-1], LinearLayer):
+        return [layer for child in module.children() for layer in _layers(child)]
+    if isinstance(module, Skip) and module.gate is None:
+        linear, deep = _layers(module.linear), _layers(module.deep)
+        if len(linear) == 1 and isinstance(linear[0], LinearLayer):
             return [SkipLayer(linear[0], Chain(deep))]
-    return None
+    raise NotImplementedError(f"{kind.__name__} is left to autograd")
 
 
-def _clip(module: nn.Module, before: Tensor, after: Tensor) -> Tensor:
-    torch.clamp(before, 0, 1, out=after)
-    return after.lerp_(before, 0.01)
-
-
-def _clip_backward(module: nn.Module, gradient: Tensor, before: Tensor, after: Tensor) -> None:
-    inside = (before >= 0) & (before <= 1)
-    gradient.mul_(inside.float().mul_(0.99).add_(0.01))
-
-
-# activation(module, before, out=after) -> after
-_FORWARD: dict[type[nn.Module], Any] = {
-    nn.LeakyReLU: lambda m, before, after: _aten.leaky_relu.out(before, m.negative_slope, out=after),
-    nn.ReLU: lambda m, before, after: torch.clamp_min(before, 0, out=after),
-    nn.SiLU: lambda m, before, after: _aten.silu.out(before, out=after),
-    nn.GELU: lambda m, before, after: _aten.gelu.out(before, approximate=m.approximate, out=after),
-    nn.Tanh: lambda m, before, after: torch.tanh(before, out=after),
-    nn.Sigmoid: lambda m, before, after: torch.sigmoid(before, out=after),
-    Clip: _clip,
-}
-
-# the gradient of `after` becomes, in place, the gradient of `before`
-_BACKWARD: dict[type[nn.Module], Any] = {
-    nn.LeakyReLU: lambda m, g, before, after: _aten.leaky_relu_backward.grad_input(
-        g, before, m.negative_slope, False, grad_input=g
+# Of each kind y from (module, x, out); and what makes, in place, of the gradient by y the one by x.
+_ACTIVATIONS: dict[type[nn.Module], tuple[Callable[..., Tensor], Callable[..., Any]]] = {
+    nn.LeakyReLU: (
+        lambda m, x, out: _aten.leaky_relu.out(x, m.negative_slope, out=out),
+        lambda m, g, x, y: _aten.leaky_relu_backward.grad_input(g, x, m.negative_slope, False, grad_input=g),
     ),
-    nn.ReLU: lambda m, g, before, after: _aten.threshold_backward.grad_input(g, before, 0, grad_input=g),
-    nn.SiLU: lambda m, g, before, after: _aten.silu_backward.grad_input(g, before, grad_input=g),
-    nn.GELU: lambda m, g, before, after: _aten.gelu_backward.grad_input(
-        g, before, approximate=m.approximate, grad_input=g
+    nn.ReLU: (
+        lambda m, x, out: torch.clamp_min(x, 0, out=out),
+        lambda m, g, x, y: _aten.threshold_backward.grad_input(g, x, 0, grad_input=g),
     ),
-    nn.Tanh: lambda m, g, before, after: _aten.tanh_backward.grad_input(g, after, grad_input=g),
-    nn.Sigmoid: lambda m, g, before, after: _aten.sigmoid_backward.grad_input(g, after, grad_input=g),
-    Clip: _clip_backward,
+    nn.SiLU: (
+        lambda m, x, out: _aten.silu.out(x, out=out),
+        lambda m, g, x, y: _aten.silu_backward.grad_input(g, x, grad_input=g),
+    ),
+    nn.GELU: (
+        lambda m, x, out: _aten.gelu.out(x, approximate=m.approximate, out=out),
+        lambda m, g, x, y: _aten.gelu_backward.grad_input(g, x, approximate=m.approximate, grad_input=g),
+    ),
+    nn.Tanh: (
+        lambda m, x, out: torch.tanh(x, out=out),
+        lambda m, g, x, y: _aten.tanh_backward.grad_input(g, y, grad_input=g),
+    ),
+    nn.Sigmoid: (
+        lambda m, x, out: torch.sigmoid(x, out=out),
+        lambda m, g, x, y: _aten.sigmoid_backward.grad_input(g, y, grad_input=g),
+    ),
+    Clip: (
+        lambda m, x, out: torch.clamp(x, 0, 1, out=out).lerp_(x, 0.01),
+        lambda m, g, x, y: g.mul_(((x >= 0) & (x <= 1)).float().mul_(0.99).add_(0.01)),
+    ),
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +15,9 @@ from torch import distributed as dist
 
 from codeword.base.errors import ParameterError
 
-__all__ = ["ProcessGroup"]
+__all__ = ["ALONE", "ProcessGroup"]
 
 CPU = torch.device("cpu")
-
-Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -75,14 +72,13 @@ class ProcessGroup:
         if self.size > 1:
             dist.barrier()
 
-    def broadcast(self, value: Number) -> Number:
+    def broadcast(self, value: float) -> float:
         """Rank 0's value, on every process."""
         if self.size == 1:
             return value
-        kind = torch.float64 if isinstance(value, float) else torch.int64
-        tensor = torch.tensor(value, dtype=kind, device=self.device)
+        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
         dist.broadcast(tensor, 0)
-        return type(value)(tensor.item())
+        return float(tensor)
 
     def all_equal(self, flag: bool) -> bool:
         """Whether `flag` is true, on every process alike.
@@ -106,3 +102,7 @@ class ProcessGroup:
         if dist.is_available() and dist.is_initialized():
             dist.barrier()
             dist.destroy_process_group()
+
+
+ALONE = ProcessGroup()
+"""One process on the CPU."""

@@ -14,7 +14,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,15 +26,14 @@ from codeword.networks import Network
 from codeword.objectives import Objective
 from codeword.training.batches import Batches, ResidentBatches
 from codeword.training.checkpoint import Checkpoint
-from codeword.training.distributed import ProcessGroup
-from codeword.training.steps import FlatAdam, Step, Threads, make_step, mean_squared_error
+from codeword.training.steps import FlatAdam, Threads, make_step, mean_squared_error
 
-__all__ = ["SCHEDULES", "Plan", "Run", "fit", "seeded"]
+__all__ = ["SCHEDULES", "Plan", "Trainer", "seeded"]
 
 SCHEDULES = ("constant", "cosine")
 
 SMALL_STEP = 1 << 26
-"""Multiplications in a forward pass, below which one thread is the safer choice: see `threads`."""
+"""Multiplications in a forward pass, below which one thread is the safer choice: see `steps.Threads`."""
 
 CLEARLY = 2.0
 """By how many standard errors, over the held-out rows, a network must beat its start to be kept."""
@@ -54,119 +53,223 @@ class Plan:
 
 
 @dataclass
-class Run:
-    """Where a run stands: epochs done, batches done of the epoch under way, and the best weights so far."""
+class Trainer:
+    """A training: what is trained on which rows, and where it stands.
 
-    epoch: int = 0
-    batch: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    best_epoch: int = 0
-    best_loss: float = math.inf
-    best: dict[str, Tensor] | None = None
-    start: dict[str, Tensor] | None = None
-    start_errors: Tensor | None = None
-    interrupted: bool = False
+    Parameters
+    ----------
+    network : Network
+        Trained in place.
+    objective : Objective
+    train : Batches
+    validation : ResidentBatches or None
+        Rows held out. The weights of the epoch with the least loss on them are kept; or, where the network
+        starts as a solution (`starts_as_pca`), the start's, unless what was learned is clearly better.
+    plan : Plan
+    history : list of dict
+        Gets a row for each epoch: `epoch`, `train_loss` (the mean over the epoch's rows while they were
+        trained on), `validation_loss` (None without held-out rows) and `seconds`; and each named loss, where
+        the objective has several.
+    starts_as_pca : bool
+    progress : Progress
+    on_epoch : callable, optional
+        Called with each row of the history.
+    checkpoint : Checkpoint, optional
 
-
-def fit(
-    network: Network,
-    objective: Objective,
-    train: Batches,
-    validation: ResidentBatches | None,
-    plan: Plan,
-    *,
-    run: Run,
-    starts_as_pca: bool,
-    progress: Progress,
-    group: ProcessGroup,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
-    checkpoint: Checkpoint | None = None,
-    resume: bool = False,
-) -> None:
-    """Train `network` in place; `run` gets one row of history for each epoch.
-
-    A row holds `epoch`, `train_loss` (the mean over the epoch's rows while they were trained on),
-    `validation_loss` (None without held-out rows) and `seconds`; and each named loss, where the objective has
-    several. With held-out rows the weights of the best epoch are kept; or, where the network starts as a
-    solution (`starts_as_pca`, as PCA), the start's, unless what was learnt is clearly better. Ctrl-C ends the
-    loop with `run.interrupted` set.
-
-    Raises
-    ------
-    TrainingError
-        If a loss or a weight is not finite.
+    Attributes
+    ----------
+    epoch, batch : int
+        Epochs done, and batches done of the epoch under way.
+    best_epoch : int
+        The epoch whose weights are kept; 0 for the start.
+    interrupted : bool
+        Whether Ctrl-C ended the training.
     """
-    network.train()
-    optimizer = FlatAdam(network, plan.learning_rate, group)
-    if validation is None:
-        plan = replace(plan, patience=None)
-    with _threads_kept(), seeded(plan.seed, optimizer.weights.device), _interruptible(run):
-        step = make_step(network, objective, optimizer, plan.precision)
-        threads = Threads.for_step(
-            step, plan.batch_size, train.d, small=optimizer.weights.numel() * plan.batch_size < SMALL_STEP
-        )
-        if validation is not None and starts_as_pca:
-            run.start, run.start_errors = _copy(network), _errors(network, objective, validation)
-        if checkpoint is not None and resume:
-            _restore(checkpoint, run, network, optimizer, step)
-            progress.rows(run.epoch * train.n)
-        while run.epoch < plan.epochs and not _out_of_patience(run, plan):
+
+    network: Network
+    objective: Objective
+    train: Batches
+    validation: ResidentBatches | None
+    plan: Plan
+    history: list[dict[str, Any]]
+    starts_as_pca: bool
+    progress: Progress
+    on_epoch: Callable[[dict[str, Any]], None] | None = None
+    checkpoint: Checkpoint | None = None
+
+    epoch: int = field(default=0, init=False)
+    batch: int = field(default=0, init=False)
+    best_epoch: int = field(default=0, init=False)
+    best_loss: float = field(default=math.inf, init=False)
+    best: dict[str, Tensor] | None = field(default=None, init=False)
+    interrupted: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.optimizer = FlatAdam(self.network, self.plan.learning_rate, self.train.group)
+        self.step = make_step(self.network, self.objective, self.optimizer, self.plan.precision)
+        self.device = self.optimizer.weights.device
+
+    def fit(self, *, resume: bool = False) -> None:
+        """Train, from the checkpoint on where there is one to resume; Ctrl-C ends it with the best weights.
+
+        Raises
+        ------
+        TrainingError
+            If a loss or a weight is not finite.
+        """
+        self.network.train()
+        start, start_errors = None, None
+        with _threads_kept(), seeded(self.plan.seed, self.device):
+            try:
+                if self.starts_as_pca and self.validation is not None:
+                    start, start_errors = self._weights(), self._errors(self.validation)
+                self._run_epochs(resume)
+            except KeyboardInterrupt:
+                self.interrupted = True
+        self.optimizer.release()
+        if self.best is not None:
+            self.network.load_state_dict(self.best)
+        if start is None or start_errors is None or self.validation is None:
+            return
+        # Few held-out rows can favor by chance what is no better than PCA.
+        gain = start_errors - self._errors(self.validation)
+        doubt = float(gain.std(unbiased=True)) / math.sqrt(len(gain)) if len(gain) > 1 else math.inf
+        if self.best is None or not float(gain.mean()) > CLEARLY * doubt:
+            self.best_epoch = 0
+            self.network.load_state_dict(start)
+
+    def _run_epochs(self, resume: bool) -> None:
+        plan, weights = self.plan, self.optimizer.weights
+        small = weights.numel() * plan.batch_size < SMALL_STEP
+        threads = Threads.for_step(self.step, plan.batch_size, self.train.d, small=small)
+        if resume:
+            self._restore()
+        while self.epoch < plan.epochs and not self._out_of_patience():
             started = time.perf_counter()
-            losses = _epoch(step, threads, optimizer, train, plan, run, progress, network, checkpoint)
-            row = _row(run.epoch + 1, losses, time.perf_counter() - started)
-            loss = _validate(network, objective, validation, plan)
-            row["validation_loss"] = None if loss is None else group.broadcast(loss)
+            losses = self._run_epoch(threads)
+            row = _history_row(self.epoch + 1, losses, time.perf_counter() - started)
+            row["validation_loss"] = loss = self._validate()
             # Losses are taken before each update: only the weights tell what the last one did.
             finite = all(math.isfinite(value) for value in (*losses.values(), loss or 0.0))
-            if not (finite and bool(optimizer.weights.isfinite().all())):
-                raise _diverged(row, plan)
-            row |= objective.epoch_metrics(network)
-            run.history.append(row)
-            run.epoch, run.batch = run.epoch + 1, 0
-            _keep_best(run, network, row["validation_loss"])
-            last = run.epoch == plan.epochs or _out_of_patience(run, plan)
-            if checkpoint is not None and (last or checkpoint.due(within_epoch=False)):
-                _save(checkpoint, run, network, optimizer, step)
-            progress.epoch(row, plan.epochs)
-            if on_epoch is not None:
-                on_epoch(row)
-    optimizer.release()
-    _take_best(run, network, objective, validation)
+            if not (finite and bool(weights.isfinite().all())):
+                raise TrainingError(
+                    f"the loss or the weights were not finite in epoch {row['epoch']}: training diverged; "
+                    f"try a learning rate below {plan.learning_rate:g}, or scaling='standard'"
+                )
+            row |= self.objective.epoch_metrics(self.network)
+            self.history.append(row)
+            self.epoch, self.batch = self.epoch + 1, 0
+            if loss is not None and loss < self.best_loss:
+                self.best_epoch, self.best_loss, self.best = self.epoch, loss, self._weights()
+            last = self.epoch == plan.epochs or self._out_of_patience()
+            if self.checkpoint is not None and (last or self.checkpoint.due(within_epoch=False)):
+                self._save(self.checkpoint)
+            self.progress.epoch(row, plan.epochs)
+            if self.on_epoch is not None:
+                self.on_epoch(row)
 
+    def _run_epoch(self, threads: Threads) -> dict[str, float]:
+        """The rest of one pass over the rows; the mean of each named loss.
 
-def _epoch(
-    step: Step,
-    threads: Threads,
-    optimizer: FlatAdam,
-    train: Batches,
-    plan: Plan,
-    run: Run,
-    progress: Progress,
-    network: Network,
-    checkpoint: Checkpoint | None,
-) -> dict[str, float]:
-    """The rest of one pass over the rows; the mean of each named loss.
+        Nothing waits on the device until its end, unless a checkpoint is due.
+        """
+        plan, step, group = self.plan, self.step, self.train.group
+        per_epoch = self.train.steps(plan.batch_size)
+        if not self.batch:
+            step.totals.zero_()
+            _seed(_epoch_seed(plan.seed + 1 + group.rank, self.epoch), self.device)
+        for x, share in self.train.epoch(_epoch_seed(plan.seed, self.epoch), plan.batch_size, self.batch):
+            update = self.epoch * per_epoch + self.batch
+            self.optimizer.set_rate(plan.learning_rate * rate(update, plan.epochs * per_epoch, plan.schedule))
+            threads.before(len(x))
+            step(x, share)
+            self.batch += 1
+            self.progress.rows(len(x))
+            # Other processes' random numbers are not kept: only one alone can stop within an epoch.
+            within = group.size == 1 and self.batch < per_epoch
+            if self.checkpoint is not None and within and self.checkpoint.due(within_epoch=True):
+                self._save(self.checkpoint)
+        totals = step.totals.clone()
+        group.sum(totals)
+        return dict(zip(step.names, (totals / self.train.n).tolist(), strict=True))
 
-    Nothing waits on the device until its end, unless a checkpoint is due.
-    """
-    per_epoch = train.steps(plan.batch_size)
-    total = plan.epochs * per_epoch
-    if not run.batch:
-        step.totals.zero_()
-        _seed(_epoch_seed(plan.seed + 1 + optimizer.group.rank, run.epoch), optimizer.weights.device)
-    for x, share in train.epoch(_epoch_seed(plan.seed, run.epoch), plan.batch_size, run.batch):
-        optimizer.set_rate(plan.learning_rate * rate(run.epoch * per_epoch + run.batch, total, plan.schedule))
-        threads.before(len(x))
-        step(x, share)
-        run.batch += 1
-        progress.rows(len(x))
-        # The other processes' random numbers are not kept, so that only one alone can stop within an epoch.
-        within = optimizer.group.size == 1 and run.batch < per_epoch
-        if checkpoint is not None and within and checkpoint.due(within_epoch=True):
-            _save(checkpoint, run, network, optimizer, step)
-    totals = step.totals.clone()
-    optimizer.group.sum(totals)
-    return dict(zip(step.names, (totals / train.n).tolist(), strict=True))
+    def _out_of_patience(self) -> bool:
+        patience = None if self.validation is None else self.plan.patience
+        return patience is not None and self.epoch - self.best_epoch >= patience
+
+    # -- held-out rows --------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def _validate(self) -> float | None:
+        """The objective's loss on the held-out rows, with the same noise, if it has any, each time."""
+        if self.validation is None:
+            return None
+        self.network.eval()
+        total = torch.zeros((), device=self.device)
+        with seeded(self.plan.seed, self.device):
+            for x in _chunks(self.validation):
+                total += sum(self.objective.losses(self.network, x).values()) * len(x)
+        self.network.train()
+        return self.train.group.broadcast(float(total) / self.validation.n)
+
+    @torch.no_grad()
+    def _errors(self, rows: ResidentBatches) -> Tensor:
+        """The squared error of each row, of shape (n,)."""
+        self.network.eval()
+        objective, network = self.objective, self.network
+        errors = [
+            mean_squared_error(objective.decode(network, objective.encode(network, x)), x)
+            for x in _chunks(rows)
+        ]
+        self.network.train()
+        return torch.cat(errors)
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+
+    # -- checkpoints ----------------------------------------------------------------------------------------
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        """Keep everything that the updates to come depend on."""
+        tensors = {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
+        tensors |= {f"buffer.{name}": tensor for name, tensor in self.network.named_buffers()}
+        tensors |= {f"best.{name}": tensor for name, tensor in (self.best or {}).items()}
+        tensors |= {"random": torch.get_rng_state(), "totals": self.step.totals}
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        state = {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "best_epoch": self.best_epoch,
+            "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
+            "history": self.history,
+            "names": self.step.names,
+        }
+        checkpoint.save(state, tensors)
+
+    def _restore(self) -> None:
+        """Stand where the checkpoint stood."""
+        kept = None if self.checkpoint is None else self.checkpoint.load()
+        if kept is None:
+            return
+        state, tensors = kept
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.optimizer.restore(part("optimizer."))
+        buffers = dict(self.network.named_buffers())
+        for name, tensor in part("buffer.").items():
+            buffers[name].copy_(tensor)
+        torch.set_rng_state(tensors["random"])
+        if "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
+        self.best = {name: tensor.to(self.device) for name, tensor in part("best.").items()} or None
+        self.epoch, self.batch, self.best_epoch = state["epoch"], state["batch"], state["best_epoch"]
+        self.best_loss = math.inf if state["best_loss"] is None else state["best_loss"]
+        self.history[:] = state["history"]
+        self.step.names, self.step.totals = state["names"], tensors["totals"].to(self.device)
+        self.progress.rows(self.epoch * self.train.n)
 
 
 def rate(number: int, total: int, schedule: str) -> float:
@@ -183,148 +286,12 @@ def rate(number: int, total: int, schedule: str) -> float:
     return 0.5 * (1 + math.cos(math.pi * (number - warm) / max(1, total - warm)))
 
 
-# -- the best weights ---------------------------------------------------------------------------------------
+def _chunks(rows: ResidentBatches) -> Iterator[Tensor]:
+    """The rows in order, so few at once that what a network makes of them fits in memory, too."""
+    return rows.in_order(max(1, min(4096, (1 << 23) // rows.d)))
 
 
-@torch.no_grad()
-def _validate(
-    network: Network, objective: Objective, rows: ResidentBatches | None, plan: Plan
-) -> float | None:
-    """The objective's loss on the held-out rows, with the same noise, if it has any, each time."""
-    if rows is None:
-        return None
-    device = rows.rows.device
-    network.eval()
-    total = torch.zeros((), device=device)
-    with seeded(plan.seed, device):
-        for x in rows.in_order(_rows_at_once(rows)):
-            total += sum(objective.losses(network, x).values()) * len(x)
-    network.train()
-    return float(total) / rows.n
-
-
-@torch.no_grad()
-def _errors(network: Network, objective: Objective, rows: ResidentBatches) -> Tensor:
-    """The squared error of each held-out row, of shape (n,)."""
-    network.eval()
-    errors = [
-        mean_squared_error(objective.decode(network, objective.encode(network, x)), x)
-        for x in rows.in_order(_rows_at_once(rows))
-    ]
-    network.train()
-    return torch.cat(errors)
-
-
-def _rows_at_once(rows: ResidentBatches) -> int:
-    """Few enough that what a network makes of them fits in memory, too."""
-    return max(1, min(4096, (1 << 23) // rows.rows.shape[1]))
-
-
-def _keep_best(run: Run, network: Network, loss: float | None) -> None:
-    if loss is not None and loss < run.best_loss:
-        run.best_epoch, run.best_loss, run.best = run.epoch, loss, _copy(network)
-
-
-def _out_of_patience(run: Run, plan: Plan) -> bool:
-    return plan.patience is not None and run.epoch - run.best_epoch >= plan.patience
-
-
-def _take_best(run: Run, network: Network, objective: Objective, validation: ResidentBatches | None) -> None:
-    """Leave the network with the best weights.
-
-    Where the start is a solution of its own, PCA, what was learnt has to be better by more than the chance
-    with which few held-out rows would say so.
-    """
-    if validation is None:
-        return
-    if run.best is None:  # stopped within the first epoch
-        if run.start is not None:
-            network.load_state_dict(run.start)
-        return
-    network.load_state_dict(run.best)
-    if run.start_errors is None or run.start is None:
-        return
-    gain = run.start_errors - _errors(network, objective, validation)
-    doubt = float(gain.std(unbiased=True)) / math.sqrt(len(gain)) if len(gain) > 1 else math.inf
-    if not float(gain.mean()) > CLEARLY * doubt:
-        run.best_epoch = 0
-        network.load_state_dict(run.start)
-
-
-def _copy(network: Network) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
-
-
-# -- checkpoints --------------------------------------------------------------------------------------------
-
-
-def _kept(best: dict[str, Tensor], network: Network, optimizer: FlatAdam) -> dict[str, Tensor]:
-    """The tensors of a run that a checkpoint holds, with those of the best weights so far."""
-    tensors = {f"optimizer.{name}": tensor for name, tensor in optimizer.state().items()}
-    tensors |= {f"buffer.{name}": tensor for name, tensor in network.named_buffers()}
-    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
-    return tensors | {"random": torch.get_rng_state()}
-
-
-def _save(checkpoint: Checkpoint, run: Run, network: Network, optimizer: FlatAdam, step: Step) -> None:
-    """Keep everything that the updates to come depend on."""
-    tensors = _kept(run.best or {}, network, optimizer)
-    if optimizer.weights.device.type == "cuda":
-        tensors["random.cuda"] = torch.cuda.get_rng_state(optimizer.weights.device)
-    if run.batch:
-        tensors["totals"] = step.totals
-    state = {
-        "epoch": run.epoch,
-        "batch": run.batch,
-        "best_epoch": run.best_epoch,
-        "best_loss": run.best_loss if math.isfinite(run.best_loss) else None,
-        "history": run.history,
-        "names": step.names,
-    }
-    checkpoint.save(state, tensors)
-
-
-def _restore(checkpoint: Checkpoint, run: Run, network: Network, optimizer: FlatAdam, step: Step) -> None:
-    """Stand where the checkpoint stood."""
-    kept = checkpoint.load(_kept(network.state_dict(), network, optimizer))
-    if kept is None:
-        return
-    with checkpoint.trusting():
-        _take_over(*kept, run, network, optimizer, step)
-
-
-def _take_over(
-    state: dict[str, Any],
-    tensors: dict[str, Tensor],
-    run: Run,
-    network: Network,
-    optimizer: FlatAdam,
-    step: Step,
-) -> None:
-
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-    optimizer.restore(part("optimizer."))
-    buffers = dict(network.named_buffers())
-    for name, tensor in part("buffer.").items():
-        buffers[name].copy_(tensor)
-    torch.set_rng_state(tensors["random"])
-    if "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random.cuda"], optimizer.weights.device)
-    device = optimizer.weights.device
-    run.best = {name: tensor.to(device) for name, tensor in part("best.").items()} or None
-    run.epoch, run.batch, run.best_epoch = state["epoch"], state["batch"], state["best_epoch"]
-    run.best_loss = math.inf if state["best_loss"] is None else state["best_loss"]
-    run.history[:] = state["history"]
-    if "totals" in tensors:
-        step.begin(state["names"], tensors["totals"].to(device))
-
-
-# -- the rest -----------------------------------------------------------------------------------------------
-
-
-def _row(epoch: int, losses: dict[str, float], seconds: float) -> dict[str, Any]:
+def _history_row(epoch: int, losses: dict[str, float], seconds: float) -> dict[str, Any]:
     row: dict[str, Any] = {"epoch": epoch, "train_loss": sum(losses.values()), "validation_loss": None}
     if len(losses) > 1:
         if taken := losses.keys() & {*row, "seconds"}:
@@ -333,11 +300,7 @@ def _row(epoch: int, losses: dict[str, float], seconds: float) -> dict[str, Any]
     return row | {"seconds": round(seconds, 3)}
 
 
-def _diverged(row: dict[str, Any], plan: Plan) -> TrainingError:
-    return TrainingError(
-        f"the loss or the weights were not finite in epoch {row['epoch']}: training diverged; try a learning "
-        f"rate below {plan.learning_rate:g}, or scaling='standard'"
-    )
+# -- random numbers and threads -----------------------------------------------------------------------------
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:
@@ -358,15 +321,6 @@ def _seed(seed: int, device: torch.device) -> None:
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(seed)
-
-
-@contextlib.contextmanager
-def _interruptible(run: Run) -> Iterator[None]:
-    """Take Ctrl-C for the end of training."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        run.interrupted = True
 
 
 @contextlib.contextmanager

@@ -6,9 +6,10 @@ trains dense networks on a CPU without autograd. `GraphStep` replays autograd's 
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import time
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from torch.optim.adam import adam
 from codeword.networks import Network
 from codeword.objectives import Objective, Reconstruction
 from codeword.training.dense import Buffers, Chain, chain_of
-from codeword.training.distributed import ProcessGroup
+from codeword.training.distributed import ALONE, ProcessGroup
 
 __all__ = ["AutogradStep", "DenseStep", "FlatAdam", "GraphStep", "Step", "Threads", "make_step"]
 
@@ -32,8 +33,8 @@ class FlatAdam:
     tensor to keep or copy back, and one to average over processes, however many layers there are.
     """
 
-    def __init__(self, network: nn.Module, learning_rate: float, group: ProcessGroup | None = None) -> None:
-        self.group = group or ProcessGroup()
+    def __init__(self, network: nn.Module, learning_rate: float, group: ProcessGroup = ALONE) -> None:
+        self.group = group
         self.parameters = parameters = [p for p in network.parameters() if p.requires_grad]
         # Each view starts on a 64-byte boundary, as the matrix products' vector loads like it.
         sizes = [-(-p.numel() // 16) * 16 for p in parameters]
@@ -102,79 +103,56 @@ class FlatAdam:
             tensor.copy_(state[name])
 
 
-class Step(Protocol):
+class Step:
     """One update from a batch, of whose gradient this process's `share` is its part of the step's rows.
 
-    `totals` adds up each named loss times the batch's rows, on the device.
+    `names` are those of the losses, and `totals` adds up each loss times the batch's rows, on the device.
     """
 
-    @property
-    def names(self) -> list[str]: ...
-    @property
-    def totals(self) -> Tensor: ...
+    names: list[str]
+    totals: Tensor
 
-    def __call__(self, x: Tensor, share: float = 1.0) -> None: ...
-    def begin(self, names: list[str], totals: Tensor) -> None:
-        """Go on within an epoch, with the totals that a checkpoint kept."""
+    def __call__(self, x: Tensor, share: float = 1.0) -> None:
+        raise NotImplementedError
 
 
-class AutogradStep:
+class AutogradStep(Step):
     """The step for any network and objective."""
 
     def __init__(self, network: Network, objective: Objective, optimizer: FlatAdam, precision: str) -> None:
         self.network, self.objective, self.optimizer = network, objective, optimizer
-        self.device = optimizer.weights.device.type
-        self.precision = precision
-        self.names: list[str] = []
-        self.totals = torch.zeros(0)
-
-    def begin(self, names: list[str], totals: Tensor) -> None:
-        self.names, self.totals = names, totals.clone()
-
-    def losses(self, x: Tensor) -> Tensor:
-        """The named losses of a batch as one vector."""
-        with autocast(self.device, self.precision):
-            losses = self.objective.losses(self.network, x)
-        if not self.names:
-            self.begin(list(losses), torch.zeros(len(losses), device=x.device))
-        return torch.stack([loss.float() for loss in losses.values()])
+        # Matrix products in bfloat16 where asked for; weights, losses and Adam stay in float32.
+        device = optimizer.weights.device.type
+        self.autocast = torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
+        self.names, self.totals = [], torch.zeros(0)
 
     def __call__(self, x: Tensor, share: float = 1.0) -> None:
         self.optimizer.gradients.zero_()
         if share:
-            losses = self.losses(x)
+            with self.autocast:
+                named = self.objective.losses(self.network, x)
+            if not self.names:
+                self.names, self.totals = list(named), torch.zeros(len(named), device=x.device)
+            losses = torch.stack([loss.float() for loss in named.values()])
             (losses.sum() * share).backward()  # type: ignore[no-untyped-call]
             self.totals += losses.detach() * len(x)
         self.optimizer.update()
         self.optimizer.group.average_buffers(self.network)
 
 
-class GraphStep:
+class GraphStep(AutogradStep):
     """AutogradStep with the whole step of a full batch captured in one CUDA graph."""
 
-    def __init__(self, eager: AutogradStep) -> None:
-        self.eager = eager
-        self.graph: torch.cuda.CUDAGraph | None = None
-        self.input: Tensor | None = None
-        self.warm = 0
-
-    @property
-    def names(self) -> list[str]:
-        return self.eager.names
-
-    @property
-    def totals(self) -> Tensor:
-        return self.eager.totals
-
-    def begin(self, names: list[str], totals: Tensor) -> None:
-        self.eager.begin(names, totals)
+    graph: torch.cuda.CUDAGraph | None = None
+    input: Tensor | None = None
+    warm = 0
 
     def __call__(self, x: Tensor, share: float = 1.0) -> None:
         if self.input is None or len(x) > len(self.input):
             self.input, self.graph, self.warm = x.clone(), None, 0
         # A short last batch, or a reduction over processes, is no part of the graph.
-        if x.shape != self.input.shape or self.eager.optimizer.group.size > 1:
-            self.eager(x, share)
+        if x.shape != self.input.shape or self.optimizer.group.size > 1:
+            super().__call__(x, share)
         elif self.graph is not None:
             self.input.copy_(x)
             self.graph.replay()
@@ -189,23 +167,22 @@ class GraphStep:
         side.wait_stream(here)
         with torch.cuda.stream(side):
             self.input.copy_(x)
-            self.eager(self.input)
+            super().__call__(self.input)
         here.wait_stream(side)
         self.warm += 1
         if self.warm == 3:
             self.graph = torch.cuda.CUDAGraph()
             # The thread that reads rows ahead may copy to the device meanwhile: that is no error.
             with torch.cuda.graph(self.graph, stream=side, capture_error_mode="thread_local"):
-                self.eager(self.input)
+                super().__call__(self.input)
 
 
-class DenseStep:
+class DenseStep(Step):
     """The step of a dense network under the mean squared error, with `dense` in autograd's place."""
 
     def __init__(self, chain: Chain, optimizer: FlatAdam) -> None:
         self.chain, self.optimizer = chain, optimizer
-        self.names = ["error"]
-        self.totals = torch.zeros(1)
+        self.names, self.totals = ["error"], torch.zeros(1)
         self.buffers = Buffers()
 
     @staticmethod
@@ -214,13 +191,12 @@ class DenseStep:
         plain = isinstance(objective, Reconstruction) and objective.plain
         return chain_of(network) if plain else None
 
-    def begin(self, names: list[str], totals: Tensor) -> None:
-        self.names, self.totals = names, totals.clone()
-
     def gradients_of(self, x: Tensor, share: float = 1.0) -> Tensor:
         """Write the gradients of a batch; return the sum of its rows' mean squared errors."""
         # d(mean squared error)/d(output) = 2 (output - x) / count; the sum of squares comes on the way.
-        difference = torch.sub(self.chain.forward(x), x, out=self.buffers.get("difference", *x.shape))
+        difference = torch.sub(
+            self.chain.forward(x), x, out=self.buffers["difference", x.shape[0], x.shape[1]]
+        )
         flat = difference.view(-1)
         total = torch.dot(flat, flat) / x.shape[1]
         self.chain.backward(difference.mul_(2.0 * share / flat.numel()), wanted=False)
@@ -235,13 +211,6 @@ class DenseStep:
         self.optimizer.update()
 
 
-def autocast(device: str, precision: str) -> contextlib.AbstractContextManager[Any]:
-    """Matrix products in bfloat16 where asked for; weights, losses and Adam stay in float32."""
-    if precision == "float32":
-        return contextlib.nullcontext()
-    return torch.autocast(device, dtype=torch.bfloat16)
-
-
 def make_step(network: Network, objective: Objective, optimizer: FlatAdam, precision: str) -> Step:
     """The fastest of the steps that can train this network on its device."""
     device = optimizer.weights.device.type
@@ -249,8 +218,8 @@ def make_step(network: Network, objective: Objective, optimizer: FlatAdam, preci
         chain = DenseStep.chain_of(network, objective)
         if chain is not None:
             return DenseStep(chain, optimizer)
-    eager = AutogradStep(network, objective, optimizer, precision)
-    return GraphStep(eager) if device == "cuda" else eager
+    kind = GraphStep if device == "cuda" else AutogradStep
+    return kind(network, objective, optimizer, precision)
 
 
 def mean_squared_error(x_hat: Tensor, x: Tensor) -> Tensor:
@@ -278,10 +247,8 @@ class Threads:
 
     def __init__(self, counts: tuple[int, ...], rows: int) -> None:
         self.counts, self.rows = counts, rows
-        self.phase, self.left, self.current = -1, 0, counts[0]
-        self.seconds: list[float] = []
-        self.since = 0.0
-        torch.set_num_threads(self.current)
+        self.schedule = self._schedule()
+        torch.set_num_threads(counts[0])
 
     @classmethod
     def for_step(cls, step: Step, rows: int, d: int, *, small: bool) -> Threads:
@@ -295,25 +262,20 @@ class Threads:
         """Set the number of threads for a step of so many rows."""
         if len(self.counts) == 1:
             return
-        if self.left == 0:
-            self._turn()
-        self.left -= 1
-        wanted = self.current if rows == self.rows else 1
+        count = next(self.schedule)
+        wanted = count if rows == self.rows else 1
         if torch.get_num_threads() != wanted:
             torch.set_num_threads(wanted)
 
-    def _turn(self) -> None:
-        """From one number to the next, and after the last to the one that was fastest."""
-        now = time.perf_counter()
-        if self.phase >= 0:
-            self.seconds.append(now - self.since)
-        self.phase += 1
-        if self.phase < len(self.counts):
-            self.current, self.left = self.counts[self.phase], MEASURED
-        else:
-            self.current, self.left = self.counts[self.seconds.index(min(self.seconds))], KEPT
-            self.phase, self.seconds = -1, []
-        self.since = now
+    def _schedule(self) -> Iterator[int]:
+        """The number for each step: every one for a while, then for long the one that was fastest."""
+        while True:
+            seconds = {}
+            for count in self.counts:
+                started = time.perf_counter()
+                yield from itertools.repeat(count, MEASURED)
+                seconds[count] = time.perf_counter() - started
+            yield from itertools.repeat(min(seconds, key=seconds.__getitem__), KEPT)
 
 
 @torch.no_grad()
