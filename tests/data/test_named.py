@@ -98,7 +98,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, mirrors: tuple[str, ...]) -> None:
-    monkeypatch.setitem(named.SETS, "mnist", named.Downloadable(mirrors, SUMS))
+    monkeypatch.setitem(named.MIRRORS, "mnist", mirrors)
+    monkeypatch.setitem(named.SUMS, "mnist", SUMS)
 
 
 def check() -> None:

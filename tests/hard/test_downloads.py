@@ -65,7 +65,8 @@ def web(monkeypatch, tmp_path):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     mirror = f"http://127.0.0.1:{server.server_address[1]}/"
     sums = {file: hashlib.sha256(content).hexdigest() for file, content in contents.items()}
-    monkeypatch.setitem(named.SETS, "mnist", named.Downloadable((mirror,), sums))
+    monkeypatch.setitem(named.MIRRORS, "mnist", (mirror,))
+    monkeypatch.setitem(named.SUMS, "mnist", sums)
     monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)  # between two tries
     monkeypatch.setenv("CODEWORD_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CODEWORD_DATA", raising=False)
@@ -80,7 +81,7 @@ def sound(cache):
     for path in cache.rglob("*") if cache.exists() else ():
         if path.is_file():
             assert path.name in FILES, f"{path.name} was left"
-            assert hashlib.sha256(path.read_bytes()).hexdigest() == named.SETS["mnist"].sums[path.name]
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == named.SUMS["mnist"][path.name]
     return True
 
 
@@ -132,14 +133,14 @@ def test_a_process_killed_while_it_downloads(web, effort, record, tmp_path):
     cache = tmp_path / "cache"
     code = (
         "import sys; from codeword.data import named\n"
-        "named.SETS['mnist'] = named.Downloadable((sys.argv[1],), eval(sys.argv[2]))\n"
+        "named.MIRRORS['mnist'], named.SUMS['mnist'] = (sys.argv[1],), eval(sys.argv[2])\n"
         "print('ready', flush=True); named.load_named('mnist', 'train'); print('done', flush=True)"
     )
-    known = named.SETS["mnist"]
+    (mirror,), sums = named.MIRRORS["mnist"], named.SUMS["mnist"]
     times, killed = effort.times(20, least=3), 0
     for _ in range(times):
         process = subprocess.Popen(
-            [sys.executable, "-c", code, known.mirrors[0], repr(known.sums)],
+            [sys.executable, "-c", code, mirror, repr(sums)],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -150,7 +151,7 @@ def test_a_process_killed_while_it_downloads(web, effort, record, tmp_path):
         process.stdout.close()
         for path in list(cache.rglob("*")):
             if path.is_file() and path.name in FILES:
-                assert hashlib.sha256(path.read_bytes()).hexdigest() == known.sums[path.name]
+                assert hashlib.sha256(path.read_bytes()).hexdigest() == sums[path.name]
                 os.remove(path)
     web.pause = 0.0
     assert load("mnist").x.shape == (64, 16, 16)

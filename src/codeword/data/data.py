@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
+import os
 import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -235,13 +234,11 @@ def _identified(source: Any, split: str) -> tuple[str, str, str, list[Path]]:
     """How a source is read, what messages call it, its short name, and the files to read."""
     if is_table(source):
         return "table", "the DataFrame", "DataFrame", []
-    if not isinstance(source, str | PathLike):
+    if not isinstance(source, str | os.PathLike):
         return "array", "an array", "array", []
     if isinstance(source, str) and source in NAMES:
         return "name", source, source, []
-    path = Path(source)
-    with contextlib.suppress(RuntimeError):  # a file may be called ~x, and nobody has that name
-        path = path.expanduser()
+    path = Path(os.path.expanduser(source))  # which leaves ~x as it is where nobody has that name
     name = path.name or path.resolve().name or str(path)
     with reading(path, "a file or folder"):
         if not str(source) or not path.exists():

@@ -11,7 +11,6 @@ import os
 import random
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +22,7 @@ from codeword.base.errors import DownloadError
 from codeword.base.text import shortened
 from codeword.data.arrays import find_images, read_idx, read_images
 
-__all__ = ["FILES", "NAMES", "SETS", "Downloadable", "load_named"]
+__all__ = ["FILES", "MIRRORS", "NAMES", "SUMS", "load_named"]
 
 TIMEOUT = (6.0, 10.0)
 """Seconds to wait for a connection, and for the next bytes."""
@@ -37,48 +36,33 @@ FILES = {
 }
 
 
-@dataclass(frozen=True)
-class Downloadable:
-    """A set of IDX files on the web.
-
-    Parameters
-    ----------
-    mirrors : tuple of str
-        Addresses of folders that hold the files, each ending in a slash, in the order they are tried.
-    sums : dict of str to str
-        The SHA-256 of each file, by name.
-    """
-
-    mirrors: tuple[str, ...]
-    sums: dict[str, str]
-
-
-SETS: dict[str, Downloadable] = {
-    "mnist": Downloadable(
-        mirrors=(
-            "https://ossci-datasets.s3.amazonaws.com/mnist/",
-            "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        ),
-        sums={
-            "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-            "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-            "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-            "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-        },
+MIRRORS = {
+    "mnist": (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ),
-    "fashion-mnist": Downloadable(
-        mirrors=(
-            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-        ),
-        sums={
-            "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-            "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-            "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-            "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-        },
+    "fashion-mnist": (
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     ),
 }
+"""Addresses of folders that hold a set's IDX files, each ending in a slash, in the order they are tried."""
+
+SUMS = {
+    "mnist": {
+        "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    },
+    "fashion-mnist": {
+        "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    },
+}
+"""The SHA-256 of each file."""
 
 Rows = tuple[NDArray[Any], NDArray[Any] | None]
 
@@ -124,8 +108,8 @@ def _cached(name: str, file: str) -> Path:
         headers={"Accept-Encoding": "identity"},
     )
     reasons = []
-    for mirror in SETS[name].mirrors:
-        files = pooch.create(folder, mirror, registry=SETS[name].sums, retry_if_failed=RETRIES)
+    for mirror in MIRRORS[name]:
+        files = pooch.create(folder, mirror, registry=SUMS[name], retry_if_failed=RETRIES)
         try:
             return Path(files.fetch(file, downloader=download))
         except Exception as error:
