@@ -264,12 +264,12 @@ def test_at_one_length_the_best_stands_first(count, accuracy):
 def test_rows_that_cannot_be_drawn_are_refused():
     with pytest.raises(ParameterError, match=r"one run at least. Got none"):
         comparison_figure([])
-    with pytest.raises(ParameterError, match=r"Row 1 has no 'mse'"):
+    with pytest.raises(ParameterError, match=r"'mse' a number or None. Row 1 is"):
         comparison_figure([*runs()[:1], {"objective": "nested", "k": 2}])
-    for k in (0, 2.5, "8", True):
-        with pytest.raises(ParameterError, match=rf"Row 0 has {k!r}"):
+    for k in (0, 2.5, "8"):
+        with pytest.raises(ParameterError, match=rf"whole number of 1 or more.* Row 0 is .*'k': {k!r}"):
             comparison_figure([{"objective": "nested", "k": k, "seed": 0, "mse": 0.1}])
-    with pytest.raises(ParameterError, match=r"'mse' of rows must be numbers or None. Row 0 has 'low'"):
+    with pytest.raises(ParameterError, match=r"Row 0 is .*'mse': 'low'"):
         comparison_figure([{"objective": "nested", "k": 2, "seed": 0, "mse": "low"}])
     with pytest.raises(ParameterError, match=r"finite 'mse' at least once. Got none"):
         comparison_figure([{"objective": "nested", "k": 2, "seed": 0, "mse": np.nan}])

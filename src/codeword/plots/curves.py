@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codeword.base.errors import ParameterError
+from codeword.base.text import shortened
 from codeword.plots.style import (
     PALETTE,
     RECONSTRUCTION,
@@ -38,9 +39,6 @@ MOST_NUMBERED = 8
 """Lengths of a code that are all written on the axis; of more, the powers of two are."""
 
 
-# -- losses -----------------------------------------------------------------------------------------------
-
-
 def history_figure(
     train_loss: Sequence[float], validation_loss: Sequence[float | None] | None = None
 ) -> Figure:
@@ -63,6 +61,8 @@ def history_figure(
     ParameterError
         If there is no epoch, or the two differ in length.
     """
+    from matplotlib.ticker import MaxNLocator
+
     train = np.asarray(train_loss, dtype=np.float64)
     if train.ndim != 1 or len(train) == 0:
         raise ParameterError(
@@ -72,56 +72,36 @@ def history_figure(
     validation = np.full(len(train), np.nan)
     if validation_loss is not None:
         validation[:] = [math.nan if v is None else v for v in validation_loss]
+    epochs = np.arange(1, len(train) + 1)
     with styled():
         figure = new_figure(4.2, 2.6)
-        _draw_history(figure.add_subplot(), train, validation)
+        axes = figure.add_subplot(xlabel="epoch", ylabel="loss")
+        how: dict[str, Any] = {"marker": "o" if len(train) <= 30 else "", "markersize": 2.5}
+        axes.plot(epochs, train, color="#4477AA", label="training", **how)
+        if np.isfinite(validation).any():
+            axes.plot(epochs, validation, color=RECONSTRUCTION, label="validation", **how)
+            best = int(np.nanargmin(validation))
+            lowest = f"lowest: {validation[best]:.4g}, epoch {epochs[best]}"
+            ring: dict[str, Any] = {"markersize": 7, "markerfacecolor": "none"}
+            axes.plot(epochs[best], validation[best], "o", color=RECONSTRUCTION, label=lowest, **ring)
+            axes.legend(loc="upper right")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        losses = np.concatenate([train, validation])
+        losses = losses[np.isfinite(losses)]
+        if len(losses) and losses.min() > 0 and losses.max() > 10 * losses.min():
+            axes.set_yscale("log")
         return figure
-
-
-def _draw_history(axes: Axes, train: NDArray[np.float64], validation: NDArray[np.float64]) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    epochs = np.arange(1, len(train) + 1)
-    marker = "o" if len(train) <= 30 else ""
-    axes.plot(epochs, train, color="#4477AA", marker=marker, markersize=2.5, label="training")
-    if np.isfinite(validation).any():
-        axes.plot(epochs, validation, color=RECONSTRUCTION, marker=marker, markersize=2.5, label="validation")
-        best = int(np.nanargmin(validation))
-        axes.plot(
-            epochs[best],
-            validation[best],
-            "o",
-            markersize=7,
-            markerfacecolor="none",
-            markeredgecolor=RECONSTRUCTION,
-            label=f"lowest: {validation[best]:.4g}, epoch {epochs[best]}",
-        )
-        axes.legend(loc="upper right")
-    axes.set(xlabel="epoch", ylabel="loss")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    losses = np.concatenate([train, validation])
-    losses = losses[np.isfinite(losses)]
-    if len(losses) and losses.min() > 0 and losses.max() > 10 * losses.min():
-        axes.set_yscale("log")
-
-
-# -- error against k --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Runs:
-    """What an objective came to at each k: `values` has an entry a k, with one number a seed."""
+    """What an objective came to: `spread` has k, mean, least and largest over seeds, (4, number of k)."""
 
     name: str
     color: str
     marker: str
     dashed: bool
-    values: dict[int, list[float]]
-
-    def spread(self) -> NDArray[np.float64]:
-        """Return k, mean, least and largest, of shape (4, number of k)."""
-        rows = [(k, np.mean(v), np.min(v), np.max(v)) for k, v in sorted(self.values.items())]
-        return np.array(rows, dtype=np.float64).reshape(-1, 4).T
+    spread: NDArray[np.float64]
 
 
 def comparison_figure(rows: Sequence[Mapping[str, Any]], *, recommended: int | None = None) -> Figure:
@@ -151,67 +131,52 @@ def comparison_figure(rows: Sequence[Mapping[str, Any]], *, recommended: int | N
         If there are no rows, a row lacks a key or has no such value, none has an error, or no row has the
         recommended k.
     """
-    _check(rows)
+    if len(rows) == 0:
+        raise ParameterError("rows must hold one run at least. Got none.")
+    for i, row in enumerate(rows):
+        k, mse = row.get("k"), row.get("mse")
+        known = {"objective", "mse"} <= set(row) and isinstance(k, Integral) and int(k) >= 1
+        if not known or not isinstance(mse, Real | None):
+            raise ParameterError(
+                "Each of rows must have an 'objective', as 'k' a whole number of 1 or more, and as 'mse' a "
+                f"number or None. Row {i} is {shortened(row)}."
+            )
     ks = sorted({int(row["k"]) for row in rows})
     if recommended is not None and recommended not in ks:
         raise ParameterError(
             "The 'recommended' parameter of comparison_figure must be the k of a row: "
             f"{', '.join(map(str, ks))}. Got {recommended!r} instead."
         )
-    errors = _runs(rows, "mse")
-    if not errors:
+    names = {"mse": "mean squared error, held out", "knn_accuracy": "accuracy of nearest neighbors"}
+    measures = [(name, runs) for key, name in names.items() if (runs := _runs(rows, key))]
+    if not measures or measures[0][0] != names["mse"]:
         raise ParameterError("rows must hold a finite 'mse' at least once. Got none.")
-    measures = [("mean squared error, held out", errors)]
-    accuracies = _runs(rows, "knn_accuracy")
-    if accuracies:
-        measures.append(("accuracy of nearest neighbors", accuracies))
     with styled(), boxes_allowed():
         return _ranking(measures, ks[0]) if len(ks) == 1 else _curves(measures, ks, recommended)
-
-
-def _check(rows: Sequence[Mapping[str, Any]]) -> None:
-    if len(rows) == 0:
-        raise ParameterError("rows must hold one run at least. Got none.")
-    for i, row in enumerate(rows):
-        for key in ("objective", "k", "mse"):
-            if key not in row:
-                raise ParameterError(
-                    f"Each of rows must have 'objective', 'k' and 'mse'. Row {i} has no {key!r}."
-                )
-        k, values = row["k"], {key: row.get(key) for key in ("mse", "knn_accuracy")}
-        if not hasattr(k, "__index__") or isinstance(k, bool) or k < 1:
-            raise ParameterError(f"The 'k' of rows must be whole numbers of 1 or more. Row {i} has {k!r}.")
-        for key, value in values.items():
-            if not isinstance(value, Real | None):
-                raise ParameterError(f"The '{key}' of rows must be numbers or None. Row {i} has {value!r}.")
 
 
 def _runs(rows: Sequence[Mapping[str, Any]], key: str) -> list[Runs]:
     """Group a measure by objective and k; an objective has the same color, whichever the measure."""
     names = list(dict.fromkeys(str(row["objective"]) for row in rows if row["objective"] != PCA))
     runs = []
-    for place, (name, shown) in enumerate(zip([*names, PCA], [*_cut(names), "PCA"], strict=True)):
+    for place, name in enumerate([*names, PCA]):
         values: dict[int, list[float]] = {}
         for row in rows:
             value = row.get(key)
             if str(row["objective"]) == name and value is not None and math.isfinite(value):
                 values.setdefault(int(row["k"]), []).append(float(value))
+        if not values:
+            continue
+        spread = np.array([(k, np.mean(v), min(v), max(v)) for k, v in sorted(values.items())]).T
+        if name == PCA:
+            runs.append(Runs("PCA", PCA_COLOR, "o", True, spread))
+            continue
         cycle, color = divmod(place, len(PALETTE))
-        if values and name == PCA:
-            runs.append(Runs(shown, PCA_COLOR, "o", True, values))
-        elif values:
-            shade = blend(PALETTE[color], 0.0, 0.35 * (cycle % 2))
-            runs.append(Runs(shown, shade, MARKERS[cycle % len(MARKERS)], False, values))
+        # Names that begin alike are cut in their middle.
+        shown = name if len(name) <= 24 else f"{name[:11]}…{name[-12:]}"
+        shade = blend(PALETTE[color], 0.0, 0.35 * (cycle % 2))
+        runs.append(Runs(shown, shade, MARKERS[cycle % len(MARKERS)], False, spread))
     return runs
-
-
-def _cut(names: Sequence[str]) -> list[str]:
-    """Return names that are told apart when shown: those that begin alike are cut in their middle."""
-    shown = [short(name) for name in names]
-    return [
-        f"{name[:11]}…{name[-12:]}" if shown.count(text) > 1 else name
-        for name, text in zip(names, shown, strict=True)
-    ]
 
 
 def _scale_values(axes: Axes, which: Literal["x", "y"], runs: Sequence[Runs]) -> None:
@@ -219,7 +184,7 @@ def _scale_values(axes: Axes, which: Literal["x", "y"], runs: Sequence[Runs]) ->
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     axis = axes.xaxis if which == "x" else axes.yaxis
-    values = np.concatenate([run.spread()[1:].ravel() for run in runs])
+    values = np.concatenate([run.spread[1:].ravel() for run in runs])
     if values.min() > 0 and values.max() > 5 * values.min():
         axes.set(**{f"{which}scale": "log"})
         decades = math.log10(values.max() / values.min())
@@ -236,7 +201,13 @@ def _curves(measures: Sequence[tuple[str, list[Runs]]], ks: Sequence[int], recom
     for i, (what, runs) in enumerate(measures):
         axes = figure.add_subplot(1, len(measures), i + 1)
         for run in runs:
-            _draw_line(axes, run)
+            k, mean, low, high = run.spread
+            line = "--" if run.dashed else "-"
+            axes.plot(k, mean, line, color=run.color, marker=run.marker, markersize=2.8)
+            if len(k) == 1:
+                axes.vlines(k, low, high, color=run.color, alpha=0.4, linewidth=2)
+            elif (high > low).any():
+                axes.fill_between(k, low, high, color=run.color, alpha=0.16, linewidth=0, zorder=1)
         axes.set(xlabel="k, numbers in a code", ylabel=what)
         axes.set_xscale("log", base=2)
         axes.set_xticks(ks, [str(k) if k in numbered else "" for k in ks])
@@ -252,25 +223,16 @@ def _curves(measures: Sequence[tuple[str, list[Runs]]], ks: Sequence[int], recom
     return figure
 
 
-def _draw_line(axes: Axes, run: Runs) -> None:
-    k, mean, low, high = run.spread()
-    axes.plot(k, mean, "--" if run.dashed else "-", color=run.color, marker=run.marker, markersize=2.8)
-    if len(k) == 1:
-        axes.vlines(k, low, high, color=run.color, alpha=0.4, linewidth=2)
-    elif (high > low).any():
-        axes.fill_between(k, low, high, color=run.color, alpha=0.16, linewidth=0, zorder=1)
-
-
 def _ranking(measures: Sequence[tuple[str, list[Runs]]], k: int) -> Figure:
     """Draw the objectives below one another, the one of the least error first."""
-    errors = sorted(measures[0][1], key=lambda run: float(np.mean(run.values[k])))
+    errors = sorted(measures[0][1], key=lambda run: float(run.spread[1, 0]))
     names = list(dict.fromkeys([run.name for run in (*errors, *(r for _, some in measures for r in some))]))
     heights = {name: len(names) - 1 - i for i, name in enumerate(names)}
     figure = new_figure(2.2 * len(measures) + 1.3, 0.17 * len(names) + 0.8)
     for i, (what, runs) in enumerate(measures):
         axes = figure.add_subplot(1, len(measures), i + 1)
         for run in runs:
-            _, mean, low, high = run.spread()
+            _, mean, low, high = run.spread
             height = heights[run.name]
             axes.hlines(height, low, high, color=run.color, alpha=0.4, linewidth=3)
             axes.plot(mean, [height], run.marker, color=run.color, markersize=4)

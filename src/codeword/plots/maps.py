@@ -48,7 +48,12 @@ def map_figure(points: ArrayLike, labels: Any = None, *, title: str | None = Non
     ParameterError
         If there are not as many labels as points.
     """
-    points = _checked_points(points)
+    points = np.asarray(points, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
+        raise DataError(
+            f"points must have the shape (n_samples, 2), one at least. Got {points.shape} instead."
+        )
+    check_finite(points, what="the map")
     if labels is not None and not isinstance(labels, Labels):
         labels = np.asarray(labels)
         if labels.shape != (len(points),):
@@ -65,14 +70,6 @@ def map_figure(points: ArrayLike, labels: Any = None, *, title: str | None = Non
         else:
             _scatter_classes(figure, axes, points, labels)
         return figure
-
-
-def _checked_points(points: ArrayLike) -> NDArray[np.float64]:
-    rows = np.asarray(points, dtype=np.float64)
-    if rows.ndim != 2 or rows.shape[1] != 2 or len(rows) == 0:
-        raise DataError(f"points must have the shape (n_samples, 2), one at least. Got {rows.shape} instead.")
-    check_finite(rows, what="the map")
-    return rows
 
 
 def _map_axes(points: NDArray[np.float64], title: str | None) -> tuple[Figure, Axes]:

@@ -43,6 +43,7 @@ SAMPLE, MARKED, GROUND = "#4477AA", "0.35", "0.965"
 TEXT_SIZE = 6.5
 """In points."""
 TICK: dict[str, Any] = {"fontsize": TEXT_SIZE - 1, "color": "0.45"}
+BESIDE: dict[str, Any] = {"fontsize": TEXT_SIZE, "ha": "right", "va": "center"}
 LONGEST = 24
 """Characters of a line of a title."""
 MARGIN, PAD = 10, 8
@@ -59,10 +60,6 @@ MOST_COLUMNS, CELL_LENGTH = 16, 16
 """Columns of a table, and characters of a cell."""
 CHARACTER, LINE, SIDE, GROUP_GAP = 0.062, 0.19, 0.12, 0.1
 """Inches in the picture of a table: a character, a line, the page's margin, the room before a new group."""
-NOTES = {
-    True: "in color: another category, or more than 0.7 standard deviations away",
-    False: "in color: more than 0.7 scaled units away",
-}
 
 
 def sample_figure(
@@ -91,9 +88,9 @@ def sample_figure(
     titles : sequence of n_samples str or None, default=None
         A small line over each sample: its number, its distance.
     row_titles : sequence of str or None, default=None
-        A text at the left of each row; it needs `columns`.
+        A text at the left of each row.
     column_titles : sequence of `columns` str or None, default=None
-        A text over each column; it needs `columns`.
+        A text over each column.
     columns : int or None, default=None
         Samples a row. With None the grid is about square.
     sample_shape : sequence of int or None, default=None
@@ -120,26 +117,18 @@ def sample_figure(
     """
     x, shown = _shaped(x, sample_shape, names, display)
     n = len(x)
-    if columns is None and (row_titles is not None or column_titles is not None):
-        name = "row_titles" if column_titles is None else "column_titles"
-        raise ParameterError(
-            f"The 'columns' parameter of sample_figure must be a number where there are {name}. "
-            "Got None instead."
-        )
     across = _near_square(n, _aspect(shown)) if columns is None else _count("columns", columns, 1)
     require_count(column_titles, across, "column_titles", "columns")
     across = min(across, n) if column_titles is None else across
-    rows = math.ceil(n / across)
     require_count(titles, n, "titles", "samples")
-    require_count(row_titles, rows, "row_titles", "rows")
+    require_count(row_titles, math.ceil(n / across), "row_titles", "rows")
     first = _count("mark_columns", mark_columns, 0, across)
     last = _count("mark_last", mark_last, 0, across - first)
-    words = _Words(across, rows, titles or (), row_titles or (), column_titles or (), first, last)
+    grid = _Grid(n, across, titles or (), row_titles or (), column_titles or (), first, last)
     with styled():
         if shown.kind == "table":
-            group = 0 if columns is None else columns
-            return _table(shown, shown.cells(x), words.by_sample(n), group)
-        return _GRIDS[shown.kind](shown, [x], words)
+            return _table(shown, shown.cells(x), grid.said(), columns or 0)
+        return _DRAWN[shown.kind](shown, [x], grid)
 
 
 def reconstruction_figure(
@@ -197,7 +186,7 @@ def reconstruction_figure(
             said = [text for title in titles or [""] * n for text in (_one_line(title), "reconstruction")]
             return _table(shown, [row for pair in pairs for row in pair], said, 2, off)
         rows = math.ceil(n / MOST_ACROSS[shown.kind])
-        return _GRIDS[shown.kind](shown, [x, x_hat], _Words(math.ceil(n / rows), rows, titles or ()))
+        return _DRAWN[shown.kind](shown, [x, x_hat], _Grid(n, math.ceil(n / rows), titles or ()))
 
 
 def _shaped(
@@ -220,44 +209,6 @@ def _aspect(display: Display) -> float:
         return 1.6
     height, width = display.images(np.zeros((1, *display.shape))).shape[1:3]
     return float(width / height)
-
-
-# -- words ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Words:
-    """How samples are placed in a grid and what is written around them.
-
-    `titles` has one text a sample, `row_titles` one a row and `column_titles` one a column; each may be
-    empty. The first `mark_columns` and the last `mark_last` columns are set apart.
-    """
-
-    columns: int
-    rows: int
-    titles: Sequence[str] = ()
-    row_titles: Sequence[str] = ()
-    column_titles: Sequence[str] = ()
-    mark_columns: int = 0
-    mark_last: int = 0
-
-    def colors(self, n: int) -> list[str]:
-        """A color for each of n samples: another for those in marked columns."""
-        inner = range(self.mark_columns, self.columns - self.mark_last)
-        return [SAMPLE if i % self.columns in inner else MARKED for i in range(n)]
-
-    def by_sample(self, n: int) -> list[str]:
-        """All that is written about each sample, on one line."""
-        said = []
-        for i in range(n):
-            row, column = divmod(i, self.columns)
-            parts = [
-                *(self.row_titles[row : row + 1] if column == 0 else ()),
-                *self.column_titles[column : column + 1],
-                *self.titles[i : i + 1],
-            ]
-            said.append(", ".join(_one_line(part) for part in parts if str(part)))
-        return said
 
 
 def _one_line(text: str) -> str:
@@ -283,6 +234,92 @@ def _count(name: str, value: Any, least: int, most: float = math.inf) -> int:
             f"The '{name}' parameter of sample_figure must be a whole number {limits}. Got {value!r} instead."
         )
     return int(value)
+
+
+# -- the page of a grid -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """How samples are placed in a grid and what is written around them.
+
+    `titles` has one text a sample, `row_titles` one a row and `column_titles` one a column; each may be
+    empty. The first `mark_columns` and the last `mark_last` columns are set apart.
+    """
+
+    n: int
+    columns: int
+    titles: Sequence[str] = ()
+    row_titles: Sequence[str] = ()
+    column_titles: Sequence[str] = ()
+    mark_columns: int = 0
+    mark_last: int = 0
+
+    def colors(self) -> list[str]:
+        """A color for each sample: another for those in marked columns."""
+        inner = range(self.mark_columns, self.columns - self.mark_last)
+        return [SAMPLE if i % self.columns in inner else MARKED for i in range(self.n)]
+
+    def said(self) -> list[str]:
+        """All that is written about each sample, on one line."""
+        said = []
+        for i in range(self.n):
+            row, column = divmod(i, self.columns)
+            parts = [*self.column_titles[column : column + 1], *self.titles[i : i + 1]]
+            if column == 0:
+                parts = [*self.row_titles[row : row + 1], *parts]
+            said.append(", ".join(_one_line(part) for part in parts if str(part)))
+        return said
+
+    def page(
+        self, width: int, height: int, *, gap: int, beside: int = 0, below: int = 0, above: int = 0
+    ) -> tuple[Figure, Axes, NDArray[np.int64]]:
+        """The page for cells of this size, with all words on it, and left and top of each cell, (n, 2).
+
+        The units of its axes are dots, counted from the upper left corner. There is room `beside` the first
+        column, `below` the last row and `above` the words.
+        """
+        titles, heads, row_titles = map(_lines, (self.titles, self.column_titles, self.row_titles))
+        title_width, title_height = _text_size(titles)
+        head_width, head_height = _text_size(heads)
+        row_width, row_height = _text_size(row_titles)
+        breaks = sorted({self.mark_columns, self.columns - self.mark_last} - {0, self.columns})
+        over = title_height + PAD // 2 if title_height else 0
+        slot = max(width, title_width + PAD, head_width + PAD)
+        first = MARGIN + (row_width + PAD if row_width else 0) + beside
+        lefts = [
+            first + c * (slot + gap) + MARK_GAP * sum(b <= c for b in breaks) + (slot - width) // 2
+            for c in range(self.columns)
+        ]
+        line = max(over + height + (max(gap, 12) if over else gap), row_height + PAD)
+        # A word may be higher than the cell it stands beside.
+        aside = max(0, (row_height - height + 1) // 2)
+        top = MARGIN + above + (head_height + PAD // 2 if head_height else 0) + over + aside
+        tops = [top + r * line for r in range(math.ceil(self.n / self.columns))]
+        right = lefts[-1] + width + (slot - width + 1) // 2 + MARGIN
+        bottom = tops[-1] + height + max(below, aside) + MARGIN
+        figure, page = _page(right / DOTS_PER_INCH, bottom / DOTS_PER_INCH, right, bottom)
+        write: dict[str, Any] = {"fontsize": TEXT_SIZE, "va": "bottom", "ha": "center"}
+        corners = np.array([(lefts[i % self.columns], tops[i // self.columns]) for i in range(self.n)])
+        for (left, start), text in zip(corners, titles, strict=False):
+            page.text(left + width / 2, start - PAD // 2, text, color="0.35", **write)
+        for left, text in zip(lefts, heads, strict=False):
+            page.text(left + width / 2, tops[0] - over - PAD // 2, text, **write)
+        for start, text in zip(tops, row_titles, strict=False):
+            page.text(first - beside - PAD, start + height / 2, text, **BESIDE)
+        for c in breaks:
+            middle = (lefts[c - 1] + width + lefts[c]) / 2
+            page.plot([middle] * 2, [tops[0] - over, tops[-1] + height], color="0.75", linewidth=0.6)
+        return figure, page, corners
+
+
+def _page(width: float, height: float, right: float, bottom: float) -> tuple[Figure, Axes]:
+    """Make a figure of a size in inches, with axes all over it from the upper left corner."""
+    figure = new_figure(width, height, "none")
+    page = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    page.set(xlim=(0, right), ylim=(bottom, 0), autoscale_on=False)
+    page.set_axis_off()
+    return figure, page
 
 
 def _lines(texts: Sequence[str]) -> list[str]:
@@ -313,122 +350,44 @@ def _text_size(texts: Sequence[str]) -> tuple[int, int]:
     )
 
 
-# -- the page of a grid -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """A page with its words, and the places of cells on it.
-
-    `page` has axes all over `figure` whose units are dots, counted from the upper left corner. `corners` has
-    left and top of the cell of each sample, (n, 2).
-    """
-
-    figure: Figure
-    page: Axes
-    corners: NDArray[np.int64]
-    width: int
-    height: int
-
-
-def _lay_out(
-    n: int,
-    words: _Words,
-    width: int,
-    height: int,
-    *,
-    gap: int,
-    beside: int = 0,
-    below: int = 0,
-    above: int = 0,
-) -> _Grid:
-    """Make the page of a grid of cells and write the words on it.
-
-    There is room `beside` the first column, `below` the last row and `above` the words, all in dots.
-    """
-    titles, heads, row_titles = map(_lines, (words.titles, words.column_titles, words.row_titles))
-    title_width, title_height = _text_size(titles)
-    head_width, head_height = _text_size(heads)
-    row_width, row_height = _text_size(row_titles)
-    breaks = sorted({words.mark_columns, words.columns - words.mark_last} - {0, words.columns})
-    over = title_height + PAD // 2 if title_height else 0
-    slot = max(width, title_width + PAD, head_width + PAD)
-    first = MARGIN + (row_width + PAD if row_width else 0) + beside
-    lefts = [
-        first + c * (slot + gap) + MARK_GAP * sum(b <= c for b in breaks) + (slot - width) // 2
-        for c in range(words.columns)
-    ]
-    line = max(over + height + (gap if not over else max(gap, 12)), row_height + PAD)
-    top = MARGIN + above + (head_height + PAD // 2 if head_height else 0) + over
-    # A word may be higher than the cell it stands beside.
-    top += max(0, (row_height - height) // 2)
-    tops = [top + r * line for r in range(words.rows)]
-    right = lefts[-1] + width + (slot - width + 1) // 2 + MARGIN
-    bottom = tops[-1] + height + max(below, (row_height - height + 1) // 2, 0) + MARGIN
-    figure, page = _page(right / DOTS_PER_INCH, bottom / DOTS_PER_INCH, right, bottom)
-    write: dict[str, Any] = {"fontsize": TEXT_SIZE, "va": "bottom", "ha": "center"}
-    corners = np.array([(lefts[i % words.columns], tops[i // words.columns]) for i in range(n)])
-    for (left, start), text in zip(corners, titles, strict=False):
-        page.text(left + width / 2, start - PAD // 2, text, color="0.35", **write)
-    for left, text in zip(lefts, heads, strict=False):
-        page.text(left + width / 2, tops[0] - over - PAD // 2, text, **write)
-    for start, text in zip(tops, row_titles, strict=False):
-        page.text(first - beside - PAD, start + height / 2, text, ha="right", va="center", fontsize=TEXT_SIZE)
-    for c in breaks:
-        middle = (lefts[c - 1] + width + lefts[c]) / 2
-        page.plot([middle] * 2, [tops[0] - over, tops[-1] + height], color="0.75", linewidth=0.6)
-    return _Grid(figure, page, corners, width, height)
-
-
-def _page(width: float, height: float, right: float, bottom: float) -> tuple[Figure, Axes]:
-    """Make a figure of a size in inches, with axes all over it from the upper left corner."""
-    figure = new_figure(width, height, "none")
-    page = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    page.set(xlim=(0, right), ylim=(bottom, 0), autoscale_on=False)
-    page.set_axis_off()
-    return figure, page
-
-
 # -- images -----------------------------------------------------------------------------------------------
 
 
-def _image_grid(display: Display, parts: Sequence[NDArray[Any]], words: _Words) -> Figure:
+def _draw_images(display: Display, parts: Sequence[NDArray[Any]], grid: _Grid) -> Figure:
     """Draw images, those of each further part below the first, in one image with white between them."""
     images = [_on_white(display, rows) for rows in parts]
-    n, *size = images[0].shape[:3]
     # Pairs, of which there are few, are twice as large as samples.
-    height, width = _image_size(size[0], size[1], words.columns / len(parts))
+    high, wide = images[0].shape[1:3]
+    height, width = _image_size(high, wide, grid.columns / len(parts))
     gap = min(max(round(0.04 * min(width, height)), 3), 8)
     names = ["original", "reconstruction"] if len(parts) > 1 else []
     beside = _text_size(names)[0] + PAD if names else 0
     deep = len(parts) * (height + gap) - gap
-    grid = _lay_out(n, words, width, deep, gap=gap if not names else 16, beside=beside)
-    left, top = grid.corners.min(axis=0)
-    right, bottom = grid.corners.max(axis=0) + np.array([width, deep])
+    figure, page, corners = grid.page(width, deep, gap=16 if names else gap, beside=beside)
+    left, top = corners.min(axis=0)
+    right, bottom = corners.max(axis=0) + np.array([width, deep])
     mosaic = np.full((bottom - top, right - left, 3), 255, np.uint8)
     for part, rows in enumerate(images):
-        for (x, y), image in zip(grid.corners - (left, top), rows, strict=True):
+        for (x, y), image in zip(corners - (left, top), rows, strict=True):
             start = y + part * (height + gap)
             mosaic[start : start + height, x : x + width] = resized(image, height, width)
     extent = (left, right, bottom, top)
-    grid.page.imshow(mosaic, extent=extent, aspect="auto", interpolation="nearest")
-    for start in np.unique(grid.corners[:, 1]):
+    page.imshow(mosaic, extent=extent, aspect="auto", interpolation="nearest")
+    for start in np.unique(corners[:, 1]):
         for part, name in enumerate(names):
-            middle = start + part * (height + gap) + height / 2
-            grid.page.text(left - PAD, middle, name, ha="right", va="center", fontsize=TEXT_SIZE)
-    return grid.figure
+            page.text(left - PAD, start + part * (height + gap) + height / 2, name, **BESIDE)
+    return figure
 
 
 def _on_white(display: Display, rows: NDArray[Any]) -> NDArray[np.uint8]:
     """Return images as (n, h, w, 3), white where they are transparent or not finite."""
-    pixels, known = display.pixels(rows), np.isfinite(display.images(rows))
+    pixels = np.where(np.isfinite(display.images(rows)), display.pixels(rows), np.uint8(255))
     if pixels.ndim == 3:
-        pixels, known = pixels[..., None], known[..., None]
+        pixels = pixels[..., None]
     if pixels.shape[3] == 4:
         opaque = pixels[..., 3:] / 255
         pixels = np.round(pixels[..., :3] * opaque + 255 * (1 - opaque)).astype(np.uint8)
-        known = known[..., :3]
-    return np.broadcast_to(np.where(known, pixels, np.uint8(255)), (*pixels.shape[:3], 3))
+    return np.broadcast_to(pixels, (*pixels.shape[:3], 3))
 
 
 def _image_size(height: int, width: int, columns: float) -> tuple[int, int]:
@@ -443,81 +402,62 @@ def _image_size(height: int, width: int, columns: float) -> tuple[int, int]:
 # -- curves -----------------------------------------------------------------------------------------------
 
 
-def _curve_grid(display: Display, parts: Sequence[NDArray[Any]], words: _Words) -> Figure:
+def _draw_curves(display: Display, parts: Sequence[NDArray[Any]], grid: _Grid) -> Figure:
     """Draw curves, those of further parts over the first, on one range of values."""
     from matplotlib.collections import LineCollection, PolyCollection
     from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
 
+    pair = len(parts) > 1
     curves = [display.curves(rows) for rows in parts]
     n, length, channels = curves[0].shape
-    low, high = _range(np.concatenate(curves))
-    width = round(min(max(WIDEST / words.columns, 130), 440 if words.columns > 1 else 640))
-    height = width // 2
-    scale = height / (high - low) / (1 + 2 * HEADROOM)
-    ticks = _ticks(low, high)
+    known = np.concatenate(curves)
+    known = known[np.isfinite(known)]
+    low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+    high = high if high > low else low + 1.0
+    width = round(min(max(WIDEST / grid.columns, 130), 440 if grid.columns > 1 else 640))
+    height, margin = width // 2, HEADROOM * (high - low)
+    scale = height / (high - low + 2 * margin)
+    ticks = np.asarray(MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(low, high))
+    ticks = ticks[(ticks >= low - margin) & (ticks <= high + margin)]
     if len(ticks) > 1 and (ticks[1] - ticks[0]) * scale < 22:
         ticks = ticks[::2]
-    labels = _numbers(ticks)
+    labels = [f"{tick:.12g}".replace("-", "−") for tick in ticks]
     label_width, label_height = _text_size(labels)
-    room = {"beside": label_width + 8, "below": label_height + 8, "above": 50 if len(parts) > 1 else 0}
-    grid = _lay_out(n, words, width, height, gap=12, **room)
-    corners = grid.corners[:, None, :].astype(np.float64)
+    room = {"beside": label_width + 8, "below": label_height + 8, "above": 50 if pair else 0}
+    figure, page, places = grid.page(width, height, gap=12, **room)
+    corners = places[:, None, :].astype(np.float64)
     across = np.linspace(0.03, 0.97, length) * width if length > 1 else np.array([width / 2])
-    levels, *down = ((high - values + HEADROOM * (high - low)) * scale for values in (ticks, *curves))
+    levels, *down = ((high - values + margin) * scale for values in (ticks, *curves))
     ground = corners + np.array([(0, 0), (width, 0), (width, height), (0, height)])
-    grid.page.add_collection(PolyCollection(list(ground), facecolors=GROUND, linewidths=0, zorder=0))
-    rules = [corners + np.array([(0, y), (width, y)]) for y in levels]
-    if rules:
-        lines = LineCollection(list(np.concatenate(rules)), colors="white", linewidths=0.8, zorder=1)
-        grid.page.add_collection(lines)
-    several = [PALETTE[channel % len(PALETTE)] for channel in range(channels)]
-    front: list[Any] = several if channels > 1 else [RECONSTRUCTION if len(parts) > 1 else words.colors(n)]
-    back: list[Any] = [blend(color, 1.0, 0.6) for color in several] if channels > 1 else [ORIGINAL]
-    styles = [(back, 2.0), (front, 0.9)] if len(parts) > 1 else [(front, 0.8)]
+    page.add_collection(PolyCollection(list(ground), facecolors=GROUND, linewidths=0, zorder=0))
+    rules = [rule for y in levels for rule in corners + np.array([(0, y), (width, y)])]
+    page.add_collection(LineCollection(rules, colors="white", linewidths=0.8, zorder=1))
+    front: list[Any] = [PALETTE[channel % len(PALETTE)] for channel in range(channels)]
+    back = [blend(color, 1.0, 0.6) for color in front]
+    if channels == 1:
+        front, back = [RECONSTRUCTION if pair else grid.colors()], [ORIGINAL]
+    styles = [(back, 2.0), (front, 0.9)] if pair else [(front, 0.8)]
     for values, (colors, thickness) in zip(down, styles, strict=True):
         for channel, color in enumerate(colors):
             points = np.stack([np.broadcast_to(across, (n, length)), values[:, :, channel]], axis=-1)
             lines = LineCollection(list(corners + points), colors=color, linewidths=thickness, zorder=2)
-            grid.page.add_collection(lines)
+            page.add_collection(lines)
     # The values beside the lowest cell of the first column are those of every cell.
-    left, bottom = grid.corners[:, 0].min(), grid.corners[:, 1].max()
+    left, bottom = places[:, 0].min(), places[:, 1].max()
     for label, level in zip(labels, levels, strict=True):
-        grid.page.text(left - 5, bottom + level, label, ha="right", va="center", **TICK)
+        page.text(left - 5, bottom + level, label, ha="right", va="center", **TICK)
     for place in {0, length - 1}:
         side = "center" if length == 1 else "left" if place == 0 else "right"
-        grid.page.text(left + across[place], bottom + height + 5, str(place), ha=side, va="top", **TICK)
-    if len(parts) > 1:
+        page.text(left + across[place], bottom + height + 5, str(place), ha=side, va="top", **TICK)
+    if pair:
         shades = {"original": (ORIGINAL, 2.0), "reconstruction": (front[0] if channels == 1 else "0.3", 0.9)}
         handles = [Line2D([], [], color=c, linewidth=w, label=name) for name, (c, w) in shades.items()]
-        grid.figure.legend(handles=handles, loc="upper left", ncols=2, handlelength=1.6, borderpad=0.2)
-    return grid.figure
+        figure.legend(handles=handles, loc="upper left", ncols=2, handlelength=1.6, borderpad=0.2)
+    return figure
 
 
-def _range(values: NDArray[Any]) -> tuple[float, float]:
-    known = values[np.isfinite(values)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    return low, high if high > low else low + 1.0
-
-
-def _ticks(low: float, high: float) -> NDArray[np.float64]:
-    from matplotlib.ticker import MaxNLocator
-
-    ticks = np.asarray(MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(low, high))
-    margin = HEADROOM * (high - low)
-    return ticks[(ticks >= low - margin) & (ticks <= high + margin)]
-
-
-def _numbers(values: NDArray[np.float64]) -> list[str]:
-    """Return numbers with as few digits as tell them apart."""
-    texts: list[str] = []
-    for digits in range(3, 17):
-        texts = [f"{value:.{digits}g}" for value in values]
-        if len(set(texts)) == len(texts) and np.allclose([float(t) for t in texts], values, rtol=1e-3):
-            break
-    return [text.replace("-", "−") for text in texts]
-
-
-_GRIDS = {"image": _image_grid, "curve": _curve_grid}
+_DRAWN = {"image": _draw_images, "curve": _draw_curves}
 
 
 # -- rows of a table --------------------------------------------------------------------------------------
@@ -546,22 +486,31 @@ def _table(
     left = SIDE + CHARACTER * (max(map(len, before)) + 2 if any(before) else 0)
     edges = left + CHARACTER * np.cumsum([0, *widths])
     start = SIDE + LINE * max(map(len, heads)) + 0.08
-    tops = start + np.array([LINE * i + (GROUP_GAP * (i // group) if group else 0) for i in range(len(rows))])
-    notes = [NOTES[display.columns is not None]] if off is not None and off.any() else []
+    tops = [start + LINE * i + (GROUP_GAP * (i // group) if group else 0) for i in range(len(rows))]
+    notes = []
+    if off is not None and off.any():
+        mixed = display.columns is not None
+        far = (
+            "another category, or more than 0.7 standard deviations"
+            if mixed
+            else "more than 0.7 scaled units"
+        )
+        notes.append(f"in color: {far} away")
     if len(display.names) > len(names):
         notes.append(f"and {len(display.names) - len(names)} more columns")
     note = "; ".join(notes)
-    height = float(tops[-1]) + LINE + SIDE + (LINE + 0.05 if note else 0)
+    height = tops[-1] + LINE + SIDE + (LINE + 0.05 if note else 0)
     width = max(float(edges[-1]) + SIDE, 2 * SIDE + CHARACTER * len(note))
     figure, page = _page(width, height, width, height)
+    write: dict[str, Any] = {"va": "top", "fontsize": 7}
     for x, head in zip(edges, heads, strict=False):
-        page.text(x, SIDE, plain("\n".join(head)), weight="bold", va="top", fontsize=7)
+        page.text(x, SIDE, plain("\n".join(head)), weight="bold", **write)
     page.plot([SIDE, float(edges[-1])], [start - 0.05] * 2, color="0.7", linewidth=0.6)
     for i, (row, title, top) in enumerate(zip(cells, before, tops, strict=True)):
-        page.text(SIDE, top, title, va="top", fontsize=7, color="0.4")
+        page.text(SIDE, top, title, color="0.4", **write)
         for j, (cell, x) in enumerate(zip(row, edges, strict=False)):
             wrong = off is not None and bool(off[i, j])
-            page.text(x, top, cell, va="top", fontsize=7, color=RECONSTRUCTION if wrong else "0.2")
+            page.text(x, top, cell, color=RECONSTRUCTION if wrong else "0.2", **write)
     if note:
         page.text(SIDE, height - SIDE, note, va="bottom", fontsize=7, color="0.4")
     return figure
