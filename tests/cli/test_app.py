@@ -159,7 +159,7 @@ def test_a_bad_source_is_named(name, refused):
         (["map", "m.ae", "x.npy", "--points", "-1"], "--points"),
         (["map", "m.ae", "x.npy", "--points", "few"], "--points"),
         (["demo", "--seed", "x"], "--seed"),
-        (["demo", "--dataset", "digits"], "--dataset must be mnist-5k or mnist. Got 'digits' instead."),
+        (["demo", "--dataset", "digits"], "'--dataset': 'digits' is not one of 'mnist-5k', 'mnist'"),
         (["--fly"], "No such option"),
     ],
 )
@@ -189,7 +189,7 @@ def test_wrong_usage_points_to_the_help(words, said, refused):
         ),
         (["reconstruct", "--samples", ""], "--samples must be whole numbers"),
         (["reconstruct", "-o", "p.gif"], "cannot tell the format from the ending '.gif'"),
-        (["map", "--method", "magic"], "--method must be one of auto, tsne"),
+        (["map", "--method", "magic"], "'--method': 'magic' is not one of 'auto', 'tsne'"),
         (["map", "--seed", "-1"], "seed"),
         (["reconstruct", "--seed", "-1"], "seed"),
         (["evaluate", "--split", "half"], "half"),

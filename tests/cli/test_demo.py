@@ -37,5 +37,5 @@ def test_a_demo_that_fails_leaves_nothing(monkeypatch, refused):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("codeword.cli.map.map_of", fail)
+    monkeypatch.setattr("codeword.tasks.map.map_codes", fail)
     assert "No space left" in refused("demo", "-q", code=1)

@@ -204,7 +204,7 @@ def test_a_failure_half_way_leaves_nothing(saved_model, monkeypatch, tmp_path):
             ["--parquet", "d.parquet", "--points", 20, "--neighbors", 20],
             "20 neighbors were asked for, and each of the 20 points has 19 others",
         ),
-        (["--parquet", "d.parquet", "--method", "magic"], "--method must be one of auto, tsne"),
+        (["--parquet", "d.parquet", "--method", "magic"], "'--method': 'magic' is not one of 'auto', 'tsne'"),
     ],
 )
 def test_requests_that_are_refused(words, said, refused, saved_model):

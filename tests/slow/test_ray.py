@@ -380,7 +380,9 @@ def test_options_of_an_engine_need_one(saved_model, refused):
     assert "--workers is for a cluster: add --engine ray" in refused(
         "encode", saved_model, "digits", "--workers", 2
     )
-    assert "--engine must be ray. Got 'spark'" in refused("encode", saved_model, "a", "--engine", "spark")
+    assert "'--engine': 'spark' is not one of 'ray'" in refused(
+        "encode", saved_model, "a", "--engine", "spark"
+    )
     assert "--size does not go with --engine ray" in refused(
         "encode", saved_model, "a", "--engine", "ray", "--size", "8"
     )

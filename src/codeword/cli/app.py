@@ -9,10 +9,10 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, get_type_hints
 
 from typer import Argument, Context, Exit, Option, Typer
 
@@ -42,7 +42,7 @@ SOURCE = ("source", *READING)
 
 Seed = Annotated[int, Option(help="Seed of whatever is drawn at random.", min=0)]
 Steps = Annotated[int, Option(help="How many steps.", min=2, max=50)]
-Method = Annotated[str, Option(help="How the map is made: auto, tsne, umap or pca.")]
+Method = Annotated[Literal["auto", "tsne", "umap", "pca"], Option(help="How the map is made.")]
 Points = Annotated[int, Option(help="How many samples are on the map, chosen at random; 0 for all.", min=0)]
 
 app = Typer(
@@ -134,10 +134,15 @@ class Job:
         """The rows of SOURCE, loaded when they are first asked for."""
         return self.rows(self.source)
 
-    def rows(self, source: str, split: str | None = None) -> Data:
-        """The rows of a source, as the model takes them."""
+    def rows(self, source: str, split: str | None = None, labels: Path | None = None) -> Data:
+        """The rows of a source, as the model takes them, with labels from a file if there is one."""
         model = self.fitted
-        return self.load(source, split, missing=model.takes_missing, columns=model.columns)
+        data = self.load(source, split, missing=model.takes_missing, columns=model.columns)
+        if labels is None:
+            return data
+        from codeword.data.labels import read_label_file
+
+        return replace(data, y=read_label_file(labels, len(data)))
 
     def load(
         self, source: str, split: str | None = None, *, missing: bool, columns: Columns | None = None

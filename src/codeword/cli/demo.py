@@ -3,10 +3,10 @@
 import time
 from contextlib import redirect_stdout
 from dataclasses import replace
+from typing import Literal
 
 from typer import Option
 
-from codeword.base.errors import ParameterError
 from codeword.base.files import check_own, writing
 from codeword.cli.app import Job, Seed, chosen, command
 
@@ -20,23 +20,23 @@ MADE = ("model.ae", "reconstructions.png", "map.png")
 @command("demo --dataset mnist -o tutorial", writes=("codeword-demo", (), "The folder to write."))
 def demo(
     job: Job,
-    dataset: str = Option("mnist-5k", help="mnist-5k, which comes with the install, or mnist."),
+    dataset: Literal["mnist-5k", "mnist"] = Option(
+        "mnist-5k", help="mnist-5k comes with the install; mnist is the tutorial in full."
+    ),
     seed: Seed = 0,
 ) -> None:
     """Run the tutorial, end to end, on real digits.
 
     Trains its network, pictures reconstructions, maps the codes, and says how good the model is.
     """
-    if dataset not in ("mnist-5k", "mnist"):
-        raise ParameterError(f"--dataset must be mnist-5k or mnist. Got {dataset!r} instead.")
     import numpy as np
 
-    from codeword.cli.map import map_of
     from codeword.data import load
     from codeword.model.autoencoder import AutoEncoder
     from codeword.model.plan import PRESETS
     from codeword.plots import map_figure, save
     from codeword.tasks.evaluate import evaluate
+    from codeword.tasks.map import map_codes
     from codeword.tasks.text import evaluation_table
 
     started = time.perf_counter()
@@ -59,7 +59,9 @@ def demo(
             made.write_reconstructions(test, first.tolist(), pairs)
         job.tell(f"Mapping the codes of {MAP_POINTS:,} digits with t-SNE.")
         rows = chosen(len(train), MAP_POINTS, seed)
-        points = map_of(made, train[rows], seed)
+        with job.progress("map") as progress:
+            codes = made.fitted.transform(train[rows])
+            points = map_codes(codes, random_state=seed, progress=progress.upto)
         labels = None if train.y is None else train.y[rows]
         save(map_figure(points, labels, title=f"{dataset}: 784 pixels in 16 numbers"), plane)
         metrics = evaluate(ae, test.x)

@@ -3,6 +3,7 @@
 import os
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Literal
 
 from typer import Option
 
@@ -21,7 +22,9 @@ def encode(
         metavar="PATH",
         show_default="codes.npy, with --engine codes",
     ),
-    engine: str | None = Option(None, help="ray: encode Parquet files on a cluster, into Parquet parts."),
+    engine: Literal["ray"] | None = Option(
+        None, help="Encode Parquet files on a cluster, into Parquet parts."
+    ),
     keep: list[str] | None = Option(
         None, help="With --engine: a column to pass through; may be given again.", metavar="COLUMN"
     ),
@@ -35,8 +38,6 @@ def encode(
     One row of k numbers for each sample. With --engine ray SOURCE is Parquet files, a folder of them or a
     pattern such as 's3://bucket/rows/*.parquet'; a second start goes on where the first stopped.
     """
-    if engine not in (None, "ray"):
-        raise ParameterError(f"--engine must be ray. Got {engine!r} instead.")
     given: dict[str, object]
     if engine is None:
         given = {"--keep": keep, "--workers": workers, "--gpus": gpus}

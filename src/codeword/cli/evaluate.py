@@ -1,18 +1,12 @@
 """`codeword evaluate`."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from typer import Option
 
 from codeword.base.errors import ParameterError
 from codeword.cli.app import MODEL, SOURCE, Job, command
-
-if TYPE_CHECKING:
-    from codeword.data import Data
 
 
 @command("evaluate digits.ae mnist --reference mnist", [*MODEL, *SOURCE], split="test")
@@ -48,12 +42,14 @@ def evaluate(
     from codeword.tasks.evaluate import evaluate
     from codeword.tasks.text import evaluation_table
 
-    data = replace(job.data, y=None) if no_labels else _labelled(job.data, labels)
+    data = job.rows(job.source, labels=labels)
+    if no_labels:
+        data = replace(data, y=None)
     near, names = None, [_named(job, job.source)]
     if reference is not None:
         missing = f"--reference needs labels, and {job.source} has none: give them with --labels"
         if data.y is not None:
-            near = _labelled(job.rows(reference, "train"), reference_labels)
+            near = job.rows(reference, "train", reference_labels)
             missing = f"--reference {reference} has no labels: give them with --reference-labels"
         if near is None or near.y is None:
             raise ParameterError(f"{missing} or --label-column")
@@ -61,13 +57,6 @@ def evaluate(
     with job.progress("evaluate") as progress:
         metrics = evaluate(job.model, data, reference=near, progress=progress.upto)
     job.result(metrics, evaluation_table(metrics, *names))
-
-
-def _labelled(data: Data, labels: Path | None) -> Data:
-    """The rows with labels from a file, if there is one."""
-    from codeword.data.labels import read_label_file
-
-    return data if labels is None else replace(data, y=read_label_file(labels, len(data)))
 
 
 def _named(job: Job, source: str, split: str | None = None) -> str:

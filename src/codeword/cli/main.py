@@ -53,7 +53,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except typer.TyperException as error:
         context: typer.Context | None = getattr(error, "ctx", None)
         name = "codeword" if context is None else context.command_path
-        return _fail(f"{error.format_message().rstrip('.')}; see `{name} --help`", 2)
+        message = error.format_message().replace("Value error, ", "").rstrip(".")
+        return _fail(f"{message}; see `{name} --help`", 2)
     except CodewordError as error:
         return _fail(_in_options(str(error)), 2 if isinstance(error, InputError) else 1)
     except Interrupted as stop:

@@ -1,13 +1,6 @@
 """`codeword map`."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
 from codeword.cli.app import MODEL, PICTURES, ROWS, SOURCE, Job, Method, Points, Seed, chosen, command
-
-if TYPE_CHECKING:
-    from codeword.data import Data
 
 
 @command(
@@ -23,10 +16,13 @@ def map_(job: Job, points: Points = 2000, method: Method = "auto", seed: Seed = 
     from codeword.data.labels import classes_of
     from codeword.data.outputs import row_writer
     from codeword.plots import map_figure, save
+    from codeword.tasks.map import map_codes
 
     data = job.data
     rows = chosen(len(data), points or len(data), seed)
-    plane = map_of(job, data[rows], seed, method)
+    codes = job.fitted.transform(data[rows])
+    with job.progress("map") as progress:
+        plane = map_codes(codes, method=method, random_state=seed, progress=progress.upto)
     if job.output.suffix.lower() in ROWS:
         with row_writer(job.output, len(plane), (2,), ["x", "y"], overwrite=job.overwrite) as write:
             write(plane)
@@ -34,12 +30,3 @@ def map_(job: Job, points: Points = 2000, method: Method = "auto", seed: Seed = 
         labels = None if data.y is None else classes_of(data.y, len(data)).take(rows)
         save(map_figure(plane, labels), job.output, overwrite=job.overwrite)
     job.wrote(points=len(plane))
-
-
-def map_of(job: Job, data: Data, seed: int, method: Any = "auto") -> Any:
-    """The codes of rows on a plane, of shape (n, 2), with a bar while they are placed."""
-    from codeword.tasks.map import map_codes
-
-    codes = job.fitted.transform(data)
-    with job.progress("map") as progress:
-        return map_codes(codes, method=method, random_state=seed, progress=progress.upto)

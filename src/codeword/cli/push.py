@@ -1,17 +1,11 @@
 """`codeword push`."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from typer import Argument, Option
 
 from codeword.base.errors import DataError
 from codeword.cli.app import MODEL, READING, Job, command
-
-if TYPE_CHECKING:
-    from codeword.model.card import Evaluated
 
 
 @command("push digits.ae hf://user/digits --source digits", [*MODEL, *READING, "overwrite"], split="test")
@@ -38,12 +32,24 @@ def push(
     keeps codes of its training rows, from which the decoder makes rows like them: they go along, unless
     --without-codes is given.
     """
+    from codeword.model.card import Evaluated
     from codeword.model.folder import read_folder
     from codeword.model.hub import local, push
+    from codeword.tasks.evaluate import evaluate
 
     job = replace(job, folder=local(job.folder))
     folder = read_folder(job.folder)
-    evaluated = None if source is None else _evaluated(job, source)
+    evaluated, metrics = None, {}
+    if source is not None:
+        data = job.rows(source)
+        with job.progress("evaluate") as progress:
+            try:
+                metrics = evaluate(job.model, data, progress=progress.upto)
+            except DataError:  # the labels may be no classes
+                if data.y is None:
+                    raise
+                metrics = evaluate(job.model, replace(data, y=None), progress=progress.upto)
+        evaluated = Evaluated(source, metrics, job.part(source), job.reading)
     rows = 0 if without_codes else sum(folder.kept)
     done = push(
         folder,
@@ -54,23 +60,6 @@ def push(
         private=private,
         **job.flags,
     )
-    metrics = {} if evaluated is None else evaluated.metrics
     facts = {"output": done, "codes": rows} | {name: metrics.get(name) for name in ("n", "mse", "pca_mse")}
     with_codes = f"with the codes of {rows:,} rows" if rows else "without codes of rows"
     job.say(facts, f"wrote {done}\n  {with_codes}")
-
-
-def _evaluated(job: Job, source: str) -> Evaluated:
-    """Metrics on the rows of a source; without labels where these are no classes."""
-    from codeword.model.card import Evaluated
-    from codeword.tasks.evaluate import evaluate
-
-    data = job.rows(source)
-    with job.progress("evaluate") as progress:
-        try:
-            metrics = evaluate(job.model, data, progress=progress.upto)
-        except DataError:
-            if data.y is None:
-                raise
-            metrics = evaluate(job.model, replace(data, y=None), progress=progress.upto)
-    return Evaluated(source, metrics, job.part(source), job.reading)
