@@ -29,8 +29,7 @@ from codeword import MLP, AutoEncoder, Data, OutlierDetector, load, neighbors
 from codeword.base.errors import DataError, InputError
 from codeword.data.display import Display
 from codeword.pages.content import gather
-from codeword.pages.explorer import Explorer
-from codeword.pages.server import application, listen
+from codeword.pages.explorer import Explorer, application, listen
 from codeword.pages.uploads import Frame, row_as_text, sample_of
 
 IMAGE = Display("image", (8, 8), 0.0, 1.0)
@@ -465,7 +464,7 @@ def test_a_row_of_a_mixed_table_is_typed_in_its_own_words():
     ae = AutoEncoder(2, network=MLP(hidden=(8,)), epochs=3, random_state=0, device="cpu").fit(frame)
     data = ae.columns_.transform(frame)
     explorer = Explorer(ae, data, gather(ae, data, source="animals.csv", method="pca"))
-    first = data.x[[explorer.content.captions["shown"][0]["row"]]]
+    first = explorer.content.pictures.x[:1]
     begin = row_as_text(explorer.display, first)  # what stands in the page to be changed
     assert begin.startswith("kind,weight,tame\n")
     assert "kind,weight,tame" in explorer.html

@@ -14,8 +14,7 @@ from PIL import Image
 
 from codeword import load
 from codeword.pages.content import gather
-from codeword.pages.explorer import Explorer
-from codeword.pages.server import listen, serve
+from codeword.pages.explorer import Explorer, listen, serve
 
 
 @pytest.fixture(scope="module")

@@ -23,13 +23,10 @@ def explore(
     one sample to another, color by cluster, and download what is selected. The address holds a key, and only
     this machine can reach it; Ctrl-C stops it.
     """
-    from codeword.pages.server import listen, serve
+    from codeword.pages.explorer import Explorer, listen, serve
 
     with listen(port) as taken:  # first: what comes then takes a while
-        from codeword.pages.explorer import Explorer, most_points
-
-        most = most_points(job.model)
-        content = content_of(job, points=max_points, most_points=most, method=method, seed=seed)
+        content = content_of(job, points=max_points, method=method, seed=seed, live=True)
 
         def ready(address: str) -> None:
             facts = {"url": address, "n": content.n, "points": len(content.map.rows)}

@@ -37,6 +37,4 @@ def content_of(job: Job, **how: Any) -> Content:
     from codeword.pages.content import gather
 
     how |= {"source": job.source, "part": job.part(job.source), "options": job.reading}
-    with job.progress("metrics") as evaluation, job.progress("map") as mapping:
-        how |= {"evaluating": evaluation.upto, "mapping": mapping.upto, "display": job.display}
-        return gather(job.model, job.data, **how)
+    return gather(job.model, job.data, display=job.display, verbose=not job.quiet, **how)

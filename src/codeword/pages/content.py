@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from codeword.base.about import __version__
 from codeword.base.errors import DataError, ModelError
+from codeword.base.progress import Progress
 from codeword.data import Data
 from codeword.data.display import Display
 from codeword.data.labels import Labels, classes_of
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
     from codeword.model.autoencoder import AutoEncoder
     from codeword.model.fitted import FittedModel
 
-__all__ = ["MOST_POINTS", "MOST_TRAVERSED", "Content", "Map", "album_of", "gather", "packed"]
+__all__ = ["MOST_TRAVERSED", "Content", "Map", "album_of", "gather", "packed"]
 
-MOST_POINTS = 100_000
-"""Points on the map of a file that has to travel by mail."""
+MOST_POINTS, MOST_LIVE_POINTS = 100_000, 500_000
+"""Points on the map of a file that has to travel by mail, and of a live page."""
+
+MOST_CODE_BYTES = 256_000_000
+"""Size of the codes that a live page holds: browsers take no text much longer."""
 
 MOST_PICTURED = 2_000
 SHOWN, WORST, SAMPLES = 12, 12, 48
@@ -48,7 +52,6 @@ MOST_COLUMNS = 8
 """Columns of a table that are shown of a row: those with the largest residuals."""
 
 Floats = NDArray[np.float32]
-Progress = Callable[[int, int], object]
 Json = dict[str, Any]
 
 
@@ -142,12 +145,11 @@ def gather(
     part: str = "",
     options: Sequence[str] = (),
     points: int = 2000,
-    most_points: int = MOST_POINTS,
     method: Any = "auto",
     seed: int = 0,
     display: str | None = None,
-    evaluating: Progress | None = None,
-    mapping: Progress | None = None,
+    live: bool = False,
+    verbose: bool = False,
 ) -> Content:
     """Collect what a page shows, in one pass over the rows.
 
@@ -163,14 +165,14 @@ def gather(
         With which they were read, on the command line: ``["--label-column", "kind"]``.
     points : int, default=2000
         How many rows go on the map, drawn at random; 0 for all.
-    most_points : int, default=100,000
-        That a page of this kind can hold.
     method, display
         See `map_codes` and `display_of`.
     seed : int, default=0
         Seed of everything that is drawn.
-    evaluating, mapping : callable, optional
-        Called as `f(done, total)` while the metrics and the map are made.
+    live : bool, default=False
+        For a page that the model answers: its map can hold more than that of a file.
+    verbose : bool, default=False
+        Show bars on a terminal.
 
     Raises
     ------
@@ -180,9 +182,12 @@ def gather(
     left_out: list[str] = []
     model, n = ae.model_, len(data)
     rng = np.random.default_rng(seed)
-    if (wanted := min(points or n, n)) > most_points:
-        left_out.append(f"The map holds {most_points:,} of {wanted:,} samples, drawn at random.")
-    m = min(wanted, most_points)
+    most, wanted = MOST_POINTS, min(points or n, n)
+    if live:
+        most = min(MOST_LIVE_POINTS, MOST_CODE_BYTES // (4 * model.n_components))
+    if wanted > most:
+        left_out.append(f"The map holds {most:,} of {wanted:,} samples, drawn at random.")
+    m = min(wanted, most)
     on_map = np.arange(n) if m == n else np.sort(rng.choice(n, m, replace=False))
     labels = None
     try:
@@ -192,10 +197,12 @@ def gather(
     except DataError as error:
         left_out.append(f"Labels are left out: {error}.")
         data = replace(data, y=None)
-    found = evaluate_rows(ae, data, random_state=seed, progress=evaluating, codes_of=on_map)
+    with Progress(0, "metrics", verbose=verbose) as progress:
+        found = evaluate_rows(ae, data, random_state=seed, progress=progress.upto, codes_of=on_map)
     errors, pca = (np.nan_to_num(each) for each in (found.errors, found.baseline_errors))
     codes = found.codes.astype(np.float32)
-    plane = map_codes(codes, method=method, random_state=seed, progress=mapping)
+    with Progress(0, "map", verbose=verbose) as progress:
+        plane = map_codes(codes, method=method, random_state=seed, progress=progress.upto)
     pictured = rng.permutation(m)[:MOST_PICTURED]
     chosen = {
         "shown": np.sort(rng.choice(n, min(n, SHOWN), replace=False)),

@@ -19,12 +19,10 @@ from codeword.networks.base import ChannelsLast
 if TYPE_CHECKING:
     from codeword.model.fitted import FittedModel
 
-__all__ = ["KINDS", "MOST_WEIGHTS", "Program", "Unsupported", "encoded", "program_of"]
+__all__ = ["MOST_WEIGHTS", "Program", "Unsupported", "encoded", "program_of"]
 
 MOST_WEIGHTS = 2_000_000
 """Weights of a decoder that runs in a page: more take longer than a frame, and many megabytes."""
-
-KINDS = {"float32": "f4", "float16": "f2"}
 
 TOLERANCE = 0.5 / 255
 """How far what a page decodes may be from Python: half a gray level, for values of the usual size."""
@@ -58,14 +56,13 @@ class Program:
 
     def run(self, codes: ArrayLike, precision: str = "float32") -> Array:
         """Decode codes (n, k) to rows (n, d), float32, in scaled units, as the page does."""
-        weights = self.weights.astype(KINDS[precision]).astype(np.float32)
+        weights = self.weights.astype(precision).astype(np.float32)
         x = torch.from_numpy(np.array(codes, dtype=np.float32))
         return np.asarray(_run(self.steps, x, torch.from_numpy(weights)))
 
     def packed(self, precision: str = "float32") -> dict[str, Any]:
         """What the page is given: fit for JSON, the weights little-endian in base64."""
-        weights = encoded(self.weights, KINDS[precision])
-        return {"steps": self.steps, "precision": precision, "weights": weights}
+        return {"steps": self.steps, "precision": precision, "weights": encoded(self.weights, precision)}
 
     def agrees(self, codes: ArrayLike, expected: Array, precision: str = "float32") -> bool:
         """Whether these codes (n, k) decode to what is expected (n, d), within half a gray level."""

@@ -1,26 +1,43 @@
-"""What a live page asks of a model: decode codes, show a sample, cluster, download."""
+"""A live page: what it asks of a model, and the server that answers one browser on the same machine.
+
+The server answers requests that name this machine and its port as host, and come from its own page: other
+pages in the same browser, and names that somebody makes point here (DNS rebinding), get nothing; nor does
+another user of the machine, who does not have the key in the address. Nothing is read from disk.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import hmac
 import io
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tornado.httpserver import HTTPServer
+from tornado.web import Application, RequestHandler
 
-from codeword.base.errors import DataError
+from codeword.base.errors import CodewordError, DataError, InputError
 from codeword.data import Data
 from codeword.pages.content import Content, album_of
-from codeword.pages.report import MOST_CLUSTERS, page_of
-from codeword.pages.uploads import Frame, row_as_text, sample_of
+from codeword.pages.report import MOST_CLUSTERS, POLICY, page_of
+from codeword.pages.uploads import MOST_BYTES, Frame, sample_of
 from codeword.tasks.detect import OutlierDetector
 from codeword.tasks.neighbors import neighbors
 
 if TYPE_CHECKING:
     from codeword.model.autoencoder import AutoEncoder
 
-__all__ = ["MOST_CODES", "MOST_SAMPLES", "Explorer", "most_points"]
+__all__ = ["HOST", "MOST_CODES", "MOST_SAMPLES", "Explorer", "listen", "serve"]
 
 MOST_CODES = 64
 MOST_SAMPLES = 64
@@ -37,13 +54,22 @@ PLACED_BY = 8
 
 FORMATS = ("csv", "parquet")
 
-CODE_BYTES = 256_000_000
-"""Size of the codes that a page holds: browsers take no text much longer."""
+HOST = "127.0.0.1"
+NAMES = (HOST, "localhost")
+MOST_HEADER = 64_000
+BODY_SECONDS = 60.0
 
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": f"{POLICY}; connect-src 'self'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Server": "codeword",
+    "X-Content-Type-Options": "nosniff",
+}
 
-def most_points(ae: AutoEncoder) -> int:
-    """How many samples of a model the map of a live page can hold."""
-    return min(500_000, CODE_BYTES // (4 * ae.n_components))
+TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 
 
 class Explorer:
@@ -65,11 +91,8 @@ class Explorer:
         gray = self.display.kind == "image" and self.display.images(data.x[:1]).ndim == 3
         self.frame = Frame(self.display.pixels(content.pictures.x)) if gray else None
         ink = "dark" if self.frame and not self.frame.dark else "light"
-        row = ""
-        if self.display.kind == "table":
-            row = row_as_text(self.display, np.asarray(data.x[[content.captions["shown"][0]["row"]]]))
         live = {"ink": ink, "framed": gray}
-        self.html = page_of(content, live=live, row=row, left_out=content.left_out)
+        self.html = page_of(content, live=live, left_out=content.left_out)
         # Only p-values are used: the level of the detector's alarms does not matter.
         kept = self.model.training_codes
         self.held = 0 if kept is None else len(kept.held_codes)
@@ -81,16 +104,14 @@ class Explorer:
     def decode(self, codes: Any) -> NDArray[np.float32]:
         """Rows (m, d) in scaled units of codes (m, k), at most 64 of them."""
         k = self.model.n_components
-        try:
-            with np.errstate(over="ignore"):  # a number too large is infinite, and refused
-                given = np.asarray(codes, dtype=np.float32)
-        except (TypeError, ValueError, OverflowError):
-            given = np.zeros(0, np.float32)
-        if given.ndim != 2 or not 0 < len(given) <= MOST_CODES or given.shape[1] != k:
-            raise DataError(f"codes: expected between 1 and {MOST_CODES} lists of {k} numbers")
-        if not np.isfinite(given).all():
-            raise DataError("codes: expected finite numbers")
-        rows: NDArray[np.float32] = self.model.scaling.forward(self.model.inverse_transform(given)).numpy()
+        if not (
+            isinstance(codes, list)
+            and 0 < len(codes) <= MOST_CODES
+            and all(isinstance(code, list) and len(code) == k for code in codes)
+            and all(type(value) in (int, float) and abs(value) < LARGEST for code in codes for value in code)
+        ):
+            raise DataError(f"codes: expected between 1 and {MOST_CODES} lists of {k} finite numbers")
+        rows: NDArray[np.float32] = self.model.scaling.forward(self.model.inverse_transform(codes)).numpy()
         return rows
 
     def samples(self, rows: Any) -> dict[str, Any]:
@@ -194,3 +215,158 @@ def _whole(given: Any, name: str, end: int, most: int | None = None, *, least: i
     if most is not None and not 0 < len(given) <= most:
         raise DataError(f"{name}: expected between 1 and {most} whole numbers")
     return given
+
+
+# -- the server ---------------------------------------------------------------------------------------------
+
+
+def listen(port: int) -> socket.socket:
+    """Take a port of this machine, or any that is free where it is 0.
+
+    Raises
+    ------
+    InputError
+        If another program has it, or it is not ours to take.
+    """
+    try:
+        taken = socket.create_server((HOST, port))
+    except OSError as error:
+        used = error.errno == errno.EADDRINUSE
+        why = "is in use" if used else f"cannot be opened ({os.strerror(error.errno or 0)})"
+        raise InputError(
+            f"port {port} {why}: give another as --port, or --port 0 for any that is free"
+        ) from None
+    taken.setblocking(False)
+    return taken
+
+
+def serve(explorer: Explorer, taken: socket.socket, ready: Callable[[str], object]) -> None:
+    """Answer until Ctrl-C; `ready` is called once with the address, when the first request can come.
+
+    The address holds a key that is drawn anew each time: whoever has an account on the same machine can reach
+    the port too.
+    """
+    port = int(taken.getsockname()[1])
+    key = secrets.token_urlsafe(16)
+
+    async def run() -> None:
+        server = HTTPServer(
+            application(explorer, port, key),
+            max_body_size=MOST_BYTES,
+            max_buffer_size=2 * MOST_BYTES,
+            max_header_size=MOST_HEADER,
+            body_timeout=BODY_SECONDS,
+        )
+        server.add_socket(taken)
+        ready(f"http://{HOST}:{port}/?key={key}")
+        await asyncio.Event().wait()
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(run())
+
+
+def application(explorer: Explorer, port: int, key: str) -> Application:
+    """The addresses of the page and of its questions, for who has the key."""
+    hosts = {f"{name}:{port}" for name in NAMES} | (
+        set(NAMES) if port == 80 else set()
+    )  # browsers leave 80 out
+    # One request after the other goes through the model: its passes are not made for several threads. What
+    # asks the map alone, k-means above all, does not keep it waiting.
+    model, points = ThreadPoolExecutor(1, "model"), ThreadPoolExecutor(1, "map")
+    questions: dict[str, tuple[ThreadPoolExecutor, Callable[[_Handler], Any]]] = {
+        "decode": (model, lambda page: explorer.decode(page.asked("codes"))),
+        "samples": (model, lambda page: explorer.samples(page.asked("rows"))),
+        "find": (model, lambda page: explorer.find(page.asked("row"))),
+        "upload": (
+            model,
+            lambda page: explorer.upload(
+                page.request.body, invert=page.checked("invert"), framed=page.checked("framed")
+            ),
+        ),
+        "clusters": (points, lambda page: {"clusters": explorer.cluster(page.asked("count")).tolist()}),
+        "table": (
+            points,
+            lambda page: explorer.table(page.asked("places"), page.asked("format"), page.asked("clusters")),
+        ),
+    }
+    return Application(
+        [("/", _Home), (f"/api/({'|'.join(questions)})", _Question)],
+        default_handler_class=_Nothing,
+        log_function=lambda handler: None,
+        html=explorer.html,
+        hosts=hosts,
+        key=key,
+        questions=questions,
+    )
+
+
+class _Handler(RequestHandler):
+    """What all have in common: who may ask, what they ask, and how errors look."""
+
+    def set_default_headers(self) -> None:
+        for name, value in HEADERS.items():
+            self.set_header(name, value)
+
+    def prepare(self) -> None:
+        hosts, asked = self.settings["hosts"], self.request.method == "POST"
+        origin = self.request.headers.get("Origin")
+        # The key is in the page's own address, and in the header of each question of the page.
+        key = str(self.request.headers.get("X-Key", "") if asked else self.get_query_argument("key", ""))
+        if self.request.headers.get("Host", "") not in hosts:
+            self.refuse(403, "this server answers its own address only")
+        elif origin is not None and origin not in {f"http://{host}" for host in hosts}:
+            self.refuse(403, "this server answers its own page only")
+        elif asked and origin is None:
+            self.refuse(403, "a question must come from the page: it has no Origin")
+        elif not hmac.compare_digest(key.encode(), self.settings["key"].encode()):
+            self.refuse(403, "open the address that codeword explore printed: it ends in a key")
+
+    def refuse(self, status: int, problem: str) -> None:
+        """Answer with what is wrong, and no more."""
+        self.set_status(status)
+        self.finish({"error": problem})
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        self.finish({"error": self._reason})
+
+    def asked(self, field: str) -> Any:
+        """A field of a question in JSON; None where there is none, or the question is something else."""
+        try:
+            found = json.loads(self.request.body)
+        except (ValueError, RecursionError):
+            return None
+        return found.get(field) if isinstance(found, dict) else None
+
+    def checked(self, name: str) -> bool:
+        """Whether a box of the page is checked."""
+        return str(self.get_query_argument(name, "")) == "yes"
+
+
+class _Home(_Handler):
+    def get(self) -> None:
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.write(self.settings["html"])
+
+
+class _Nothing(_Handler):
+    def get(self) -> None:
+        self.refuse(404, "there is nothing at this address")
+
+    post = get
+
+
+class _Question(_Handler):
+    async def post(self, name: str) -> None:
+        pool, answer = self.settings["questions"][name]
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(pool, answer, self)
+        except CodewordError as error:
+            return self.refuse(400, str(error))
+        if isinstance(found, np.ndarray):
+            self.set_header("Content-Type", "application/octet-stream")
+            found = np.ascontiguousarray(found, "<f4").tobytes()
+        elif isinstance(found, bytes):
+            kind = str(self.asked("format"))
+            self.set_header("Content-Type", TYPES[kind])
+            self.set_header("Content-Disposition", f'attachment; filename="selection.{kind}"')
+        self.write(found)

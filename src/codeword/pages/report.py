@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from codeword.base.about import __version__
 from codeword.base.files import writing
 from codeword.pages.content import MOST_TRAVERSED, Content, album_of
-from codeword.pages.decoder import KINDS, Program, Unsupported, encoded, program_of
+from codeword.pages.decoder import Program, Unsupported, encoded, program_of
+from codeword.pages.uploads import row_as_text
 from codeword.plots.style import class_colors
 from codeword.tasks.text import ABSENT, comparison, health, metric_lines
 
@@ -33,6 +34,9 @@ SCRIPTS = ["decoder.js", "cells.js", "pictures.js", "charts.js", "plot.js", "map
 LIVE_SCRIPTS = ["live.js", "own.js"]
 FIRST, SECOND, UNKNOWN = "#4477AA", "#CC3311", "#9aa0a6"
 MOST_BARS = 64
+
+RAMP = range(30, 230, 4)
+"""Colors of quantities, of 256, without the ends, which one of a light and a dark page would swallow."""
 
 MOST_CLUSTERS = 30
 """Clusters to color by: as many as there are colors."""
@@ -59,7 +63,6 @@ def page_of(
     precision: str = "float32",
     left_out: Sequence[str] = (),
     live: dict[str, Any] | None = None,
-    row: str = "",
 ) -> str:
     """The page as text.
 
@@ -76,12 +79,17 @@ def page_of(
         What a reader might expect and does not find.
     live : dict, optional
         What a page that is answered needs to know; without it a page has to do with what it holds.
-    row : str
-        A row of a table to begin with in a live page, as text.
     """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
     there, display, traversal = content.map, content.display, content.traversal
     codes, m, k = there.codes, len(there.rows), content.model.n_components
     curves, scaling = list(_curves(content.model.history)), content.model.scaling
+    ends = {"error": limits(there.errors)}
+    if there.labels is not None and not there.classes:
+        ends["label"] = limits(there.labels)
+    ramp = [to_hex(colormaps["plasma"](i)) for i in RAMP]
     points = {
         "n": m,
         "k": k,
@@ -93,14 +101,20 @@ def page_of(
         "error": encoded(there.errors, "f4"),
         "pca": encoded(there.pca, "f4"),
         "label": None if there.labels is None else encoded(there.labels, "f4"),
-        "codes": encoded(codes, KINDS[precision]),
+        "codes": encoded(codes, precision),
         "precision": precision,
         "pictured": encoded(there.pictured[: pictures["n"] if pictures else 0], "i4"),
     }
     data = {
         "view": display.described(),
         "scale": {name: encoded(getattr(scaling, name), "f4") for name in ("offset", "scale")},
-        "colors": _colors(content, live is not None),
+        "colors": {
+            "classes": class_colors(max(len(there.classes), MOST_CLUSTERS if live else 0)),
+            "ramp": ramp,
+            "limits": ends,
+            "none": UNKNOWN,
+            "plain": FIRST,
+        },
         "charts": {"history": curves, "dimensions": _dimensions(content)},
         "sliders": {
             "start": codes[np.square(codes - codes.mean(axis=0)).sum(axis=1).argmin()].tolist(),
@@ -127,9 +141,8 @@ def page_of(
         kind=display.kind,
         k=k,
         legend=list(zip(there.classes, class_colors(len(there.classes)), strict=True)),
-        label_range=None if there.labels is None or there.classes else limits(there.labels),
-        error_range=limits(there.errors),
-        ramp=ramp()[::8],
+        limits=ends,
+        ramp=ramp[::8],
         columns=[("auto-encoder", "PCA", "raw data")[i] for i in used],
         table=[(name, [cells[i] for i in used]) for name, cells in lines],
         points=m,
@@ -138,7 +151,7 @@ def page_of(
         walks=list(_walks(content)),
         sample_names=display.names[:COLUMNS],
         sample_rows=_sample_rows(content),
-        row_as_text=row,
+        row_as_text=row_as_text(display, content.pictures.x[:1]) if display.kind == "table" else "",
         health=" ".join(health(content.metrics["latent"], k)),
         css=_own("page.css"),
         scripts=[_own(name) for name in (SCRIPTS if live is None else SCRIPTS + LIVE_SCRIPTS)],
@@ -235,34 +248,11 @@ def _texts(cells: Sequence[Any]) -> list[str]:
 # -- charts -------------------------------------------------------------------------------------------------
 
 
-def ramp() -> list[str]:
-    """Colors of quantities, without the ends, which one of a light and a dark page would swallow."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    return [to_hex(colormaps["plasma"](i)) for i in range(30, 230, 4)]
-
-
 def limits(values: NDArray[Any]) -> tuple[float, float]:
     """The values at the ends of the ramp: the few beyond take the color of the end."""
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, [2, 98]) if len(known) else (0.0, 1.0)
     return float(low), float(high) if high > low else float(low) + 1
-
-
-def _colors(content: Content, live: bool) -> dict[str, Any]:
-    """Colors of classes and clusters, the ramp of quantities, and between which values it goes."""
-    there = content.map
-    known = {"error": limits(there.errors)}
-    if there.labels is not None and not there.classes:
-        known["label"] = limits(there.labels)
-    return {
-        "classes": class_colors(max(len(there.classes), MOST_CLUSTERS if live else 0)),
-        "ramp": ramp(),
-        "limits": known,
-        "none": UNKNOWN,
-        "plain": FIRST,
-    }
 
 
 def _curves(history: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -359,7 +349,12 @@ def make_report(content: Content, *, most_bytes: int = MOST_BYTES) -> Report:
         )
         return Report(html, len(codes), kept, None if decoder is None else precision, left_out)
 
-    for decoder, precision in _plans(program, codes):
+    plans: list[tuple[Program | None, str]] = [(program, "float32")]
+    if float(np.abs(codes).max()) < np.finfo(np.float16).max:
+        if program is not None and program.agrees(codes[:64], program.run(codes[:64]), "float16"):
+            plans.append((program, "float16"))
+        plans.append((None, "float16"))
+    for decoder, precision in plans:
         report = made(decoder, precision, every)
         if report.size <= most_bytes:
             return report
@@ -372,12 +367,3 @@ def make_report(content: Content, *, most_bytes: int = MOST_BYTES) -> Report:
         report = made(decoder, precision, kept)
         kept = kept * 9 // 10
     return report
-
-
-def _plans(program: Program | None, codes: NDArray[Any]) -> Iterator[tuple[Program | None, str]]:
-    """Try these until the page fits: a decoder or none, and the precision of its weights and of codes."""
-    yield program, "float32"
-    if float(np.abs(codes).max()) < np.finfo(np.float16).max:
-        if program is not None and program.agrees(codes[:64], program.run(codes[:64]), "float16"):
-            yield program, "float16"
-        yield None, "float16"
