@@ -56,7 +56,7 @@ FORMATS = ("csv", "parquet")
 
 HOST = "127.0.0.1"
 NAMES = (HOST, "localhost")
-MOST_HEADER = 64_000
+NOTHING = "there is nothing at this address"
 BODY_SECONDS = 60.0
 
 HEADERS = {
@@ -68,8 +68,6 @@ HEADERS = {
     "Server": "codeword",
     "X-Content-Type-Options": "nosniff",
 }
-
-TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 
 
 class Explorer:
@@ -127,26 +125,14 @@ class Explorer:
 
     def upload(self, data: bytes, *, invert: bool = False, framed: bool = False) -> dict[str, Any]:
         """All there is to say of a sample that was drawn or uploaded."""
-        x = sample_of(
-            data,
-            self.display,
-            dtype=self.data.x.dtype,
-            missing=self.model.takes_missing,
-            invert=invert,
-            frame=self.frame if framed else None,
-        )
+        frame, missing = self.frame if framed else None, self.model.takes_missing
+        x = sample_of(data, self.display, missing=missing, invert=invert, frame=frame)
         return self._described(replace(self.data, x=x, y=None)) | {"title": "your sample"}
 
     def table(self, places: Any, kind: Any, clusters: Any = None) -> bytes:
-        """Points of the map as a file: number, place, label, error, cluster and code.
+        """Points of the map as a CSV or Parquet file: number, place, label, error, cluster and code.
 
-        Parameters
-        ----------
-        places : list of int
-            Which points; none for all.
-        kind : {"csv", "parquet"}
-        clusters : int, optional
-            So many, which each point is put into one of.
+        `places` are those of the points, none for all; with `clusters` each is in one of so many.
         """
         import pyarrow as pa
         import pyarrow.csv as pa_csv
@@ -167,10 +153,9 @@ class Explorer:
         if clusters is not None:
             columns["cluster"] = self.cluster(clusters)[chosen]
         columns |= {f"z{i}": there.codes[chosen, i] for i in range(self.model.n_components)}
-        table = pa.table(columns)
         file = io.BytesIO()
         write = pa_csv.write_csv if kind == "csv" else pq.write_table
-        write(table, file)
+        write(pa.table(columns), file)
         return file.getvalue()
 
     def cluster(self, count: Any) -> NDArray[np.int64]:
@@ -253,8 +238,6 @@ def serve(explorer: Explorer, taken: socket.socket, ready: Callable[[str], objec
         server = HTTPServer(
             application(explorer, port, key),
             max_body_size=MOST_BYTES,
-            max_buffer_size=2 * MOST_BYTES,
-            max_header_size=MOST_HEADER,
             body_timeout=BODY_SECONDS,
         )
         server.add_socket(taken)
@@ -266,59 +249,54 @@ def serve(explorer: Explorer, taken: socket.socket, ready: Callable[[str], objec
 
 
 def application(explorer: Explorer, port: int, key: str) -> Application:
-    """The addresses of the page and of its questions, for who has the key."""
-    hosts = {f"{name}:{port}" for name in NAMES} | (
-        set(NAMES) if port == 80 else set()
-    )  # browsers leave 80 out
+    """The page and the answers to its questions, for who has the key."""
+    hosts = {f"{name}:{port}" for name in NAMES}
+    if port == 80:  # which browsers leave out
+        hosts.update(NAMES)
     # One request after the other goes through the model: its passes are not made for several threads. What
     # asks the map alone, k-means above all, does not keep it waiting.
     model, points = ThreadPoolExecutor(1, "model"), ThreadPoolExecutor(1, "map")
     questions: dict[str, tuple[ThreadPoolExecutor, Callable[[_Handler], Any]]] = {
-        "decode": (model, lambda page: explorer.decode(page.asked("codes"))),
-        "samples": (model, lambda page: explorer.samples(page.asked("rows"))),
-        "find": (model, lambda page: explorer.find(page.asked("row"))),
-        "upload": (
+        "api/decode": (model, lambda page: explorer.decode(page.asked("codes")).astype("<f4").tobytes()),
+        "api/samples": (model, lambda page: explorer.samples(page.asked("rows"))),
+        "api/find": (model, lambda page: explorer.find(page.asked("row"))),
+        "api/upload": (
             model,
             lambda page: explorer.upload(
                 page.request.body, invert=page.checked("invert"), framed=page.checked("framed")
             ),
         ),
-        "clusters": (points, lambda page: {"clusters": explorer.cluster(page.asked("count")).tolist()}),
-        "table": (
+        "api/clusters": (points, lambda page: {"clusters": explorer.cluster(page.asked("count")).tolist()}),
+        "api/table": (
             points,
             lambda page: explorer.table(page.asked("places"), page.asked("format"), page.asked("clusters")),
         ),
     }
-    return Application(
-        [("/", _Home), (f"/api/({'|'.join(questions)})", _Question)],
-        default_handler_class=_Nothing,
-        log_function=lambda handler: None,
-        html=explorer.html,
-        hosts=hosts,
-        key=key,
-        questions=questions,
-    )
+    known = {"html": explorer.html, "questions": questions, "hosts": hosts, "key": key}
+    return Application([("/(.*)", _Handler, known)], log_function=lambda handler: None)
 
 
 class _Handler(RequestHandler):
-    """What all have in common: who may ask, what they ask, and how errors look."""
+    """Who may ask, what they ask, and how errors look."""
+
+    def initialize(self, html: str, questions: dict[str, Any], hosts: set[str], key: str) -> None:
+        self.html, self.questions, self.hosts, self.key = html, questions, hosts, key
 
     def set_default_headers(self) -> None:
         for name, value in HEADERS.items():
             self.set_header(name, value)
 
     def prepare(self) -> None:
-        hosts, asked = self.settings["hosts"], self.request.method == "POST"
-        origin = self.request.headers.get("Origin")
+        asks, origin = self.request.method == "POST", self.request.headers.get("Origin")
         # The key is in the page's own address, and in the header of each question of the page.
-        key = str(self.request.headers.get("X-Key", "") if asked else self.get_query_argument("key", ""))
-        if self.request.headers.get("Host", "") not in hosts:
+        key = self.request.headers.get("X-Key", "") if asks else self.get_query_argument("key", "")
+        if self.request.headers.get("Host", "") not in self.hosts:
             self.refuse(403, "this server answers its own address only")
-        elif origin is not None and origin not in {f"http://{host}" for host in hosts}:
+        elif origin is not None and origin not in {f"http://{host}" for host in self.hosts}:
             self.refuse(403, "this server answers its own page only")
-        elif asked and origin is None:
+        elif asks and origin is None:
             self.refuse(403, "a question must come from the page: it has no Origin")
-        elif not hmac.compare_digest(key.encode(), self.settings["key"].encode()):
+        elif not hmac.compare_digest(key.encode(), self.key.encode()):
             self.refuse(403, "open the address that codeword explore printed: it ends in a key")
 
     def refuse(self, status: int, problem: str) -> None:
@@ -339,34 +317,22 @@ class _Handler(RequestHandler):
 
     def checked(self, name: str) -> bool:
         """Whether a box of the page is checked."""
-        return str(self.get_query_argument(name, "")) == "yes"
+        return self.get_query_argument(name, "") == "yes"
 
-
-class _Home(_Handler):
-    def get(self) -> None:
+    def get(self, path: str) -> None:
+        if path:
+            return self.refuse(404, NOTHING)
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.write(self.settings["html"])
+        self.write(self.html)
 
-
-class _Nothing(_Handler):
-    def get(self) -> None:
-        self.refuse(404, "there is nothing at this address")
-
-    post = get
-
-
-class _Question(_Handler):
-    async def post(self, name: str) -> None:
-        pool, answer = self.settings["questions"][name]
+    async def post(self, path: str) -> None:
+        if path not in self.questions:
+            return self.refuse(404, NOTHING)
+        pool, answer = self.questions[path]
         try:
             found = await asyncio.get_running_loop().run_in_executor(pool, answer, self)
         except CodewordError as error:
             return self.refuse(400, str(error))
-        if isinstance(found, np.ndarray):
+        if isinstance(found, bytes):
             self.set_header("Content-Type", "application/octet-stream")
-            found = np.ascontiguousarray(found, "<f4").tobytes()
-        elif isinstance(found, bytes):
-            kind = str(self.asked("format"))
-            self.set_header("Content-Type", TYPES[kind])
-            self.set_header("Content-Disposition", f'attachment; filename="selection.{kind}"')
         self.write(found)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from codeword.base.errors import DataError
 from codeword.base.text import listed
@@ -97,7 +97,6 @@ def sample_of(
     data: bytes,
     display: Display,
     *,
-    dtype: DTypeLike = np.float32,
     missing: bool = False,
     invert: bool = False,
     frame: Frame | None = None,
@@ -111,8 +110,6 @@ def sample_of(
         of column names, which may be in another order and have others beside them.
     display : Display
         How samples are shown: the gray levels of a picture become values between its ends.
-    dtype : dtype, default=float32
-        Type of the values that a picture becomes.
     missing : bool, default=False
         Whether an empty cell is a missing value.
     invert : bool, default=False
@@ -135,7 +132,7 @@ def sample_of(
         raise DataError(f"{len(data):,} bytes are too many: at most {MOST_BYTES:,} are read")
     array = data.startswith(b"\x93NUMPY")
     if display.kind == "image" and not array:
-        return _from_picture(data, display, invert, frame, dtype)
+        return _from_picture(data, display, invert, frame)
     if re.fullmatch(rb"[\s\d.eE+-]+", data):  # numbers with blanks between them
         data = b"\n".join(b",".join(line.split()) for line in data.splitlines())
     with tempfile.TemporaryDirectory() as folder:  # for the readers of files, whose messages name them
@@ -200,9 +197,7 @@ def _from_text(path: Path, display: Display, missing: bool) -> NDArray[Any]:
     return x
 
 
-def _from_picture(
-    data: bytes, display: Display, invert: bool, frame: Frame | None, dtype: DTypeLike
-) -> NDArray[Any]:
+def _from_picture(data: bytes, display: Display, invert: bool, frame: Frame | None) -> NDArray[np.float32]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     # The place of each value of a picture in the flat row.
@@ -229,7 +224,6 @@ def _from_picture(
         colors[...] = 255 - colors
     if frame is not None:
         pixels = frame.fit(pixels, height, width)
-    row = np.empty(places.size, np.float64)
+    row = np.empty(places.size, np.float32)
     row[places] = display.low + pixels / 255 * (display.high - display.low)
-    whole = np.dtype(dtype).kind in "iub"
-    return (np.rint(row) if whole else row).reshape(1, *display.shape).astype(dtype)
+    return row.reshape(1, *display.shape)
