@@ -188,11 +188,9 @@ def test_ctrl_c_says_how_to_go_on_and_what_is_done_is_kept(do, capsys, monkeypat
     assert run([*words, "-o", "c"]) == 130
     out, err = capsys.readouterr()
     assert out.count("\n") == 2
-    assert err == (
-        "codeword: error: interrupted after 2 of 6; go on with `codeword compare x.npy -o c … --resume`\n"
-    )
+    assert err == "codeword: error: interrupted after 2 of 6; the same command goes on\n"
     assert "results.jsonl" in os.listdir("c")
-    out, _ = do(*words, "-o", "c", "--resume")
+    out, _ = do(*words, "-o", "c")
     assert [line.rsplit("; ", 1)[1] for line in out.splitlines()[:4]] == [f"{i} of 6" for i in (3, 4, 5, 6)]
     assert sorted(os.listdir("c")) == FILES
     kept, whole = (Path(f"{folder}/results.jsonl").read_text().splitlines() for folder in ("c", "alone"))
@@ -217,8 +215,7 @@ def test_a_killed_process_goes_on_to_the_same_rows(do):
     assert process.wait() == -signal.SIGKILL
     finished = results_file.read_text().splitlines()
     assert not Path("c/comparison.csv").exists()
-    assert run([*words, "-o", "c"]) == 2
-    out, _ = do(*words, "-o", "c", "--resume", "--json")
+    out, _ = do(*words, "-o", "c", "--json")
     assert results_file.read_text().splitlines()[: len(finished)] == finished  # the very seconds, too
     alone, _ = do(*words, "-o", "alone", "--json")
     assert results(json.loads(out)["rows"]) == results(json.loads(alone)["rows"])
@@ -230,19 +227,16 @@ def test_a_killed_process_goes_on_to_the_same_rows(do):
 def test_a_folder_that_is_there_is_gone_on_with_or_replaced(do, refused, rows):
     words = ["compare", "x.npy", "--k", "1,2", "--seeds", "1", *TINY]
     do(*words)
-    assert "x-comparison already exists: go on with it by --resume, replace it by --overwrite" in refused(
-        *words
-    )
-    out, _ = do(*words, "--resume")
+    out, _ = do(*words)
     assert "k=1 seed 0: error" not in out
     assert "recommended" in out
-    assert "made with epochs = 2, and this run has 3" in refused(*words, "--epochs", "3", "--resume")
+    assert "made with epochs = 2, and this run has 3" in refused(*words, "--epochs", "3")
     np.save("x.npy", rows + 1)
-    assert "the digest of training rows" in refused(*words, "--resume")
+    assert "the digest of training rows" in refused(*words)
     do(*words, "--overwrite")
-    assert "give one" in refused(*words, "--overwrite", "--resume")
     os.mkdir("thesis")
     Path("thesis/chapter.txt").write_text("one")
+    assert "thesis is no comparison to go on with" in refused(*words, "-o", "thesis")
     assert "'chapter.txt'" in refused(*words, "-o", "thesis", "--overwrite")
     assert "there is no folder no" in refused(*words, "-o", "no/c")
 

@@ -33,7 +33,7 @@ from codeword.base.errors import DataError, ModelError, ParameterError
 from codeword.data.columns import Columns, Layout
 from codeword.objectives import OBJECTIVES, Reconstruction, Variational, mixed
 from codeword.objectives.mixed import LEAST_ENTROPY
-from codeword.tasks.reconstruction import draw
+from codeword.tasks.evaluate import draw
 
 OWN = ["size", "count", "color", "new", "since", "price"]
 

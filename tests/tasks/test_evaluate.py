@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from codeword import AutoEncoder, Masked, Variational, VectorQuantized
 from codeword.base.errors import DataError, ParameterError
-from codeword.tasks import reconstruction as chunked
+from codeword.tasks import evaluate as chunked
 from codeword.tasks.evaluate import evaluate, evaluate_rows
 
 RECONSTRUCTION = [
@@ -183,7 +183,7 @@ def test_wrong_models_are_refused_in_one_line(x):
         evaluate(object(), x)
     with pytest.raises(ParameterError, match=r"'baseline' .* Got object"):
         evaluate(PCA(2).fit(x), x, baseline=object())
-    with pytest.raises(ParameterError, match=r"'baseline' .* Got 'pca' instead"):
+    with pytest.raises(ParameterError, match=r"'baseline' .* Got str, which"):
         evaluate(PCA(2).fit(x), x, baseline="pca")
 
 

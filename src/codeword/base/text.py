@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-__all__ = ["METRICS", "listed", "shortened"]
+__all__ = ["METRICS", "aligned", "listed", "shortened"]
 
 METRICS = {
     "mse": ("mean squared error", "{:.5g}"),
@@ -34,3 +34,13 @@ def listed(items: Iterable[object], limit: int = 8) -> str:
     every = list(items)
     head = ", ".join(shortened(item, 40) for item in every[:limit])
     return head if len(every) <= limit else f"{head} and {len(every) - limit} more"
+
+
+def aligned(rows: Sequence[Sequence[str]], gap: int = 3) -> list[str]:
+    """Return the rows of a table as lines: the first column on the left, the others on the right."""
+    left, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
+    lines = []
+    for first, *others in rows:
+        cells = (cell.rjust(gap + width) for cell, width in zip(others, widths, strict=True))
+        lines.append((first.ljust(left) + "".join(cells)).rstrip())
+    return lines

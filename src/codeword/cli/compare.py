@@ -33,13 +33,12 @@ def compare(
         "reconstruction", help="Objectives, with commas: 'reconstruction,variational(beta=4)'."
     ),
     seeds: int = Option(3, help="So many trainings of each, with the seeds 0, 1, …."),
-    resume: bool = Option(False, "--resume", help="Go on with a comparison in OUTPUT."),
 ) -> None:
     """Choose k: train with each of several, and recommend one.
 
     One table and one picture of the error of held-out rows against k, and of the accuracy of their labels
-    where there are any, with PCA beside it. What is finished is kept at once: a comparison that was stopped
-    goes on with --resume.
+    where there are any, with PCA beside it. What is finished is kept at once: the same command goes on with
+    a comparison that was stopped.
     """
     automatic = k.strip().lower() == "auto"
     lengths = "auto" if automatic else numbers(k, "--k", ", or auto")
@@ -47,7 +46,7 @@ def compare(
     from codeword.objectives import resolve_objective
     from codeword.tasks.compare import PICTURE, RESULTS, TABLE, check_folder, compare
 
-    check_folder(job.output, resume=resume, overwrite=job.overwrite)
+    check_folder(job.output, overwrite=job.overwrite)
     # Empty cells only where all objectives take them.
     missing = all(resolve_objective(each).takes_missing for each in objectives)
     data, test = job.load(job.source, missing=missing), None
@@ -80,15 +79,13 @@ def compare(
                 seeds=seeds,
                 test=test,
                 folder=job.output,
-                resume=resume,
                 overwrite=job.overwrite,
                 on_row=on_row,
                 verbose=not job.quiet and sys.stderr.isatty(),
                 **job.settings,
             )
     except KeyboardInterrupt:
-        again = f"`codeword compare {job.source} -o {job.output} … --resume`"
-        kept = f"; go on with {again}" if job.output.exists() else ""
+        kept = "; the same command goes on" if job.output.exists() else ""
         raise Interrupted(f"interrupted{after}{kept}") from None
     best = found.recommended
     if best is None:

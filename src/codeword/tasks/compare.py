@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,43 +16,47 @@ from typing import Any
 
 import numpy as np
 
+from codeword.base.constraints import whole
 from codeword.base.errors import DataError, InputError, ParameterError, TrainingError
 from codeword.base.files import check_free, check_own, recover, remove, writing
-from codeword.base.text import shortened
+from codeword.base.text import aligned, shortened
 from codeword.data import Data
 from codeword.data.columns import Columns
 from codeword.data.labels import classes_of
-from codeword.data.rows import blocks, check_finite, read
+from codeword.data.rows import blocks, check_finite
 from codeword.data.scaling import Scaling, describe
 from codeword.data.tables import is_table
 from codeword.model.autoencoder import AutoEncoder
-from codeword.model.fitted import Codec, FittedModel
+from codeword.model.fitted import Codec
 from codeword.model.inputs import training_data
-from codeword.model.parameters import to_json
+from codeword.model.parameters import in_words, to_json
 from codeword.model.plan import check_parameters, scaling_kind
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import OBJECTIVES, Objective, resolve_objective
-from codeword.tasks.choice import COLUMNS, PCA, Comparison
+from codeword.tasks.evaluate import Errors, draw, explained_variance, flat, reconstruct_all, scale_by, take
 from codeword.tasks.labels import (
     LabelTask,
     check_classes,
     check_reference,
-    label_metric,
+    nearest_neighbors,
     one_thread_without_warnings,
 )
-from codeword.tasks.reconstruction import (
-    Errors,
-    draw,
-    explained_variance,
-    flat,
-    reconstruct_all,
-    scale_of,
-    take,
-)
-from codeword.training.batches import RESIDENT_BYTES
+from codeword.tasks.text import ABSENT
 from codeword.training.checkpoint import digest
 
-__all__ = ["PICTURE", "RESULTS", "TABLE", "Results", "check_folder", "compare"]
+__all__ = [
+    "PICTURE",
+    "RESULTS",
+    "TABLE",
+    "Comparison",
+    "Recommendation",
+    "Results",
+    "check_folder",
+    "compare",
+    "elbow",
+    "recommend",
+    "summarize",
+]
 
 SET_HERE = {"n_components": "k", "objective": "objectives", "random_state": "seeds"}
 """Parameters of AutoEncoder that a comparison sets itself, and what it takes instead."""
@@ -75,9 +78,21 @@ PICTURE = "comparison.png"
 TRAINING = "training"
 """The folder for the checkpoint of the training under way."""
 
+PCA = "pca"
+"""The `objective` of the baseline's rows."""
+
+COLUMNS = (
+    "objective", "k", "seed", "mse", "explained_variance", "knn_accuracy", "epochs", "seconds", "failed",
+)  # fmt: skip
+"""The keys of a row, in order."""
+
+NAME_WIDTH = 21
+"""An objective's name is cut to this many characters in the table."""
+
+BEND = 0.5
+"""Beyond an elbow, a doubling of k keeps less than this share of what one before it kept."""
 
 Row = dict[str, Any]
-Key = tuple[str, int, int | None]
 OnRow = Callable[[Row, int, int], None]
 
 
@@ -90,7 +105,6 @@ def compare(
     seeds: int = 3,
     test: Any = None,
     folder: str | os.PathLike[str] | None = None,
-    resume: bool = False,
     overwrite: bool = False,
     on_row: OnRow | None = None,
     **parameters: Any,
@@ -117,10 +131,8 @@ def compare(
         from every training.
     folder : path, optional
         Where to keep each row as it is made, a checkpoint of the training under way and, at the end, the rows
-        as CSV and a picture.
-    resume : bool, default=False
-        Go on with a comparison that was stopped: nothing that is finished is trained again, and the rows end
-        the same.
+        as CSV and a picture. The same comparison in the same folder goes on where it was stopped: nothing
+        that is finished is trained again, and the rows end the same.
     overwrite : bool, default=False
         Replace a comparison that is in `folder`.
     on_row : callable, optional
@@ -140,10 +152,10 @@ def compare(
     ParameterError, DataError
         If something given cannot be used; all of it is checked before the first training.
     InputError
-        If `folder` exists and neither `resume` nor `overwrite` is set, or holds a comparison of something
-        else; the message names the first setting that differs.
+        If `folder` is something else, or holds a comparison of something else and `overwrite` is not set;
+        the message names the first setting that differs.
     KeyboardInterrupt
-        On Ctrl-C. What is in `folder` can be gone on with.
+        On Ctrl-C. What is in `folder` is gone on with by the next call.
 
     Examples
     --------
@@ -156,7 +168,7 @@ def compare(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ParameterError("compare runs in one process: start it without torchrun")
     by_label = _by_label(objectives)
-    if not _positive(seeds):
+    if not whole(seeds):
         raise ParameterError(
             f"The 'seeds' parameter of compare must be a positive integer. Got {seeds!r} instead."
         )
@@ -166,21 +178,23 @@ def compare(
     train, held_out = train_and_held_out(x, y, test, missing=missing)
     d = math.prod(train.sample_shape)
     lengths = check_k(k, d)
-    trainings = [
-        training
-        for seed in range(seeds)
-        for label, objective in by_label.items()
-        for training in _trainings(label, objective, lengths, seed)
-    ]
     held = HeldOut(train, held_out, strict=y is not None)
-    results = Results()
+    settings = {}
     if folder is not None:
         settings = _settings(by_label, lengths, seeds, parameters, train, held_out)
-        results = Results.open(folder, settings, resume=resume, overwrite=overwrite)
+    results = Results(folder, settings, overwrite=overwrite)
+    # Seed by seed, so that what is there at any time covers all k.
+    trainings = [
+        Training(label, objective, seed, tuple(ks))
+        for seed in range(seeds)
+        for label, objective in by_label.items()
+        for ks in ([lengths] if objective.ordered else [[k] for k in lengths])
+    ]
     try:
         _run(trainings, results, train, held, on_row, parameters)
     except InputError:  # an objective or a network that does not fit the data
-        results.withdraw()
+        if results.path is not None:
+            remove(results.path / TRAINING if results.rows else results.path)
         raise
     order = {label: i for i, label in enumerate([*by_label, PCA])}
     rows = sorted(
@@ -203,23 +217,6 @@ class Training:
     seed: int
     lengths: tuple[int, ...]
 
-    @property
-    def name(self) -> str:
-        """The name of its checkpoint, which no other training has."""
-        return f"k{self.lengths[-1]}-seed{self.seed}-{hashlib.sha256(self.label.encode()).hexdigest()[:8]}"
-
-    @property
-    def key(self) -> tuple[str, int, int | None]:
-        """The key of its last row in `Results`."""
-        return self.label, self.lengths[-1], self.seed
-
-
-def _trainings(label: str, objective: Objective, lengths: Sequence[int], seed: int) -> Iterator[Training]:
-    if objective.ordered:
-        yield Training(label, objective, seed, tuple(lengths))
-    else:
-        yield from (Training(label, objective, seed, (k,)) for k in lengths)
-
 
 def _run(
     trainings: Sequence[Training],
@@ -229,19 +226,22 @@ def _run(
     on_row: OnRow | None,
     parameters: dict[str, Any],
 ) -> None:
-    """Do what is not done yet, seed by seed, so that what is there at any time covers all k."""
-    pending = [training for training in trainings if training.key not in results.rows]
+    """Do what is not done yet."""
+    pending = [each for each in trainings if (each.label, each.lengths[-1], each.seed) not in results.rows]
+    if not pending:
+        return
     total = sum(len(training.lengths) for training in trainings)
     done = total - sum(len(training.lengths) for training in pending)
-    pca = _principal_components(train, max(t.lengths[-1] for t in trainings), parameters) if pending else None
+    pca = _principal_components(train, max(training.lengths[-1] for training in trainings), parameters)
     for training in pending:
         ae = _estimator(training.lengths[-1], training.objective, training.seed, parameters)
-        failed = _fit(ae, train, results.checkpoint(training.name))
+        failed = _fit(ae, train, results.checkpoint())
         rows: list[Row] = []
         for k in training.lengths:
-            if pca is not None and (PCA, k, None) not in results.rows:
-                rows.append(_row(PCA, k, None, held.metrics(_first_components(pca, k), pca.scaling)))
-            metrics = {"failed": failed} if failed else _metrics(ae.model_, k, held)
+            if (PCA, k, None) not in results.rows:
+                first = replace(pca, components=pca.components[:k], deviations=pca.deviations[:k])
+                rows.append(_row(PCA, k, None, held.metrics(first, pca.scaling)))
+            metrics = {"failed": failed} if failed else _metrics(ae, k, held)
             rows.append(_row(training.label, k, training.seed, metrics))
         results.add(rows)
         for row in rows:
@@ -265,8 +265,9 @@ def _fit(ae: AutoEncoder, train: Data, checkpoint: Path | None) -> str | None:
     return None
 
 
-def _metrics(model: FittedModel, k: int, held: HeldOut) -> Row:
+def _metrics(ae: AutoEncoder, k: int, held: HeldOut) -> Row:
     """What came of a training, with the first `k` numbers of its codes."""
+    model = ae.model_
     cut = partial(model.transform, k=k) if model.objective.ordered else model.transform
     codec = SimpleNamespace(transform=cut, inverse_transform=model.inverse_transform)
     seconds = round(sum(epoch["seconds"] for epoch in model.history), 3)
@@ -283,10 +284,6 @@ def _principal_components(train: Data, k: int, parameters: dict[str, Any]) -> Pr
     kind = scaling_kind(_estimator(k, "reconstruction", 0, parameters).scaling, train.columns)
     scaling = Scaling.choose(kind, train.x.dtype, train.sample_shape, seen)
     return PrincipalComponents.fit(train.x, scaling, scaling.scaled_mean(seen), k, 0)
-
-
-def _first_components(pca: PrincipalComponents, k: int) -> PrincipalComponents:
-    return PrincipalComponents(pca.scaling, pca.mean, pca.components[:k], pca.deviations[:k])
 
 
 # -- rows to train on and rows to judge on ------------------------------------------------------------------
@@ -319,43 +316,44 @@ class HeldOut:
         self.task = LabelTask(judged.index[far], len(judged.names), learned.into(judged.names)[near], 0)
         self.n_labelled = len(far)
 
-    def metrics(self, codec: Codec, scaling: Scaling) -> dict[str, Any]:
+    def metrics(self, codec: Codec, scaling: Scaling) -> Row:
         """`mse` and `explained_variance` of the held-out rows, and `knn_accuracy` (None without labels)."""
         errors = Errors("the model", codec, len(self.rows))
-        scale = scale_of(SimpleNamespace(scaling_=scaling))
-        moments = reconstruct_all([errors], self.rows.x, scale, missing=scaling.missing)
+        moments = reconstruct_all([errors], self.rows.x, scale_by(scaling), missing=scaling.missing)
         accuracy = None
         if self.task is not None:
             near, far = (flat(codec.transform(rows)) for rows in (self.near, self.far))
             with one_thread_without_warnings():
-                accuracy = float(label_metric("knn_accuracy", self.task, far, near))
-        return {
-            "mse": errors.mse,
-            "explained_variance": explained_variance(errors, moments),
-            "knn_accuracy": accuracy,
-        }
+                accuracy = nearest_neighbors(self.task, far, near)
+        explained = explained_variance(errors, moments)
+        return {"mse": errors.mse, "explained_variance": explained, "knn_accuracy": accuracy}
 
 
 def train_and_held_out(x: Any, y: Any, test: Any, *, missing: bool) -> tuple[Data, Data]:
     """Rows to train on and rows to judge on, without column names, which have been checked.
 
-    Without `test`, a fifth of the rows, at most 10,000, is held out. Of a mixed table the columns are fitted
-    on all rows of x, those held out too: no codes are, and their units are alike for all.
+    Without `test`, a fifth of the rows, at most 10,000, is held out where it lies. Of a mixed table the
+    columns are fitted on all rows of x, those held out too: no codes are, and their units are alike for all.
     """
     train = _with_labels(x, y, "x", missing, None)
-    if test is not None:
-        x_test, y_test = test if isinstance(test, tuple) and len(test) == 2 else (test, None)
-        held_out = _with_labels(x_test, y_test, "test", missing, train.columns)
-        if held_out.sample_shape != train.sample_shape:
-            raise DataError(
-                f"the samples of test have the shape {held_out.sample_shape}, and those to train on "
-                f"{train.sample_shape}: give both the same"
-            )
-        mixed = [None if rows.columns is None else rows.columns.to_json() for rows in (train, held_out)]
-        if mixed[0] != mixed[1] or (train.names and held_out.names and train.names != held_out.names):
-            raise DataError("the columns of test are not those of the rows to train on: give the same")
-        return replace(train, names=None), replace(held_out, names=None)
-    return _split(replace(train, names=None))
+    if test is None:
+        n = len(train)
+        if n < 2:
+            raise DataError("x has one row: at least two are needed, one to train on and one to judge on")
+        chosen = draw(n, min(max(1, n // HELD_OUT_SHARE), MOST_HELD_OUT), 0)
+        train = replace(train, names=None)
+        return train[np.delete(np.arange(n), chosen)], train[chosen]
+    x_test, y_test = test if isinstance(test, tuple) and len(test) == 2 else (test, None)
+    held_out = _with_labels(x_test, y_test, "test", missing, train.columns)
+    if held_out.sample_shape != train.sample_shape:
+        raise DataError(
+            f"the samples of test have the shape {held_out.sample_shape}, and those to train on "
+            f"{train.sample_shape}: give both the same"
+        )
+    mixed = [None if rows.columns is None else rows.columns.to_json() for rows in (train, held_out)]
+    if mixed[0] != mixed[1] or (train.names and held_out.names and train.names != held_out.names):
+        raise DataError("the columns of test are not those of the rows to train on: give the same")
+    return replace(train, names=None), replace(held_out, names=None)
 
 
 def _with_labels(x: Any, y: Any, name: str, missing: bool, columns: Columns | None) -> Data:
@@ -375,27 +373,6 @@ def _with_labels(x: Any, y: Any, name: str, missing: bool, columns: Columns | No
     return replace(data, y=None if y is None else np.asarray(y))
 
 
-def _split(data: Data) -> tuple[Data, Data]:
-    n = len(data)
-    if n < 2:
-        raise DataError("x has one row: at least two are needed, one to train on and one to judge on")
-    held_out = draw(n, min(max(1, n // HELD_OUT_SHARE), MOST_HELD_OUT), 0)
-    rest = np.delete(np.arange(n), held_out)
-    if math.prod(data.x.shape) * data.x.dtype.itemsize > RESIDENT_BYTES:
-        return data[rest], data[held_out]  # which copies nothing
-    x = data.x if type(data.x) is np.ndarray else read(data.x, 0, n)
-    parts = [replace(data, x=x[i], y=None if data.y is None else data.y[i]) for i in (rest, held_out)]
-    return parts[0], parts[1]
-
-
-def _digest(data: Data) -> str:
-    """A short name for rows and labels, that differs where they do."""
-    parts = [np.array([digest(np.ascontiguousarray(block)) for _, block in blocks(data.x)])]
-    if data.y is not None:
-        parts.append(data.y.astype(str))
-    return digest(*parts)
-
-
 # -- what was asked for -------------------------------------------------------------------------------------
 
 
@@ -407,24 +384,19 @@ def _estimator(k: int, objective: Any, seed: int, parameters: dict[str, Any]) ->
 
 
 def _by_label(objectives: Any) -> dict[str, Objective]:
-    """Objectives by what the command line calls them."""
+    """Objectives by what the command line calls them; one of the user's own class by what Python does."""
     given = [objectives] if isinstance(objectives, (str, Objective)) else list(objectives)
     if not given:
         raise ParameterError(
             "The 'objectives' parameter of compare must be at least one objective. Got none instead."
         )
     found = [resolve_objective(objective) for objective in given]
-    return {_label(objective): objective for objective in found}
-
-
-def _label(objective: Objective) -> str:
-    """A name, with the parameters that are not the default: `variational(beta=4)`."""
-    name = next((name for name, cls in OBJECTIVES.items() if cls is type(objective)), None)
-    if name is None:  # a class of the user's own, of which nothing more is known
-        return " ".join(repr(objective).split())
-    default = type(objective)().get_params()
-    others = [f"{k}={v!r}" for k, v in objective.get_params().items() if v != default[k]]
-    return f"{name}({', '.join(others)})" if others else name
+    return {
+        in_words(to_json({"objective": objective})["objective"])
+        if type(objective) in OBJECTIVES.values()
+        else " ".join(repr(objective).split()): objective
+        for objective in found
+    }
 
 
 def _settings(
@@ -441,26 +413,24 @@ def _settings(
     found: dict[str, Any] = {"k": lengths, "objectives": list(objectives), "seeds": int(seeds)}
     found |= {name: value for name, value in others.items() if name not in NOT_COMPARED}
     for name, rows in (("training", train), ("held-out", held_out)):
+        parts = [np.array([digest(np.ascontiguousarray(block)) for _, block in blocks(rows.x)])]
+        parts += [] if rows.y is None else [rows.y.astype(str)]
         found |= {
             f"{name} rows": len(rows),
             f"the shape of {name} samples": list(rows.sample_shape),
             f"the type of {name} values": str(rows.x.dtype),
-            f"the digest of {name} rows": _digest(rows),
+            f"the digest of {name} rows": digest(*parts),
         }
     return found
-
-
-def _positive(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value > 0)
 
 
 def check_k(k: Any, d: int) -> list[int]:
     """The lengths of code to compare, increasing and each once, none of them more than the `d` features."""
     if isinstance(k, str) and k == "auto":
         return [n for n in (2, 4, 8, 16, 32, 64) if n < d] or [1]
-    lengths = [k] if isinstance(k, (int, np.integer)) else k
+    lengths = [k] if whole(k) else k
     several = isinstance(lengths, (list, tuple, range, np.ndarray)) and len(lengths) > 0
-    if not several or not all(_positive(n) for n in lengths):
+    if not several or not all(map(whole, lengths)):
         raise ParameterError(
             f"The 'k' parameter of compare must be positive integers, at least one, or 'auto'. "
             f"Got {k!r} instead."
@@ -476,95 +446,90 @@ def check_k(k: Any, d: int) -> list[int]:
 # -- the folder: each finished training is on disk at once, whole, and outlives a kill -----------------------
 
 
-def check_folder(path: str | os.PathLike[str], *, resume: bool, overwrite: bool) -> Path:
+def check_folder(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
     """Say early that a comparison cannot be kept in `path`.
 
     Raises
     ------
     InputError
-        If it is there already and neither may be gone on with nor replaced, is something else than the folder
-        of a comparison, or its own folder is missing.
+        If it is something else than the folder of a comparison, or its own folder is missing.
     """
     path = Path(path)
-    if resume and overwrite:
-        raise ParameterError("--resume goes on with what is there, and --overwrite replaces it: give one")
     if path.name:
         recover(path)
-    if path.exists() and not (resume or overwrite):
-        raise InputError(
-            f"{path} already exists: go on with it by resume=True (--resume), replace it by overwrite=True "
-            "(--overwrite), or choose another name"
-        )
-    if resume and path.exists() and not (path / SETTINGS).is_file():
-        raise InputError(f"{path} is no comparison to go on with: there is no {SETTINGS} in it")
-    if overwrite and path.is_dir():
+    if overwrite:
         left = [entry.name for entry in path.glob(".*.part.*")]  # by a kill
         check_own(path, [SETTINGS, RESULTS, TABLE, PICTURE, TRAINING, *left], "a comparison")
+    elif path.exists() and not (path / SETTINGS).is_file():
+        raise InputError(
+            f"{path} is no comparison to go on with: there is no {SETTINGS} in it; choose another name"
+        )
     return check_free(path, overwrite=path.exists())
 
 
 class Results:
-    """The finished rows of a comparison, and the folder that they are kept in.
+    """The finished rows of a comparison, and the folder that they are kept in; one that is there goes on.
+
+    Parameters
+    ----------
+    path : path or None
+        None keeps them in memory only.
+    settings : dict
+        What has to be the same for a comparison to go on, fit for JSON.
+    overwrite : bool, default=False
 
     Attributes
     ----------
     rows : dict
         By objective, k and seed.
-    path : Path or None
-        None keeps them in memory only.
+
+    Raises
+    ------
+    InputError
+        See `check_folder`; also if the folder is damaged or its settings are others: the message names the
+        first that differs.
     """
 
-    def __init__(self, path: Path | None = None, rows: Iterable[Row] = ()) -> None:
-        self.path = path
-        self.rows: dict[Key, Row] = {(row["objective"], row["k"], row["seed"]): row for row in rows}
-
-    @classmethod
-    def open(
-        cls, path: str | os.PathLike[str], settings: dict[str, Any], *, resume: bool, overwrite: bool
-    ) -> Results:
-        """Make the folder, or go on with one of the same `settings`, which are fit for JSON.
-
-        Raises
-        ------
-        InputError
-            See `check_folder`; also if the settings differ, with the name of the first that does.
-        """
-        path = check_folder(path, resume=resume, overwrite=overwrite)
-        if not (resume and path.exists()):
-            with writing(path, overwrite=overwrite) as new:
+    def __init__(
+        self, path: str | os.PathLike[str] | None, settings: dict[str, Any], *, overwrite: bool = False
+    ) -> None:
+        self.path = None if path is None else check_folder(path, overwrite=overwrite)
+        self.rows: dict[tuple[str, int, int | None], Row] = {}
+        if self.path is None:
+            return
+        if overwrite or not self.path.exists():
+            with writing(self.path, overwrite=overwrite) as new:
                 new.mkdir()
                 (new / SETTINGS).write_text(json.dumps(settings, indent=1), "utf-8")
-            return cls(path)
-        settings = json.loads(json.dumps(settings))
-        kept = _read_settings(path / SETTINGS)
+            return
+        kept, settings = _read_settings(self.path / SETTINGS), json.loads(json.dumps(settings))
         for name in [*kept, *settings]:
             before, now = kept.get(name), settings.get(name)
             if before != now:
                 raise InputError(
-                    f"{path} was made with {name} = {_shown(before)}, and this run has {_shown(now)}: give "
-                    "the same, or another folder"
+                    f"{self.path} was made with {name} = {shortened(before)}, and this run has "
+                    f"{shortened(now)}: give the same, choose another folder, or replace this one by "
+                    "overwrite=True (--overwrite)"
                 )
-        return cls(path, _read_rows(path / RESULTS))
+        self._keep(_read_rows(self.path / RESULTS))
 
-    def checkpoint(self, name: str) -> Path | None:
-        """Where the training of a name keeps its state."""
+    def _keep(self, rows: Iterable[Row]) -> None:
+        self.rows |= {(row["objective"], row["k"], row["seed"]): row for row in rows}
+
+    def checkpoint(self) -> Path | None:
+        """Where the training under way keeps its state, under a name that none before it had."""
         if self.path is None:
             return None
         (self.path / TRAINING).mkdir(exist_ok=True)
-        return self.path / TRAINING / name
+        return self.path / TRAINING / str(len(self.rows))
 
     def add(self, rows: Sequence[Row]) -> None:
         """Keep what one training gave, all of it or, if the process is killed here, nothing."""
-        self.rows |= {(row["objective"], row["k"], row["seed"]): row for row in rows}
+        self._keep(rows)
         if self.path is not None:
             with writing(self.path / RESULTS, overwrite=True) as new:
                 new.write_text("".join(json.dumps(row) + "\n" for row in self.rows.values()), "utf-8")
             remove(self.path / TRAINING)
-
-    def withdraw(self) -> None:
-        """Take the training under way away again, and the folder if nothing else has come of it."""
-        if self.path is not None:
-            remove(self.path / TRAINING if self.rows else self.path)
 
     def finish(self, found: Comparison) -> None:
         """Put the rows in order into a table and a picture, and delete what a kill left."""
@@ -594,7 +559,8 @@ def _read_settings(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is damaged ({shortened(error)}): start anew with --overwrite") from None
 
 
-def _read_rows(path: Path) -> Iterator[Row]:
+def _read_rows(path: Path) -> list[Row]:
+    rows = []
     text = path.read_text("utf-8", errors="replace") if path.exists() else ""
     for number, line in enumerate(text.splitlines(), start=1):
         try:
@@ -604,8 +570,274 @@ def _read_rows(path: Path) -> Iterator[Row]:
             raise InputError(
                 f"{path}, line {number}, is no result: delete the line, or start anew with --overwrite"
             ) from None
-        yield row
+        rows.append(row)
+    return rows
 
 
-def _shown(value: Any) -> str:
-    return shortened(", ".join(map(str, value)) if isinstance(value, list) else value)
+# -- what is recommended ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One k, and why.
+
+    Attributes
+    ----------
+    k : int
+    objective : str
+        As the command line takes it.
+    reason : str
+        One sentence with the numbers.
+    """
+
+    k: int
+    objective: str
+    reason: str
+
+
+def summarize(rows: Iterable[Row]) -> list[Row]:
+    """Means over seeds, one row for each objective and k, in the order of `rows`.
+
+    Returns
+    -------
+    list of dict
+        `objective`, `k`, `seeds` (how many succeeded), `failed`, the means `mse`, `explained_variance`,
+        `knn_accuracy` and `seconds`, and the standard deviations over seeds `mse_std` and `knn_accuracy_std`.
+        What is absent is None: means where none succeeded, deviations where fewer than two did.
+    """
+    groups: dict[tuple[str, int], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["objective"], row["k"]), []).append(row)
+    return [_mean_row(objective, k, group) for (objective, k), group in groups.items()]
+
+
+def _mean_row(objective: str, k: int, group: list[Row]) -> Row:
+    good = [row for row in group if row["mse"] is not None]
+    found: Row = {"objective": objective, "k": k, "seeds": len(good), "failed": len(group) - len(good)}
+    for name in ("mse", "explained_variance", "knn_accuracy", "seconds"):
+        values = [row[name] for row in good]
+        known = bool(values) and None not in values
+        found[name] = float(np.mean(values)) if known else None
+        if name in ("mse", "knn_accuracy"):
+            found[f"{name}_std"] = float(np.std(values, ddof=1)) if known and len(values) > 1 else None
+    return found
+
+
+def recommend(summary: Sequence[Row], n: int, d: int) -> Recommendation | None:
+    """Choose a k: by the accuracy of labels where there are any, else by the elbow of the variance kept.
+
+    Parameters
+    ----------
+    summary : list of dict
+        What `summarize` gave.
+    n : int
+        How many held-out rows the accuracy was taken on.
+    d : int
+        The number of features, which no k can exceed.
+
+    Returns
+    -------
+    Recommendation or None
+        None where no training succeeded.
+
+    Notes
+    -----
+    With labels, the smallest k whose mean accuracy is within one standard error of the best: the rule of
+    Breiman, Friedman, Olshen & Stone (1984, section 3.4.3), for which a smaller model is as good until the
+    data can tell the two apart. The standard error is theirs for a test sample, sqrt(p (1 - p) / n), or that
+    of the mean over seeds where it is larger: seeds may agree by chance, and tell nothing of which rows were
+    held out. Of several objectives that are so good with that k, the one with the least error.
+
+    Without labels, see `elbow`. Of several objectives the one with the least error at each k counts.
+    """
+    judged = [row for row in summary if row["objective"] != PCA and row["mse"] is not None]
+    if not judged:
+        return None
+    if all(row["knn_accuracy"] is not None for row in judged):
+        return _by_accuracy(judged, n, d)
+    return _by_elbow(judged, d)
+
+
+def _by_accuracy(judged: list[Row], n: int, d: int) -> Recommendation:
+    best = max(judged, key=lambda row: (row["knn_accuracy"], -row["k"]))
+    p = best["knn_accuracy"]
+    error = math.sqrt(p * (1 - p) / n)
+    if best["knn_accuracy_std"] is not None:
+        error = max(error, best["knn_accuracy_std"] / math.sqrt(best["seeds"]))
+    within = [row for row in judged if row["knn_accuracy"] >= p - error]
+    chosen = min(within, key=lambda row: (row["k"], float(row["mse"])))
+    k, ks = chosen["k"], sorted({row["k"] for row in judged})
+    have = f"{k} {'number has' if k == 1 else 'numbers have'}"
+    if chosen is best:
+        reason = f"{have} the best label accuracy, {p:.3f}"
+        if k > ks[0]:
+            reason += f", and no smaller k comes within one standard error ({error:.3f}) of it"
+    else:
+        by = "" if chosen["objective"] == best["objective"] else f" by {best['objective']}"
+        reason = (
+            f"{have} a label accuracy of {chosen['knn_accuracy']:.3f}, within one standard error "
+            f"({error:.3f}) of the best, {p:.3f} with {best['k']}{by}"
+        )
+    if ks[0] < k == ks[-1] < d:
+        reason += "; it is the largest k of all, so try larger k too"
+    return Recommendation(k, chosen["objective"], reason)
+
+
+def _by_elbow(judged: list[Row], d: int) -> Recommendation:
+    best: dict[int, Row] = {}
+    for row in sorted(judged, key=lambda row: (row["k"], row["mse"])):
+        best.setdefault(row["k"], row)
+    ks = list(best)
+    errors = [row["mse"] for row in best.values()]
+    shares = [row["explained_variance"] for row in best.values()]
+    known = None not in shares
+    bend = elbow(ks, shares if known else [-error for error in errors], from_zero=known)
+    chosen = least = int(np.argmin(errors))
+    if len(ks) == 1:
+        reason = "it is the only k that was compared"
+    elif least == 0:
+        reason = f"no larger k has a smaller error than {ks[0]}, {errors[0]:.4g}"
+    elif bend is not None:
+        chosen = bend
+        shown = sorted({max(bend - 1, 0), bend, bend + 1, len(ks) - 1})
+        kept = [
+            f"{ks[i]} keep {shares[i]:.1%}" if known else f"{ks[i]} leave an error of {errors[i]:.4g}"
+            for i in shown
+        ]
+        what = "the variance kept" if known else "the error"
+        reason = f"{what} bends at {ks[bend]}: {', '.join(kept)}"
+    else:
+        fall = 1 - errors[least] / errors[least - 1] if errors[least - 1] else 0.0
+        reason = (
+            f"there is no elbow up to {ks[-1]}: the error still falls by {fall:.0%} "
+            f"from {ks[least - 1]} to {ks[least]}{'; try larger k' if ks[least] == ks[-1] < d else ''}"
+        )
+    return Recommendation(ks[chosen], best[ks[chosen]]["objective"], reason)
+
+
+def elbow(ks: Sequence[int], kept: Sequence[float], *, from_zero: bool = True) -> int | None:
+    """Where the curve of what is kept against log2(1 + k) bends: the index into `ks`; None if it does not.
+
+    The point farthest above the chord from the curve's first point to its last (Satopää, Albrecht, Irwin &
+    Raghavan 2011, section III), if beyond it a doubling of k keeps less than half of what one before it kept.
+
+    Parameters
+    ----------
+    ks : sequence of int, increasing
+    kept : sequence of float
+        For example the share of the variance; where a larger k keeps less, what the smaller kept counts.
+    from_zero : bool, default=True
+        Whether the curve starts where no numbers keep nothing, so that the bend does not depend on which k
+        happens to be the smallest, and may lie there; else it starts at the smallest k.
+    """
+    x = np.log2(1 + np.asarray(ks, dtype=np.float64))
+    y = np.asarray(kept, dtype=np.float64)
+    if from_zero:
+        x, y = np.append(0.0, x), np.append(0.0, y)
+    y = np.maximum.accumulate(y)
+    if len(ks) < 2 or not y[-1] > y[0]:
+        return None
+    x, y = (x - x[0]) / (x[-1] - x[0]), (y - y[0]) / (y[-1] - y[0])
+    i = int(np.argmax(y - x))
+    if i in (0, len(x) - 1):
+        return None
+    before, after = y[i] / x[i], (1 - y[i]) / (1 - x[i])
+    return i - from_zero if after < BEND * before else None
+
+
+# -- the whole comparison ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Errors, and accuracies of labels, of several objectives, k and seeds, with PCA beside them.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One for each training and k, and one of PCA for each k, whose `objective` is "pca" and whose `seed` is
+        None. `mse`: the mean squared error of the held-out rows, in scaled units; `explained_variance`: as in
+        `codeword.evaluate`; `knn_accuracy`: the share of held-out rows that the 5 nearest training codes
+        label rightly, None without labels; `epochs`, `seconds`: of the training, which rows of an objective
+        that orders its codes share; `failed`: why a training failed, and then the metrics are None.
+    n : int
+        How many held-out rows the errors are of.
+    n_labelled : int
+        How many of them the accuracies are of.
+    n_features : int
+    """
+
+    rows: list[dict[str, Any]] = field(repr=False)
+    n: int
+    n_labelled: int
+    n_features: int
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Means and standard deviations over seeds, one dict for each objective and k; PCA's come last.
+
+        See `codeword.tasks.compare.summarize` for the keys.
+        """
+        return summarize(self.rows)
+
+    @property
+    def recommended(self) -> Recommendation | None:
+        """The k to take, its objective and the reason; None where no training succeeded.
+
+        With labels the smallest k within one standard error of the best accuracy, else the elbow of the
+        variance kept: see `codeword.tasks.compare.recommend` for the rules and where they are from.
+        """
+        return recommend(self.summary(), self.n_labelled, self.n_features)
+
+    def table(self) -> str:
+        """The summary as text, aligned and at most 100 characters wide, the recommended row marked."""
+        summary, best = self.summary(), self.recommended
+        pca = {row["k"]: row for row in summary if row["objective"] == PCA}
+        models = [row for row in summary if row["objective"] != PCA]
+        labelled = any(row["knn_accuracy"] is not None for row in summary)
+        form = _form([row["mse"] for row in summary if row["mse"]])
+        cells = [
+            ["  objective", "k", "mean squared error", "PCA", "kept", "label accuracy", "PCA", "seconds"]
+        ]
+        for row in models:
+            name, k, beside = row["objective"], row["k"], pca.get(row["k"], {})
+            mark = "*" if best is not None and (best.objective, best.k) == (name, k) else " "
+            cells.append(
+                [
+                    f"{mark} {name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + '…'}",
+                    str(k),
+                    _cell(form, row["mse"], row["mse_std"]) if row["seeds"] else "failed",
+                    _cell(form, beside.get("mse")),
+                    _cell(".1%", row["explained_variance"]),
+                    _cell(".3f", row["knn_accuracy"], row["knn_accuracy_std"]),
+                    _cell(".3f", beside.get("knn_accuracy")),
+                    _cell(".1f", row["seconds"]),
+                ]
+            )
+        if not labelled:
+            cells = [[*row[:5], row[7]] for row in cells]
+        title = f"{self.n:,} held-out rows, errors in scaled units"
+        seeds = max((row["seeds"] for row in models), default=0)
+        title += f"; mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
+        heading, *body = aligned(cells, gap=2)
+        lines, above = [title, "", heading], None
+        for row, line in zip(models, body, strict=True):
+            lines += [line] if above in (None, row["objective"]) else ["", line]
+            above = row["objective"]
+        lines += [
+            f"{row['objective']} k={row['k']} seed {row['seed']} failed: {row['failed']}"
+            for row in self.rows
+            if row["failed"]
+        ]
+        return "\n".join(lines)
+
+
+def _form(errors: Sequence[float]) -> str:
+    """The format in which the least error shows three digits, or powers of ten where that were too many."""
+    decimals = max(0, 2 - math.floor(math.log10(min(errors, default=1.0))))
+    return f".{decimals}f" if decimals <= 6 and max(errors, default=1.0) < 1e5 else ".1e"
+
+
+def _cell(form: str, mean: float | None, deviation: float | None = None) -> str:
+    if mean is None:
+        return ABSENT
+    return f"{mean:{form}}" if deviation is None else f"{mean:{form}} ± {deviation:{form}}"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.base.constraints import whole
 from codeword.base.errors import DataError, ParameterError
 from codeword.data import Data
 from codeword.data.labels import Labels, classes_of
+from codeword.data.rows import check_finite
 from codeword.data.scaling import Moments
 from codeword.data.tables import is_table
 from codeword.model.fitted import Codec, FittedModel, as_codec
@@ -21,24 +24,23 @@ from codeword.tasks.labels import (
     LabelTask,
     check_classes,
     check_reference,
-    label_metric,
     one_thread_without_warnings,
 )
-from codeword.tasks.reconstruction import (
-    Errors,
-    Floats,
-    RowNumbers,
-    Scale,
-    chunks,
-    draw,
-    explained_variance,
-    flat,
-    reconstruct_all,
-    scale_of,
-    take,
-)
 
-__all__ = ["PREFIXES", "Evaluation", "evaluate", "evaluate_rows"]
+__all__ = [
+    "PREFIXES",
+    "Errors",
+    "Evaluation",
+    "draw",
+    "evaluate",
+    "evaluate_rows",
+    "explained_variance",
+    "flat",
+    "reconstruct_all",
+    "scale_by",
+    "scaling_of",
+    "take",
+]
 
 PREFIXES = ("", "pca_", "raw_")
 """What stands before the name of a metric: nothing for the model; the baseline's; the rows' own."""
@@ -54,6 +56,10 @@ MOST_RAW_FEATURES = 4_096
 MOST_VALUES = 2**26
 """Numbers that are held at once: 256 MB of raw values."""
 
+CHUNK_BYTES = 32 * 2**20
+CHUNK_ROWS = 4096
+"""One chunk of x as float64; the pass holds some five arrays of that size, whatever the length of x."""
+
 COUNTS = ("labelled_rows", "unlabelled", "reference_rows", "classes")
 
 UNUSED_VARIANCE = 1e-6
@@ -63,6 +69,11 @@ UNUSED_KL = 0.01
 NEAREST = 10
 MOST_DIMENSIONS = 4096
 """Beyond this many, a matrix of their correlations is no longer made."""
+
+Floats = NDArray[np.float64]
+RowNumbers = NDArray[np.int64]
+Scale = Callable[[Any], Floats]
+Represented = dict[str, NDArray[Any] | None]
 
 
 def evaluate(
@@ -181,31 +192,43 @@ def evaluate_rows(
     if reference is not None:
         reference = _reference(model, reference, x, labels)
     seed, n = _seed(random_state), x.shape[0]
-    advance = _Progress(progress, n, 0 if labels is None else len(LABEL_METRICS) * len(PREFIXES))
+    # In rows: a step for each metric of those that are drawn counts as many as these.
+    drawn = min(n, MOST_JUDGED)
+    total = n + drawn * (1 + (0 if labels is None else len(LABEL_METRICS) * len(PREFIXES)))
+    done = 0
 
-    scale = scale_of(codec)
-    errors = [Errors("the model", codec, n, codes_of)]
-    errors += [] if pca is None else [Errors("the baseline", pca, n)]
+    def advance(rows: int = drawn) -> None:
+        nonlocal done
+        done += rows
+        if progress is not None:
+            progress(done, total)
+
+    advance(0)
+    scale = scale_by(scaling_of(codec))
+    own, other = Errors("the model", codec, n, codes_of), Errors("the baseline", pca, n)
+    judged = [own] if pca is None else [own, other]
     missing = bool(getattr(codec, "takes_missing", False))
-    moments = reconstruct_all(errors, x, scale, missing=missing, advance=advance)
-    own = errors[0]
-    metrics = {"n": n, "k": own.k, **_error_metrics(errors, moments)}
+    moments = reconstruct_all(judged, x, scale, missing=missing, advance=advance)
+    both = {"": own, "pca_": other}
+    metrics: dict[str, Any] = {"n": n, "k": own.k}
+    metrics |= {f"{prefix}mse": errors.mse for prefix, errors in both.items()}
+    metrics |= {f"{prefix}explained_variance": explained_variance(e, moments) for prefix, e in both.items()}
+    metrics |= {f"{prefix}worst_decile_mse": errors.worst_decile_mse for prefix, errors in both.items()}
 
-    represent = _Representations(codec, pca, scale, moments.mean)
-    rows = draw(n, max(3, _held(MOST_JUDGED, x, own.k)), seed)
-    drawn = x if len(rows) == n else take(x, rows)  # read once for all that needs no more than these
-    found = represent(drawn, np.arange(len(rows)), raw=True)
-    near = draw(len(rows), MOST_NEAR, seed)
-    for prefix in PREFIXES[:2]:
+    represent = partial(_represent, {"": codec, "pca_": pca}, scale, moments.mean)
+    numbers = draw(n, max(3, _held(MOST_JUDGED, x, own.k)), seed)
+    some = x if len(numbers) == n else take(x, numbers)  # read once for all that needs no more than these
+    found = represent(some, np.arange(len(numbers)), raw=True)
+    near = draw(len(numbers), MOST_NEAR, seed)
+    for prefix in both:
         metrics[f"{prefix}trustworthiness"] = _trustworthiness(found["raw_"], found[prefix], near)
-    metrics["latent"] = _latent_metrics(codec, drawn, found[""], own.code_moments)
-    advance.step()
+    metrics["latent"] = _latent_metrics(codec, some, found[""], own.code_moments)
+    advance()
     if labels is None:
         metrics |= dict.fromkeys([*COUNTS, *(p + name for name in LABEL_METRICS for p in PREFIXES)])
     else:
-        metrics |= _label_metrics(x, labels, reference, represent, (rows, found), seed, advance.step)
-    baseline_errors = np.full(n, np.nan, np.float32) if pca is None else errors[1].by_row
-    return Evaluation(metrics, own.by_row, baseline_errors, own.kept_codes)
+        metrics |= _label_metrics(x, labels, reference, represent, (numbers, found), seed, advance)
+    return Evaluation(metrics, own.by_row, other.by_row, np.concatenate(own.kept_codes))
 
 
 # -- what was asked -----------------------------------------------------------------------------------------
@@ -213,12 +236,7 @@ def evaluate_rows(
 
 def _codecs(model: Any, baseline: Any) -> tuple[Any, Any]:
     """The model and the baseline that is meant, known to be codecs."""
-    if isinstance(baseline, str):
-        if baseline != "auto":
-            raise ParameterError(
-                "The 'baseline' parameter of evaluate must be 'auto', None, or an object with transform and "
-                f"inverse_transform. Got {baseline!r} instead."
-            )
+    if isinstance(baseline, str) and baseline == "auto":
         baseline = getattr(model, "baseline_", None)
     for name, codec in (("model", model), ("baseline", baseline)):
         lacking = [m for m in ("transform", "inverse_transform") if not callable(getattr(codec, m, None))]
@@ -256,7 +274,7 @@ def _reference(model: Any, reference: Any, x: Any, labels: Labels | None) -> tup
             "The 'reference' parameter of evaluate needs labels of x to judge what is learned: give y."
         )
     pair = reference if isinstance(reference, tuple) else (reference, None)
-    if len(pair) != 2 or not (isinstance(reference, tuple | Data)):
+    if len(pair) != 2 or not isinstance(reference, tuple | Data):
         raise ParameterError(
             "The 'reference' parameter of evaluate must be rows and their labels, (x, y), or a Data. Got "
             f"{type(reference).__name__} instead."
@@ -269,7 +287,7 @@ def _reference(model: Any, reference: Any, x: Any, labels: Labels | None) -> tup
         )
     if y is None:
         raise DataError(f"the reference has no labels: give one for each of its {near.shape[0]:,} rows")
-    if _same_rows(x, near):
+    if near is x or (near.shape[0] == x.shape[0] and _alike(x, near)):
         raise DataError(
             f"the reference is the {x.shape[0]:,} rows that are judged: whoever learns from them knows the "
             "answers; give other rows, or none"
@@ -279,12 +297,8 @@ def _reference(model: Any, reference: Any, x: Any, labels: Labels | None) -> tup
     return near, known
 
 
-def _same_rows(x: Any, other: Any) -> bool:
-    """Whether two sets are alike, as far as a hundred rows tell."""
-    if x is other:
-        return True
-    if x.shape[0] != other.shape[0]:
-        return False
+def _alike(x: Any, other: Any) -> bool:
+    """Whether two sets of as many rows are the same, as far as a hundred rows tell."""
     rows = draw(x.shape[0], 100, 0)
     return np.array_equal(flat(take(x, rows)), flat(take(other, rows)), equal_nan=True)
 
@@ -292,7 +306,7 @@ def _same_rows(x: Any, other: Any) -> bool:
 def _seed(random_state: Any) -> int:
     if random_state is None:
         return int(np.random.default_rng().integers(2**31))
-    if not isinstance(random_state, int | np.integer) or not 0 <= random_state < 2**32:
+    if not whole(random_state, 0) or random_state >= 2**32:
         raise ParameterError(
             "The 'random_state' parameter of evaluate must be a whole number from 0 to 4294967295, or None. "
             f"Got {random_state!r} instead."
@@ -305,91 +319,208 @@ def _held(most: int, x: Any, k: int = 1) -> int:
     return int(min(most, MOST_VALUES // max(k, math.prod(x.shape[1:]))))
 
 
-class _Progress:
-    """Progress in rows: a step for each metric of those that are drawn counts as many as these."""
+# -- rows ---------------------------------------------------------------------------------------------------
 
-    def __init__(self, progress: Callable[[int, int], object] | None, n: int, steps: int) -> None:
-        self.progress = progress
-        self.done = 0
-        self.drawn = min(n, MOST_JUDGED)
-        self.total = n + self.drawn * (1 + steps)
-        self(0)
 
-    def __call__(self, rows: int) -> None:
-        self.done += rows
-        if self.progress is not None:
-            self.progress(self.done, self.total)
+def scaling_of(model: Any) -> Any:
+    """The scaling of a model, whatever its class, in whose units errors are taken; None where it has none."""
+    codec = as_codec(model)
+    return codec.scaling if isinstance(codec, FittedModel) else getattr(codec, "scaling_", None)
 
-    def step(self) -> None:
-        """Advance by one metric."""
-        self(self.drawn)
+
+def scale_by(scaling: Any) -> Scale:
+    """Return what brings rows, ndarray or tensor, to flat float64 in the units of a scaling, if any."""
+    if scaling is None:
+        return flat
+    # A tensor stays one and a table becomes an array: the two things a scaling takes.
+    return lambda rows: flat(scaling.forward(rows if hasattr(rows, "detach") else np.asarray(rows)))
+
+
+def flat(rows: Any) -> Floats:
+    """Return rows or codes, ndarray, tensor or table, as float64 of shape (n, d)."""
+    if hasattr(rows, "detach"):
+        rows = rows.detach().cpu()
+    values = np.asarray(rows, dtype=np.float64)
+    return values.reshape(len(values), -1)
+
+
+def take(x: Any, rows: RowNumbers | slice) -> Any:
+    """Return the given rows of `x`, in the kind of thing that x is."""
+    return getattr(x, "iloc", x)[rows]
+
+
+def chunks(x: Any, rows: RowNumbers | None = None) -> Iterator[tuple[int, Any]]:
+    """Give `x`, or its rows with the given numbers, some at a time: each after the place of its first row."""
+    size = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (8 * math.prod(x.shape[1:]))))
+    for start in range(0, x.shape[0] if rows is None else len(rows), size):
+        part = slice(start, start + size)
+        yield start, take(x, part if rows is None else rows[part])
+
+
+def draw(n: int, most: int, seed: int) -> RowNumbers:
+    """Return at most `most` of the numbers below `n`, in order; the same seed gives the same ones."""
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
+
+
+# -- errors -------------------------------------------------------------------------------------------------
+
+
+class Errors:
+    """How far off the reconstructions of a model are, and how its codes vary.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the model.
+    codec : Codec
+    n : int
+        The rows that there will be.
+    keep : ndarray of shape (m,), int64, optional
+        Rows whose codes are kept, rising.
+
+    Attributes
+    ----------
+    by_row : ndarray of shape (n,), float32
+        The mean squared error of each row, NaN where no value is known.
+    code_moments : Moments
+        Those of the columns of all codes.
+    kept_codes : list of ndarray
+        The codes of the rows to keep, in parts.
+    """
+
+    def __init__(self, name: str, codec: Codec, n: int, keep: RowNumbers | None = None) -> None:
+        self.name = name
+        self.codec = codec
+        self.k = 0
+        self.squared_error = 0.0
+        self.count = 0
+        self.code_moments = Moments()
+        self.keep = np.zeros(0, np.int64) if keep is None else keep
+        self.kept_codes: list[Floats] = []
+        # Four bytes a row: the one thing here that grows with x.
+        self.by_row: NDArray[np.float32] = np.full(n, np.nan, dtype=np.float32)
+
+    def add(self, rows: Any, target: Floats, scale: Scale, start: int) -> None:
+        """Take in rows that begin at row `start`, and the same in the units that errors are taken in."""
+        codes = self.codec.transform(rows)
+        flat_codes = flat(codes)
+        check_finite(flat_codes, start, what=f"the code by {self.name}")
+        self.code_moments.add(flat_codes)
+        first, last = np.searchsorted(self.keep, (start, start + len(flat_codes)))
+        self.kept_codes.append(flat_codes[self.keep[first:last] - start])
+        self.k = flat_codes.shape[1]
+        x_hat = scale(self.codec.inverse_transform(codes))
+        if x_hat.shape != target.shape:
+            raise DataError(
+                f"the reconstruction by {self.name} must have the shape of its rows, {target.shape} "
+                f"once flat. Got {x_hat.shape} instead."
+            )
+        check_finite(x_hat, start, what=f"the reconstruction by {self.name}")
+        difference = target - x_hat
+        known = ~np.isnan(target)
+        difference[~known] = 0.0
+        squared, counts = np.einsum("ij,ij->i", difference, difference), known.sum(axis=1)
+        self.count += int(counts.sum())
+        self.squared_error += float(squared.sum())
+        self.by_row[start : start + len(target)] = squared / np.where(counts > 0, counts, np.nan)
+
+    @property
+    def mse(self) -> float | None:
+        """The squared error, averaged over all values that are known."""
+        return self.squared_error / self.count if self.count else None
+
+    @property
+    def worst_decile_mse(self) -> float | None:
+        """The mean error of the tenth of the rows that come out worst, at least one."""
+        errors = self.by_row[~np.isnan(self.by_row)]
+        if not len(errors):
+            return None
+        worst = math.ceil(len(errors) / 10)
+        return float(np.partition(errors, -worst)[-worst:].mean(dtype=np.float64))
+
+
+def reconstruct_all(
+    models: list[Errors],
+    x: Any,
+    scale: Scale,
+    *,
+    missing: bool,
+    advance: Callable[[int], None] | None = None,
+) -> Moments:
+    """Take in the reconstructions of every row of `x` by each model; return the moments of x in scaled units.
+
+    Raises
+    ------
+    DataError
+        If a row or its reconstruction is not finite, or the two differ in shape.
+    """
+    moments = Moments()
+    for start, rows in chunks(x):
+        target = scale(rows)
+        check_finite(target, start, missing=missing)
+        moments.add(target)
+        for model in models:
+            model.add(rows, target, scale, start)
+        if advance is not None:
+            advance(len(target))
+    return moments
+
+
+def explained_variance(errors: Errors, moments: Moments) -> float | None:
+    """One minus the squared error over the squared distance of all rows to their mean.
+
+    None where rows do not vary, values are missing, or nothing was taken in.
+    """
+    if not errors.count:
+        return None
+    squares = float(moments.squares.sum())
+    # What is left of a constant is rounding: dividing by it would report noise.
+    size = float(np.vdot(moments.mean, moments.mean)) * moments.known
+    return 1.0 - errors.squared_error / squares if squares > 1e-24 * size else None
 
 
 # -- parts of the dictionary --------------------------------------------------------------------------------
 
 
-def _error_metrics(errors: list[Errors], moments: Moments) -> dict[str, float | None]:
-    metrics: dict[str, Callable[[Errors], float | None]] = {
-        "mse": lambda one: one.mse,
-        "explained_variance": lambda one: explained_variance(one, moments),
-        "worst_decile_mse": lambda one: one.worst_decile_mse,
-    }
-    by_prefix = dict(zip(PREFIXES, errors, strict=False))
-    return {
-        prefix + name: metric(by_prefix[prefix]) if prefix in by_prefix else None
-        for name, metric in metrics.items()
-        for prefix in PREFIXES[:2]
-    }
+def _represent(
+    codecs: dict[str, Any], scale: Scale, center: Floats, x: Any, rows: RowNumbers, *, raw: bool
+) -> Represented:
+    """Some rows of `x` as codes (n, k) of each codec, float64, and as they are, by prefix; absent ones None.
 
-
-class _Representations:
-    """Rows as codes of the model, as codes of the baseline, and as they are: by prefix, absent ones None.
-
-    `center` (d,) is taken off raw rows in scaled units, which then keep their differences in float32.
+    With `raw`, rows as they are come as (n, d) float32 in scaled units, less their `center` (d,), which keeps
+    their differences; they are absent where a value among them is missing.
     """
-
-    def __init__(self, model: Codec, baseline: Codec | None, scale: Scale, center: Floats) -> None:
-        self.codecs = {"": model, "pca_": baseline}
-        self.scale = scale
-        self.center = center
-
-    def __call__(self, x: Any, rows: RowNumbers, *, raw: bool) -> dict[str, NDArray[Any] | None]:
-        """Return the codes (n, k) float64 and, if `raw`, the values (n, d) float32 of some rows of `x`.
-
-        Raw rows are absent where a value among them is missing.
-        """
-        found: dict[str, list[NDArray[Any]]] = {prefix: [] for prefix in PREFIXES}
-        for _, some in chunks(x, rows):
-            for prefix, codec in self.codecs.items():
-                if codec is not None:
-                    found[prefix].append(flat(codec.transform(some)))
-            if raw:
-                found["raw_"].append((self.scale(some) - self.center).astype(np.float32))
-        joined = {prefix: np.concatenate(parts) if parts else None for prefix, parts in found.items()}
-        values = joined["raw_"]
-        if values is not None and not np.isfinite(values).all():
-            joined["raw_"] = None
-        return joined
+    found: dict[str, list[NDArray[Any]]] = {prefix: [] for prefix in PREFIXES}
+    for _, some in chunks(x, rows):
+        for prefix, codec in codecs.items():
+            if codec is not None:
+                found[prefix].append(flat(codec.transform(some)))
+        if raw:
+            found["raw_"].append((scale(some) - center).astype(np.float32))
+    joined = {prefix: np.concatenate(parts) if parts else None for prefix, parts in found.items()}
+    values = joined["raw_"]
+    return joined if values is None or np.isfinite(values).all() else joined | {"raw_": None}
 
 
 def _label_metrics(
     x: Any,
     labels: Labels,
     reference: tuple[Any, Labels] | None,
-    represent: _Representations,
-    drawn: tuple[RowNumbers, dict[str, NDArray[Any] | None]],
+    represent: Callable[..., Represented],
+    drawn: tuple[RowNumbers, Represented],
     seed: int,
-    step: Callable[[], None],
+    advance: Callable[[], None],
 ) -> dict[str, Any]:
     """Counts of labels, and each of LABEL_METRICS by prefix; `drawn` are rows whose codes are known."""
     known = labels.known
     rows = known[draw(len(known), MOST_JUDGED, seed)]
     raw = math.prod(x.shape[1:]) <= MOST_RAW_FEATURES
-    if np.array_equal(rows, drawn[0]):
-        judged = drawn[1] if raw else drawn[1] | {"raw_": None}
-    else:
-        judged = represent(x, rows, raw=raw)
-    learned: dict[str, NDArray[Any] | None] = dict.fromkeys(PREFIXES)
+    judged = drawn[1] if np.array_equal(rows, drawn[0]) else represent(x, rows, raw=raw)
+    if not raw:
+        judged = judged | {"raw_": None}
+    learned: Represented = dict.fromkeys(PREFIXES)
     y_reference = None
     if reference is not None:
         x_reference, their = reference
@@ -403,14 +534,12 @@ def _label_metrics(
     found = dict(zip(COUNTS, (len(rows), x.shape[0] - len(known), m, classes), strict=True))
     task = LabelTask(labels.index[rows], classes, y_reference, seed)
     with one_thread_without_warnings():
-        for name in LABEL_METRICS:
+        for name, metric in LABEL_METRICS.items():
             for prefix in PREFIXES:
-                found[prefix + name] = label_metric(name, task, judged[prefix], learned[prefix])
-                step()
+                values = judged[prefix]
+                found[prefix + name] = None if values is None else metric(task, values, learned[prefix])
+                advance()
     return found
-
-
-# -- codes --------------------------------------------------------------------------------------------------
 
 
 def _latent_metrics(model: Any, rows: Any, codes: Any, moments: Moments) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
-from codeword.model.fitted import Codec, FittedModel, as_codec
+from codeword.model.fitted import Codec, as_codec
+from codeword.tasks.evaluate import scale_by, scaling_of
 
 __all__ = ["Traversal", "interpolate", "traverse"]
 
@@ -116,10 +117,8 @@ def traverse(model: Codec, codes: ArrayLike, *, start: ArrayLike | None = None, 
     changed = np.broadcast_to(center, (k, steps, k)).copy()
     changed[np.arange(k), :, np.arange(k)] = values
     rows = np.asarray(model.inverse_transform(np.concatenate([changed.reshape(-1, k), center[None]])))
-    scaling = model.scaling if isinstance(model, FittedModel) else getattr(model, "scaling_", None)
-    scaled = rows if scaling is None else np.asarray(scaling.forward(rows))
-    flat = scaled.reshape(len(rows), -1).astype(np.float64)
-    effects = np.square(flat[:-1] - flat[-1]).mean(axis=1).reshape(k, steps).mean(axis=1)
+    scaled = scale_by(scaling_of(model))(rows)
+    effects = np.square(scaled[:-1] - scaled[-1]).mean(axis=1).reshape(k, steps).mean(axis=1)
     order = np.argsort(-effects, kind="stable")
     shaped = rows[:-1].reshape(k, steps, *rows.shape[1:])
     return Traversal(order, effects[order], values[order], shaped[order])

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,16 @@ from codeword.base.errors import DataError
 from codeword.base.text import listed
 from codeword.data.labels import Labels
 
+if TYPE_CHECKING:
+    from sklearn.base import ClassifierMixin
+
 __all__ = [
     "LABEL_METRICS",
     "LabelTask",
     "check_classes",
     "check_reference",
     "clustering_metrics",
-    "label_metric",
+    "nearest_neighbors",
     "one_thread_without_warnings",
 ]
 
@@ -135,17 +138,12 @@ class LabelTask:
         for near, far in StratifiedKFold(folds, shuffle=True, random_state=self.seed).split(x, self.y):
             yield x[near], self.y[near], x[far], self.y[far]
 
-    def accuracy(
-        self,
-        x: Values,
-        reference: Values | None,
-        predict: Callable[[Values, Classes, Values], Classes],
-    ) -> float:
+    def accuracy(self, classifier: ClassifierMixin, x: Values, reference: Values | None) -> float:
         """Return the share of the rows `x` whose class is predicted rightly."""
-        right = sum(
-            int((predict(near, y_near, far) == y_far).sum())
-            for near, y_near, far, y_far in self.splits(x, reference)
-        )
+        right = 0
+        for near, y_near, far, y_far in self.splits(x, reference):
+            alone = np.all(y_near == y_near[0])  # the one row of a class is in the fold that is judged
+            right += int((y_far == (y_near[0] if alone else classifier.fit(near, y_near).predict(far))).sum())
         return right / len(self.y)
 
 
@@ -165,14 +163,11 @@ def one_thread_without_warnings() -> Iterator[None]:
         yield
 
 
-def _nearest_neighbors(task: LabelTask, x: Values, reference: Values | None) -> float:
+def nearest_neighbors(task: LabelTask, x: Values, reference: Values | None) -> float:
+    """The accuracy of the class that most of the 5 nearest rows to learn from have."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    def predict(near: Values, y_near: Classes, far: Values) -> Classes:
-        found: Classes = KNeighborsClassifier(NEIGHBORS, algorithm="brute").fit(near, y_near).predict(far)
-        return found
-
-    return task.accuracy(x, reference, predict)
+    return task.accuracy(KNeighborsClassifier(NEIGHBORS, algorithm="brute"), x, reference)
 
 
 def _linear_probe(task: LabelTask, x: Values, reference: Values | None) -> float | None:
@@ -183,14 +178,7 @@ def _linear_probe(task: LabelTask, x: Values, reference: Values | None) -> float
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    def predict(near: Values, y_near: Classes, far: Values) -> Classes:
-        if len(np.unique(y_near)) < 2:  # the one row of a class is in the fold that is judged
-            return np.full(len(far), y_near[0])
-        probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=100))
-        found: Classes = probe.fit(near, y_near).predict(far)
-        return found
-
-    return task.accuracy(x, reference, predict)
+    return task.accuracy(make_pipeline(StandardScaler(), LogisticRegression(max_iter=100)), x, reference)
 
 
 def _k_means(task: LabelTask, x: Values, reference: Values | None) -> dict[str, float]:
@@ -217,17 +205,12 @@ def _mixture(task: LabelTask, x: Values, reference: Values | None) -> dict[str, 
 
 
 LABEL_METRICS: dict[str, Callable[[LabelTask, Values, Values | None], Any]] = {
-    "knn_accuracy": _nearest_neighbors,
+    "knn_accuracy": nearest_neighbors,
     "linear_accuracy": _linear_probe,
     "clustering": _k_means,
     "mixture": _mixture,
 }
 """Functions of a task, rows (n, d), and rows (m, d) to learn from or None."""
-
-
-def label_metric(name: str, task: LabelTask, x: Values | None, reference: Values | None) -> Any:
-    """Return one of LABEL_METRICS on rows `x`; None where there are none."""
-    return None if x is None else LABEL_METRICS[name](task, x, reference)
 
 
 def clustering_metrics(y: Classes, clusters: Classes) -> dict[str, float]:

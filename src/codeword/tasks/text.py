@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from codeword.base.text import METRICS, listed, shortened
+from codeword.base.text import METRICS, aligned, listed, shortened
 from codeword.tasks.evaluate import PREFIXES
 
 __all__ = ["ABSENT", "comparison", "evaluation_table", "health", "metric_lines"]
@@ -38,7 +38,8 @@ def evaluation_table(metrics: dict[str, Any], what: str, learned_from: str = "th
     errors, labels = (list(metric_lines(metrics, names)) for names in (ABOUT_ERRORS, ABOUT_LABELS))
     names = ["auto-encoder", f"PCA with {_count(k, 'component')}", "raw data"]
     shown = [i for i in range(3) if any(cells[i] not in ("", ABSENT) for _, cells in errors + labels)]
-    lines = _aligned(names, shown, errors + labels)
+    table = [("", names), *errors, *labels]
+    lines = aligned([[label, *(cells[i] for i in shown)] for label, cells in table])
     blocks = [
         [f"{what}: {_count(metrics['n'], 'row')}, {_count(k, 'number')} each"],
         lines[: 1 + len(errors)],
@@ -72,22 +73,13 @@ def metric_lines(metrics: dict[str, Any], names: Sequence[str] = tuple(METRICS))
         known = [metrics.get(prefix + outer, "") for prefix in PREFIXES]
         values = [(value or {}).get(inner) for value in known] if inner else known
         if name in ABOUT_ERRORS or (metrics["classes"] is not None and (not inner or any(known))):
-            yield label, ["" if value == "" else _cell(value, form) for value in values]
+            yield label, [_cell(value, form) for value in values]
 
 
-def _cell(value: float | None, form: str) -> str:
+def _cell(value: Any, form: str) -> str:
+    if value == "":
+        return ""
     return ABSENT if value is None else form.format(value)
-
-
-def _aligned(names: list[str], shown: list[int], lines: list[Line]) -> list[str]:
-    """A heading and the lines below it, the first column left and the others right; absent ones left out."""
-    first = max(len(label) for label, _ in lines)
-    table = [("", names), *lines]
-    widths = [max(len(cells[i]) for _, cells in table) for i in range(len(names))]
-    return [
-        f"{label:{first}}{''.join(f'   {cells[i]:>{widths[i]}}' for i in shown)}".rstrip()
-        for label, cells in table
-    ]
 
 
 # -- words --------------------------------------------------------------------------------------------------
