@@ -89,54 +89,48 @@ def remove(path: Path) -> None:
 
 
 class Lock:
-    """Keeps other processes from writing to `path` for as long as the object lives.
+    """Keeps other processes from writing to a path for as long as the object lives: see `Lock.of`."""
 
-    The system lets go of it when the process ends, however it ends. Within one process it can be had many
-    times over. Where there are no such locks (Windows, some network drives) nothing is kept out.
-
-    Raises
-    ------
-    InputError
-        If another process has it.
-    OSError
-        If the folder of `path` is missing or cannot be written.
-    """
-
-    held: ClassVar[weakref.WeakValueDictionary[Path, _Handle]] = weakref.WeakValueDictionary()
-
-    def __init__(self, path: Path) -> None:
-        file = path.resolve().with_name(f".{path.name}.lock")
-        handle = Lock.held.get(file)
-        while handle is None:
-            handle = _Handle.opened(file, path)
-        Lock.held[file] = self.handle = handle
-
-
-class _Handle:
-    """The open file of a lock; deleted and closed when nobody needs it any longer."""
+    held: ClassVar[weakref.WeakValueDictionary[Path, Lock]] = weakref.WeakValueDictionary()
 
     def __init__(self, file: Path, number: int) -> None:
         weakref.finalize(self, _let_go, file, number)
+        Lock.held[file] = self
 
     @classmethod
-    def opened(cls, file: Path, path: Path) -> _Handle | None:
-        """The lock; None if its file was deleted by who had it until just now."""
-        number = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            import fcntl
+    def of(cls, path: Path) -> Lock:
+        """The lock of `path`, which this process may have already.
 
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not file.exists() or not os.path.samestat(os.fstat(number), file.stat()):
+        The system lets go of it when the process ends, however it ends. Where there are no such locks
+        (Windows, some network drives) nothing is kept out.
+
+        Raises
+        ------
+        InputError
+            If another process has it.
+        OSError
+            If the folder of `path` is missing or cannot be written.
+        """
+        file = path.resolve().with_name(f".{path.name}.lock")
+        if (lock := Lock.held.get(file)) is not None:
+            return lock
+        while True:
+            number, current = os.open(file, os.O_RDWR | os.O_CREAT, 0o666), True
+            try:
+                import fcntl
+
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                current = file.exists() and os.path.samestat(os.fstat(number), file.stat())
+            except BlockingIOError:
                 os.close(number)
-                return None
-        except BlockingIOError:
-            os.close(number)
-            raise InputError(
-                f"{path} is being written by another process: wait for it, or choose another name"
-            ) from None
-        except (ImportError, OSError):
-            pass
-        return cls(file, number)
+                raise InputError(
+                    f"{path} is being written by another process: wait for it, or choose another name"
+                ) from None
+            except (ImportError, OSError):
+                pass
+            if current:
+                return cls(file, number)
+            os.close(number)  # who had it until just now has deleted its file
 
 
 def _let_go(file: Path, number: int) -> None:
@@ -158,7 +152,7 @@ def recover(path: Path) -> None:
     """
     lock = None
     with contextlib.suppress(OSError):  # a folder that is missing or cannot be written is said where it is
-        lock = Lock(path)
+        lock = Lock.of(path)
     for aside in sorted(path.parent.glob(f".{glob.escape(path.name)}.{ANY}.old")):
         if path.exists():
             remove(aside)

@@ -108,14 +108,11 @@ def classes_of(y: Any, n: int, what: str = "x") -> Labels:
 def _plain(values: NDArray[Any], what: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Return labels as numbers or as texts, and which of them are missing."""
     if values.dtype.kind in "OT":
-        items = values.tolist()
-        gone = np.array([_is_missing(item) for item in items], dtype=bool)
-        known = [item for item, no in zip(items, gone, strict=True) if not no]
-        if all(isinstance(item, int | float | np.number) for item in known):
-            numbers = np.full(len(items), np.nan)
-            numbers[~gone] = known
-            return numbers, gone
-        values = np.array(["" if no else _name(item) for item, no in zip(items, gone, strict=True)])
+        items = [None if _is_missing(item) else item for item in values.tolist()]
+        if all(item is None or isinstance(item, int | float | np.number) for item in items):
+            values = np.array(items, dtype=np.float64)
+        else:
+            values = np.array(["" if item is None else _name(item) for item in items])
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8", "replace")
     if values.dtype.kind in "Mm":
@@ -123,10 +120,8 @@ def _plain(values: NDArray[Any], what: str) -> tuple[NDArray[Any], NDArray[np.bo
     if values.dtype.kind == "U":
         values = np.char.strip(values)
         return values, values == ""
-    if values.dtype.kind == "f":
+    if values.dtype.kind in "fiub":
         return values, np.isnan(values)
-    if values.dtype.kind in "iub":
-        return values, np.zeros(len(values), dtype=bool)
     raise DataError(f"the labels of {what} are of type {values.dtype}: expected numbers or texts")
 
 

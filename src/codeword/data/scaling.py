@@ -26,19 +26,12 @@ class Processes(Protocol):
     """The processes that read a source together: see `codeword.training.distributed`."""
 
     @property
-    def rank(self) -> int:
-        """The number of this one."""
-
+    def rank(self) -> int: ...
     @property
-    def size(self) -> int:
-        """How many there are."""
-
+    def size(self) -> int: ...
     @property
-    def device(self) -> torch.device:
-        """Where sums are made."""
-
-    def sum(self, values: torch.Tensor) -> None:
-        """Add up `values` over the processes, in place."""
+    def device(self) -> torch.device: ...
+    def sum(self, values: torch.Tensor) -> None: ...
 
 
 @dataclass

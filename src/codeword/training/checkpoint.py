@@ -68,7 +68,7 @@ class Checkpoint:
             return
         check_free(self.path, overwrite=True)
         try:
-            self.lock = Lock(self.path)
+            self.lock = Lock.of(self.path)
         except OSError as error:
             raise TrainingError(
                 f"the checkpoint {self.path} cannot be written ({error.strerror or error}): choose another "
