@@ -15,7 +15,7 @@ from codeword import MLP, AutoEncoder, Data, Masked, OutlierDetector
 from codeword.base.errors import DataError, ModelError, ParameterError
 from codeword.objectives import OBJECTIVES
 from codeword.tasks import detect as detection
-from codeword.tasks.scores import NeighborDistance, decoder_map, needed, p_values, rank, threshold, typical
+from codeword.tasks.detect import NeighborDistance, decoder_map, needed, p_values, rank, threshold, typical
 
 MIX = np.array([[1, 1, 1, 0, 0.5, -0.5], [0, 1, -1, 1, 0.5, 0.5]])
 
@@ -399,9 +399,7 @@ def test_every_parameter_is_tested_here(fitted):
 
 
 def rarity_of(codes, decoded, new):
-    rarity = NeighborDistance(
-        codes, decoder_map([(codes[:70], decoded[:70]), (codes[70:], decoded[70:])], 3), 4
-    )
+    rarity = NeighborDistance(codes, decoder_map(codes, [decoded[:70], decoded[70:]]), 4)
     return rarity(new) / rarity.typical
 
 
@@ -429,7 +427,7 @@ def test_rarity_is_the_mean_squared_distance_of_reconstructions():
     rng = np.random.default_rng(0)
     codes, new = rng.normal(size=(100, 3)), rng.normal(size=(5, 3))
     decoder = rng.normal(size=(3, 10))
-    rarity = NeighborDistance(codes, decoder_map([(codes, codes @ decoder)], 3), 4)
+    rarity = NeighborDistance(codes, decoder_map(codes, [codes @ decoder]), 4)
     squares = (((new[:, None] - codes) @ decoder) ** 2).mean(axis=2)
     np.testing.assert_allclose(rarity(new), np.sort(squares, axis=1)[:, :4].mean(axis=1), rtol=1e-9)
     known = (((codes[:, None] - codes) @ decoder) ** 2).mean(axis=2)

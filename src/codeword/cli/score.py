@@ -47,8 +47,7 @@ def score(
         job.check(picture, PICTURES)
     if calibrate == job.source:
         raise ParameterError(f"--calibrate {calibrate}: the rows to judge cannot be what they are judged by")
-    from codeword.tasks.detect import OutlierDetector
-    from codeword.tasks.scores import rank
+    from codeword.tasks.detect import OutlierDetector, rank
 
     usual = None if calibrate is None else job.rows(calibrate)
     detector = OutlierDetector.from_model(job.model, usual, max_false_alarms=max_false_alarms)

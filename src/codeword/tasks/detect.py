@@ -3,40 +3,60 @@
 from __future__ import annotations
 
 import math
-import numbers
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
+from codeword.base.constraints import COUNT, FRACTION, Constraint, real, whole
 from codeword.base.errors import DataError, ModelError, ParameterError, check_parameter
-from codeword.data import Data
 from codeword.data.columns import fitted_columns
 from codeword.data.rows import Rows, blocks, check_finite
 from codeword.model.autoencoder import AutoEncoder
 from codeword.model.fitted import collect
-from codeword.model.inputs import (
-    check_feature_names,
-    matching_rows,
-    mixed_table,
-    training_data,
-)
-from codeword.tasks.scores import Scorer, needed, p_values, reachable, threshold, too_few
+from codeword.model.inputs import check_feature_names, matching_rows, mixed_table, training_data
+from codeword.training.steps import mean_squared_error
 
-__all__ = ["OutlierDetector", "OutlierScores"]
+__all__ = [
+    "NeighborDistance",
+    "OutlierDetector",
+    "OutlierScores",
+    "decoder_map",
+    "needed",
+    "p_values",
+    "rank",
+    "threshold",
+    "typical",
+]
 
 MOST_COMPONENTS = 8
-"""Of the default model: a narrow code leaves what is unusual out of the reconstruction."""
+"""The most numbers in a code of the default model: a narrow code leaves out what is unusual."""
 
 MOST_CALIBRATION = 10_000
 """Rows to calibrate on, unless the level asked for needs more."""
+
+TREE_UP_TO = 6
+"""With so many numbers in a code a tree finds neighbors sooner than a look at every row."""
+
+TYPICAL_ROWS = 2_000
+"""The number of rows that tell what distance is typical."""
+
+ROUNDING = 1e-12
+"""A mean square below this is rounding, for values of about one in single precision."""
+
+DEAD = 1e-8
+"""Below this share of the largest variance, what a direction of the codes varies by is rounding."""
+
+WORST = np.finfo(np.float64).max / 4
+"""The size of a score that overflowed: the row is as unusual as can be."""
 
 Values = NDArray[np.float64]
 
@@ -67,11 +87,6 @@ class OutlierScores:
     p_values: Values
     features: NDArray[np.int64]
     shares: NDArray[np.float32]
-
-    @classmethod
-    def joined(cls, parts: Sequence[OutlierScores]) -> OutlierScores:
-        """Those of one set of rows after the other."""
-        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
 class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
@@ -162,8 +177,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : Data, ndarray, memory map, tensor or DataFrame of shape (n, ...)
-            Mostly usual rows, two at least. They are brought into memory; for more than that, fit an
-            AutoEncoder and take `from_model`.
+            Mostly usual rows, two at least.
         y : ignored
 
         Returns
@@ -177,7 +191,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         TrainingError
             If the training of the model diverged.
         """
-        _check_parameters(self)
+        self._check()
         random = check_random_state(self.random_state)
         model = AutoEncoder(1) if self.model is None else clone(self.model)
         seed = int(random.randint(2**31 - 1))
@@ -188,23 +202,24 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             X = training_data(X)
         n = len(X)
         held = _calibration_size(n, self.calibration_fraction, self.max_false_alarms)
-        self.calibration_indices_ = np.sort(random.permutation(n)[:held]).astype(np.int64)
+        chosen = np.sort(random.permutation(n)[:held]).astype(np.int64)
+        others = np.delete(np.arange(n), chosen)
         if table is not None:  # what makes numbers of it must not know the rows to calibrate on
-            known = fitted_columns(table.take(np.delete(np.arange(n), self.calibration_indices_)))
-            X = training_data(known.transform(table))
+            X = training_data(fitted_columns(table.take(others)).transform(table))
         if self.model is None:
-            d = math.prod(X.sample_shape)
-            model.n_components = min(MOST_COMPONENTS, -(-d // 2))
-        train, calibration = _parted(
-            X, self.calibration_indices_, missing=model.takes_missing or X.columns is not None
-        )
-        self._adopt(model.fit(train))
-        self._calibrate(self._scorer.scores(calibration.x))
+            model.n_components = min(MOST_COMPONENTS, -(-math.prod(X.sample_shape) // 2))
+        missing = model.takes_missing or X.columns is not None
+        for start, block in blocks(X.x):  # here, where the number of a row is that in the whole
+            check_finite(block, start, missing=missing)
+        X = replace(X, missing=missing)
+        self._adopt(model.fit(X[others]))
+        self.calibration_indices_ = chosen
+        self._calibrate(self._scores(X[chosen].x))
         if self.contamination == "auto":
-            if not reachable(self.max_false_alarms, held):
-                warnings.warn(too_few(self.max_false_alarms, held), stacklevel=2)
+            if not rank(self.max_false_alarms, held):
+                warnings.warn(_too_few(self.max_false_alarms, held), stacklevel=2)
         else:
-            self.offset_ = _cut(self._scorer.scores(X), float(self.contamination))
+            self.offset_ = _cut(self._scores(X.x), float(self.contamination))
         return self
 
     @classmethod
@@ -244,7 +259,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             If the calibration rows are too few for `max_false_alarms`.
         """
         detector = cls(model, max_false_alarms=max_false_alarms, n_neighbors=n_neighbors)
-        _check_parameters(detector)
+        detector._check()
         if model is None:
             raise ParameterError("from_model takes a fitted AutoEncoder. Got None instead.")
         check_is_fitted(model)
@@ -252,21 +267,24 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         if calibration is not None:
             scores = detector.score_samples(calibration)
         else:
-            scores = detector._scorer.held_scores()
+            known = detector._known
+            scores = detector._combined(
+                known.held_errors.astype(np.float64), detector._rarity(known.held_codes)
+            )
             if not len(scores):
                 raise ModelError(
                     "this model held no rows out from training, to judge others by: give usual rows that it "
                     "has not seen, with calibration= (--calibrate SOURCE)"
                 )
-        if not reachable(max_false_alarms, len(scores)):
-            raise ParameterError(too_few(max_false_alarms, len(scores)))
+        if not rank(max_false_alarms, len(scores)):
+            raise ParameterError(_too_few(max_false_alarms, len(scores)))
         detector._calibrate(scores)
         return detector
 
     def score_samples(self, X: Any) -> Values:
         """How usual each row is, shape (n,), float64: above -1 where usual, as a rule, and low where not."""
         check_is_fitted(self)
-        return self._scorer.scores(self._rows(X))
+        return self._scores(self._rows(X))
 
     def decision_function(self, X: Any) -> Values:
         """`score_samples` minus `offset_`, shape (n,), float64: below 0 for outliers."""
@@ -293,14 +311,16 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         mixed table there is one for each of its own columns, (n, number of them): see `columns_.names`.
         """
         check_is_fitted(self)
-        x, scorer = self._rows(X), self._scorer
-        each = (scorer.shares(scaled, x_hat) for scaled, x_hat, _, _ in scorer.rows(x))
-        flat = collect(each, len(x), (scorer.parts,))
+        x = self._rows(X)
+        each = (self._shares(scaled, x_hat) for scaled, x_hat, _, _ in self._each(x))
+        flat = collect(each, len(x), (self.features,))
         return flat if hasattr(self, "columns_") else flat.reshape(len(x), *self.sample_shape_)
 
     def explain(self, X: Any, *, top: int = 3) -> OutlierScores:
         """All there is to say of each row, in one pass; `top` features that contribute most to its error."""
-        return OutlierScores.joined(list(self.scan(X, top=top)))
+        parts = list(self.scan(X, top=top))
+        names = [field.name for field in fields(OutlierScores)]
+        return OutlierScores(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def scan(self, X: Any, *, top: int = 3) -> Iterator[OutlierScores]:
         """What `explain` says, of a bounded number of rows at a time, in order: X may be larger than memory.
@@ -311,19 +331,19 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             If X does not fit; of values that are not finite, once they are reached.
         """
         check_is_fitted(self)
-        if not _whole(top) or top < 0:
+        if not whole(top, 0):
             raise ParameterError(f"top must be a whole number, zero or more. Got {top!r} instead.")
         return self._scan(self._rows(X), min(top, self.features))
 
     @property
     def features(self) -> int:
         """How many features can be named: the values of a row or, of a mixed table, its own columns."""
-        return self._scorer.parts
+        return len(self.columns_.names) if hasattr(self, "columns_") else self.model_.model_.n_features
 
     def _scan(self, x: Rows, top: int) -> Iterator[OutlierScores]:
-        for scaled, x_hat, errors, rarity in self._scorer.rows(x):
-            most, features = self._scorer.shares(scaled, x_hat).topk(top, dim=1)
-            scores = self._scorer.combined(errors, rarity)
+        for scaled, x_hat, errors, rarity in self._each(x):
+            most, features = self._shares(scaled, x_hat).topk(top, dim=1)
+            scores = self._combined(errors, rarity)
             p = p_values(self.calibration_scores_, scores)
             yield OutlierScores(errors, rarity, scores, p, features.cpu().numpy(), most.cpu().numpy())
 
@@ -333,19 +353,35 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     # -- fitting --------------------------------------------------------------------------------------------
 
+    def _check(self) -> None:
+        """Raise a ParameterError that names the first parameter with a value it cannot have."""
+        model = self.model is None or isinstance(self.model, AutoEncoder)
+        check_parameter(self, "model", model, "an AutoEncoder or None")
+        for name, (holds, words) in CONSTRAINTS.items():
+            check_parameter(self, name, holds(getattr(self, name)), words)
+
     def _adopt(self, model: AutoEncoder) -> None:
-        """Score by a fitted model."""
-        self._scorer = Scorer(model.model_, self.n_neighbors)
+        """Score by a fitted model, and by what it remembers of the rows it was trained on."""
+        fitted = model.model_
+        known = fitted.training_codes
+        if known is None:
+            raise ModelError(
+                "this model was saved without codes of the rows it was trained on, and nothing tells which "
+                "codes are rare: train it again"
+            )
+        decoded = (
+            fitted.decode(z).cpu().numpy()
+            for z in torch.split(torch.from_numpy(known.codes.copy()), fitted.chunk)
+        )
+        self._known, self._typical_error = known, typical(known.errors)
+        self._rarity = NeighborDistance(known.codes, decoder_map(known.codes, decoded), self.n_neighbors)
         self.model_ = model
         self.sample_shape_, self.n_features_in_ = model.sample_shape_, model.n_features_in_
-        if hasattr(model, "feature_names_in_"):
-            self.feature_names_in_ = model.feature_names_in_
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        if hasattr(model, "columns_"):
-            self.columns_ = model.columns_
-        elif hasattr(self, "columns_"):
-            del self.columns_
+        for name in ("feature_names_in_", "columns_"):
+            if hasattr(model, name):
+                setattr(self, name, getattr(model, name))
+            elif hasattr(self, name):
+                delattr(self, name)
 
     def _calibrate(self, scores: Values) -> None:
         self.calibration_scores_ = np.sort(scores)
@@ -358,6 +394,58 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         tags.non_deterministic = self.random_state is None
         return tags
 
+    # -- scores, in which rows to calibrate on have no say: p-values would mean nothing otherwise -----------
+
+    def _each(self, x: Rows) -> Iterator[tuple[Tensor, Tensor, Values, Values]]:
+        """Rows and reconstructions (m, d), in scaled units, errors (m,) and rarity (m,), block by block."""
+        yield from self.model_.model_.each(x, self._judge)
+
+    @torch.inference_mode()
+    def _judge(self, scaled: Tensor) -> tuple[Tensor, Tensor, Values, Values]:
+        codes = self.model_.model_.encode(scaled)
+        x_hat = self.model_.model_.decode(codes)
+        errors = mean_squared_error(x_hat, scaled).double().cpu().numpy()
+        return scaled, x_hat, errors, self._rarity(codes.cpu().numpy())
+
+    def _combined(self, errors: Values, rarity: Values) -> Values:
+        """The score of each row, shape (n,): above -1 where usual, as a rule, and low where not."""
+        with np.errstate(over="ignore"):
+            scores = -(errors / self._typical_error + rarity / self._rarity.typical) / 2
+        return np.nan_to_num(scores, nan=-WORST, neginf=-WORST).clip(min=-WORST)
+
+    def _scores(self, x: Rows) -> Values:
+        return np.concatenate([self._combined(errors, rarity) for _, _, errors, rarity in self._each(x)])
+
+    def _shares(self, scaled: Tensor, x_hat: Tensor) -> Tensor:
+        """The share of each feature in the squared error of its row, (m, features); 0 of what is missing."""
+        off = torch.where(scaled.isnan(), 0.0, (x_hat.float() - scaled).abs())
+        most = torch.finfo(off.dtype).max
+        off = off.nan_to_num_(nan=most, posinf=most)
+        squares = off.div_(off.amax(dim=1, keepdim=True).clamp_min(torch.finfo(off.dtype).tiny)).square_()
+        # The largest is 1, unless all are 0.
+        shares = squares.div_(squares.sum(dim=1, keepdim=True).clamp_min(1.0))
+        if not hasattr(self, "columns_"):
+            return shares
+        owners = torch.tensor(self.columns_.layout.owners, device=shares.device)
+        return shares.new_zeros(len(shares), self.features).index_add_(1, owners, shares)
+
+
+CONSTRAINTS: dict[str, Constraint] = {
+    "contamination": (
+        lambda share: share == "auto" or (real(share) and 0 < share <= 0.5),
+        "'auto' or a number above 0, up to 0.5",
+    ),
+    "max_false_alarms": FRACTION,
+    "calibration_fraction": FRACTION,
+    "n_neighbors": COUNT,
+    "random_state": (
+        lambda seed: (
+            seed is None or isinstance(seed, np.random.RandomState) or (whole(seed, 0) and seed < 1 << 32)
+        ),
+        "an integer from 0 up to, not including, 2**32, a RandomState or None",
+    ),
+}
+
 
 def _calibration_size(n: int, fraction: float, level: float) -> int:
     """How many of n rows to calibrate on; at least half are left to train on where there are two."""
@@ -368,21 +456,6 @@ def _calibration_size(n: int, fraction: float, level: float) -> int:
     return min(max(1, wanted, min(least, n // 2)), n - 1)
 
 
-def _parted(data: Data, chosen: NDArray[np.int64], *, missing: bool) -> tuple[Data, Data]:
-    """The other rows and the chosen ones, each in memory and under the columns' names."""
-    mask = np.zeros(len(data), dtype=bool)
-    mask[chosen] = True
-    parts: tuple[list[Any], list[Any]] = [], []
-    for start, block in blocks(data.x):
-        # Here, where the number of a row in the whole is known.
-        check_finite(block, start, missing=missing)
-        here = mask[start : start + len(block)]
-        parts[0].append(block[~here])
-        parts[1].append(block[here])
-    train, calibration = (replace(data, x=np.concatenate(p), y=None, missing=missing) for p in parts)
-    return train, calibration
-
-
 def _cut(scores: Values, share: float) -> float:
     """Between the scores of so large a share of rows, the lowest, and all others."""
     ordered, n = np.sort(scores), round(share * len(scores))
@@ -391,27 +464,128 @@ def _cut(scores: Values, share: float) -> float:
     return float(max((ordered[n - 1] + ordered[n]) / 2, np.nextafter(ordered[n - 1], math.inf)))
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+def decoder_map(codes: NDArray[Any], decoded: Iterable[NDArray[Any]]) -> NDArray[np.float64]:
+    """The linear map of codes after which a distance is one between reconstructions.
+
+    Codes have no scale of their own: an encoder may stretch any of their numbers if its decoder undoes it,
+    and a number that the decoder ignores may be anything. The decoder's least-squares linear approximation A
+    on known rows, x̂ ≈ A z + b, says what a difference of codes comes to: T with
+    \\|(z - z') T\\|² = \\|A (z - z')\\|² / d, the mean squared difference of the two reconstructions.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n, k)
+    decoded : iterable of ndarray of shape (m, d)
+        What the codes decode to, some at a time.
+
+    Returns
+    -------
+    ndarray of shape (k, k), float64
+        T; all zero if no decoded value follows the codes.
+    """
+    centered = codes - codes.mean(axis=0, dtype=np.float64)
+    shared: Any = 0.0
+    start = 0
+    for x_hat in decoded:
+        shared = shared + centered[start : start + len(x_hat)].T @ x_hat.astype(np.float64) / len(codes)
+        start += len(x_hat)
+    variances, directions = np.linalg.eigh(centered.T @ centered / len(codes))
+    alive = variances > DEAD * max(float(variances[-1]), np.finfo(np.float64).tiny)
+    basis = directions[:, alive]
+    slopes = basis @ (basis.T @ shared / variances[alive, None])
+    stretches, axes = np.linalg.eigh(slopes @ slopes.T / slopes.shape[1])
+    mapped: NDArray[np.float64] = axes * np.sqrt(np.maximum(stretches, 0.0))
+    return mapped
 
 
-def _check_parameters(detector: OutlierDetector) -> None:
-    """Raise a ParameterError that names the first parameter with a value it cannot have."""
+def typical(values: NDArray[Any]) -> float:
+    """The value that nine in ten mean squares stay below, or their mean where that is zero: fit to divide by.
 
-    must = partial(check_parameter, detector)
+    Up to a tenth of the rows trained on may be outliers themselves without a say in it.
+    """
+    return max(float(np.quantile(values, 0.9)) or float(np.mean(values, dtype=np.float64)), ROUNDING)
 
-    def between(value: Any, most: float) -> bool:
-        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        return real and 0 < float(value) <= most
 
-    below_one = math.nextafter(1, 0)
-    must("model", detector.model is None or isinstance(detector.model, AutoEncoder), "an AutoEncoder or None")
-    share = detector.contamination
-    must("contamination", share == "auto" or between(share, 0.5), "'auto' or a number above 0, up to 0.5")
-    for name in ("max_false_alarms", "calibration_fraction"):
-        must(name, between(getattr(detector, name), below_one), "a number above 0 and below 1")
-    must("n_neighbors", _whole(detector.n_neighbors) and detector.n_neighbors > 0, "a positive integer")
-    seed = detector.random_state
-    good = seed is None or isinstance(seed, np.random.RandomState)
-    good |= _whole(seed) and 0 <= int(seed) < 1 << 32
-    must("random_state", good, "an integer from 0 up to, not including, 2**32, a RandomState or None")
+class NeighborDistance:
+    """The mean squared distance of codes to their nearest neighbors among known ones.
+
+    Ramaswamy, Rastogi & Shim (2000), "Efficient algorithms for mining outliers from large data sets", with
+    the mean over the neighbors of Angiulli & Pizzuti (2002), "Fast outlier detection in high dimensional
+    spaces".
+
+    Parameters
+    ----------
+    codes : ndarray of shape (m, k)
+        Known codes.
+    map_ : ndarray of shape (k, k)
+        Applied to codes before distances are taken, as `decoder_map` gives it.
+    n_neighbors : int
+        How many, or all where there are fewer.
+
+    Attributes
+    ----------
+    typical : float
+        What nine in ten known codes, each among the others, stay below.
+    """
+
+    def __init__(self, codes: NDArray[Any], map_: NDArray[np.float64], n_neighbors: int) -> None:
+        from sklearn.neighbors import NearestNeighbors
+
+        self.center = codes.mean(axis=0, dtype=np.float64)
+        self.map = map_
+        points = self._mapped(codes)
+        m, k = points.shape
+        self.n_neighbors = min(n_neighbors, m)
+        self.neighbors = NearestNeighbors(algorithm="kd_tree" if k <= TREE_UP_TO else "brute").fit(points)
+        some = points[:TYPICAL_ROWS]
+        # Each finds itself first.
+        distances = self.neighbors.kneighbors(some, min(self.n_neighbors + 1, m))[0][:, 1:]
+        self.typical = typical(np.square(distances).mean(axis=1)) if m > 1 else 1.0
+
+    def __call__(self, codes: NDArray[Any]) -> NDArray[np.float64]:
+        """The rarity of codes (n, k): shape (n,), infinite where a code is not finite."""
+        out = np.full(len(codes), np.inf)
+        finite = np.isfinite(codes).all(axis=1)
+        if finite.any():
+            points = self._mapped(codes[finite])
+            distances = self.neighbors.kneighbors(points, self.n_neighbors)[0]
+            out[finite] = np.square(distances).mean(axis=1)
+        return out
+
+    def _mapped(self, codes: NDArray[Any]) -> NDArray[np.float64]:
+        mapped: NDArray[np.float64] = (codes - self.center) @ self.map
+        return mapped
+
+
+def p_values(calibration: Values, scores: Values) -> Values:
+    """The p-value of each score, shape (n,), by calibration scores in ascending order."""
+    return (1 + np.searchsorted(calibration, scores, side="right")) / (1 + len(calibration))
+
+
+def rank(level: float, n: int) -> int:
+    """How many of the values that a p-value from `n` calibration rows can have are at most `level`."""
+    return int(np.searchsorted(np.arange(1, n + 2) / (n + 1), level, side="right"))
+
+
+def threshold(calibration: Values, level: float) -> float:
+    """The score below which a p-value is at most `level`, by calibration scores in ascending order."""
+    m = rank(level, len(calibration))
+    # p <= level where fewer than m of them are at most s: where s is below the m-th.
+    return float(calibration[m - 1]) if m else -math.inf
+
+
+def needed(level: float) -> int:
+    """The least number of calibration rows for a p-value as small as `level`."""
+    n = max(1, math.ceil(1 / level) - 2)  # one below the answer or two, for the rounding of 1 / level
+    while 1 / (n + 1) > level:
+        n += 1
+    return n
+
+
+def _too_few(level: float, n: int) -> str:
+    """What to say where `n` calibration rows are too few for a `level`."""
+    return (
+        f"a false-alarm rate of {level:g} cannot be reached: with {n:,} calibration rows no p-value is below "
+        f"1 / ({n:,} + 1) = {1 / (n + 1):.3g}; give at least {needed(level):,} such rows, or allow more "
+        "false alarms"
+    )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
+from codeword.base.text import shortened
 from codeword.data.rows import check_finite
 
 __all__ = ["map_codes"]
@@ -90,26 +93,39 @@ def map_codes(
             f"Got {method!r} instead."
         )
     rows = _checked(codes)
-    report = progress if progress is not None else _silent
-    if method == "umap":
-        _import_umap()
-    if method == "auto" and rows.shape[1] <= 2:
-        return _as_they_are(rows, random_state)
-    unit, size = _unit_scale(rows)
-    plane = _principal_plane(unit)
+    umap = _import_umap() if method == "umap" else None
+    if method == "auto" and rows.shape[1] == 2:
+        return rows.astype(np.float32)
+    random = np.random.default_rng(random_state)
+    if method == "auto" and rows.shape[1] == 1:
+        spread = random.uniform(-0.05, 0.05, size=rows.shape) * np.ptp(rows)
+        return np.hstack([rows, spread]).astype(np.float32)
+    if not np.ptp(rows, axis=0).any():
+        return np.zeros((len(rows), 2), np.float32)
+    from sklearn.decomposition import PCA
+
+    # Neighborhoods stay, and float32 is then exact enough for them wherever the codes lay.
+    centered = rows - rows.mean(axis=0)
+    size = float(np.abs(centered).max())
+    unit = centered / size
+    plane = np.zeros((len(rows), 2))
+    directions = min(2, *rows.shape)
+    plane[:, :directions] = PCA(directions, random_state=0).fit_transform(unit)
     # Three points fit on a plane without loss: no method can do better, and most cannot start with so few.
-    if method == "pca" or len(rows) <= 3 or size == 0:
+    if method == "pca" or len(rows) <= 3:
         return (plane * size).astype(np.float32)
+    # t-SNE unfolds from a point. Noise lets codes on a line leave it, and equal codes part.
+    noise = random.normal(scale=0.01, size=plane.shape)
+    start = (1e-4 * (plane / plane[:, 0].std() + noise)).astype(np.float32)
+    report = progress or (lambda done, total: None)
     with warnings.catch_warnings():
         # What these libraries warn about (a number of threads, a coming default) is nothing the caller chose.
         warnings.simplefilter("ignore")
-        layout = _umap if method == "umap" else _tsne
-        points = layout(unit.astype(np.float32), _start(plane, random_state), random_state, n_jobs, report)
+        if umap is not None:
+            points = _umap(umap, unit.astype(np.float32), start, random_state, n_jobs, report)
+        else:
+            points = _tsne(unit.astype(np.float32), start, random_state, n_jobs, report)
     return np.ascontiguousarray(points, dtype=np.float32)
-
-
-def _silent(done: int, total: int) -> None:
-    """Tell nobody."""
 
 
 def _checked(codes: ArrayLike) -> NDArray[np.float64]:
@@ -117,7 +133,7 @@ def _checked(codes: ArrayLike) -> NDArray[np.float64]:
     try:
         rows = np.asarray(codes, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"codes must be a table of numbers: {' '.join(str(error).split())}") from error
+        raise DataError(f"codes must be a table of numbers: {shortened(error)}") from error
     if rows.ndim != 2 or 0 in rows.shape:
         raise DataError(
             "codes must have the shape (n_samples, n_components) with at least one of each. "
@@ -128,47 +144,6 @@ def _checked(codes: ArrayLike) -> NDArray[np.float64]:
     return rows
 
 
-def _as_they_are(rows: NDArray[np.float64], random_state: int | None) -> NDArray[np.float32]:
-    """Return codes of one or two columns as points, without a method in between."""
-    if rows.shape[1] == 2:
-        return rows.astype(np.float32)
-    spread = np.random.default_rng(random_state).uniform(-0.05, 0.05, size=rows.shape) * np.ptp(rows)
-    return np.hstack([rows, spread]).astype(np.float32)
-
-
-def _unit_scale(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Center the columns and divide all by the one number returned: zero where the rows are all equal.
-
-    Neighborhoods stay, and float32 is then exact enough for them wherever the codes lay.
-    """
-    if np.ptp(rows, axis=0).max() == 0:
-        return np.zeros_like(rows), 0.0
-    centered = rows - rows.mean(axis=0)
-    size = float(np.abs(centered).max())
-    return centered / size, size
-
-
-def _principal_plane(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Project rows on their first two principal directions, with a zero for a direction there is none of."""
-    from sklearn.decomposition import PCA
-
-    plane = np.zeros((len(rows), 2))
-    if rows.any():
-        n_directions = min(2, *rows.shape)
-        plane[:, :n_directions] = PCA(n_components=n_directions, random_state=0).fit_transform(rows)
-    return plane
-
-
-def _start(plane: NDArray[np.float64], random_state: int | None) -> NDArray[np.float32]:
-    """Return the principal plane shrunk to a point of spread 1e-4, from which t-SNE unfolds.
-
-    The added noise lets codes on a line leave it, and equal codes part: both would stay for ever otherwise.
-    """
-    noise = np.random.default_rng(random_state).normal(scale=0.01, size=plane.shape)
-    start: NDArray[np.float32] = (1e-4 * (plane / plane[:, 0].std() + noise)).astype(np.float32)
-    return start
-
-
 def _tsne(
     rows: NDArray[np.float32],
     start: NDArray[np.float32],
@@ -176,13 +151,34 @@ def _tsne(
     n_jobs: int | None,
     progress: Progress,
 ) -> ArrayLike:
+    """t-SNE by openTSNE where points are many and this platform has it (Linux on Arm has not)."""
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
     if n_jobs is None:
         n_jobs = 1 if len(rows) < FEW_POINTS else -1
-    open_tsne = _find_open_tsne() if len(rows) >= MANY_POINTS else None
-    if open_tsne is not None:
-        return _many_points(open_tsne, rows, start, perplexity, random_state, n_jobs, progress)
+    points: ArrayLike
+    if len(rows) >= MANY_POINTS and find_spec("openTSNE") is not None:
+        early, normal, step = 250, 500, 50
+        done = count(step, step)  # the library counts each of its two phases from one
 
+        def on_step(*_: object) -> None:
+            progress(next(done), early + normal)
+
+        progress(0, early + normal)
+        points = (
+            import_module("openTSNE")
+            .TSNE(
+                perplexity=perplexity,
+                initialization=start.astype(np.float64),
+                early_exaggeration_iter=early,
+                n_iter=normal,
+                callbacks=on_step,
+                callbacks_every_iters=step,
+                random_state=random_state,
+                n_jobs=n_jobs,
+            )
+            .fit(rows)
+        )
+        return points
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
@@ -192,52 +188,8 @@ def _tsne(
     progress(0, tsne.max_iter)
     # The gradient takes its threads from OpenMP, not from n_jobs.
     with threadpool_limits(n_jobs if n_jobs > 0 else None, user_api="openmp"):
-        points: ArrayLike = tsne.fit_transform(rows)
+        points = tsne.fit_transform(rows)
     progress(tsne.max_iter, tsne.max_iter)
-    return points
-
-
-def _find_open_tsne() -> Any:
-    """Return the module, or None on a platform without it (Linux on Arm)."""
-    try:
-        import openTSNE
-    except ImportError:
-        return None
-    return openTSNE
-
-
-def _many_points(
-    open_tsne: Any,
-    rows: NDArray[np.float32],
-    start: NDArray[np.float32],
-    perplexity: float,
-    random_state: int | None,
-    n_jobs: int,
-    progress: Progress,
-) -> ArrayLike:
-    early, normal, step = 250, 500, 50
-    total = early + normal
-    done = 0
-
-    def on_step(*_: object) -> None:
-        # The library counts each of its two phases from one.
-        nonlocal done
-        done = min(done + step, total)
-        progress(done, total)
-
-    progress(0, total)
-    points: ArrayLike = open_tsne.TSNE(
-        perplexity=perplexity,
-        initialization=start.astype(np.float64),
-        early_exaggeration_iter=early,
-        n_iter=normal,
-        callbacks=on_step,
-        callbacks_every_iters=step,
-        random_state=random_state,
-        n_jobs=n_jobs,
-    ).fit(rows)
-    if done < total:
-        progress(total, total)
     return points
 
 
@@ -254,6 +206,7 @@ def _import_umap() -> Any:
 
 
 def _umap(
+    umap: Any,
     rows: NDArray[np.float32],
     start: NDArray[np.float32],
     random_state: int | None,
@@ -261,7 +214,7 @@ def _umap(
     progress: Progress,
 ) -> ArrayLike:
     # UMAP unfolds from a span of about ten, not from a point; and a seed allows it one thread only.
-    layout = _import_umap().UMAP(
+    layout = umap.UMAP(
         n_neighbors=min(NEIGHBORS, len(rows) - 1),
         init=start / np.abs(start).max() * 10,
         random_state=random_state,
