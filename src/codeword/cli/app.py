@@ -296,8 +296,8 @@ def command(
     default, formats, help_ = writes or ("", (), "")
     by_source = "SOURCE" in default
     asked = {*options, "quiet", "json", *(["output", "overwrite"] if writes else [])}
-    defaults = {"folder": _REQUIRED, "source": _REQUIRED, "split": split}
-    defaults["output"] = None if by_source else Path(default)
+    defaults: dict[str, Any] = dict.fromkeys(("folder", "source"), inspect.Parameter.empty)  # are required
+    defaults |= {"split": split, "output": None if by_source else Path(default)}
     hints = get_type_hints(Job, include_extras=True)
     output = Option("-o", "--output", help=help_, show_default=default if by_source else True)
     hints["output"] = Annotated[Path | None, output]
@@ -328,9 +328,6 @@ def command(
         return app.command(example.split()[0], epilog=f"Example: codeword {example}")(run)
 
     return made
-
-
-_REQUIRED = inspect.Parameter.empty
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
