@@ -56,29 +56,19 @@ POLICY = (
 
 def page_of(
     content: Content,
-    *,
     pictures: dict[str, Any] | None = None,
     decoder: Program | None = None,
+    *,
     reason: str = "",
     precision: str = "float32",
     left_out: Sequence[str] = (),
     live: dict[str, Any] | None = None,
 ) -> str:
-    """The page as text.
+    """The page as text, with an album of the first of `content.pictures`.
 
-    Parameters
-    ----------
-    content : Content
-    pictures : dict, optional
-        An album of the first of `content.pictures`.
-    decoder : Program, optional
-        That runs in the page; without it `reason` says why there is none.
-    precision : {"float32", "float16"}, default="float32"
-        Precision of the decoder's weights and of codes.
-    left_out : sequence of str
-        What a reader might expect and does not find.
-    live : dict, optional
-        What a page that is answered needs to know; without it a page has to do with what it holds.
+    A decoder runs in the page; without one `reason` says why. `precision`, "float32" or "float16", is that of
+    its weights and of codes. `live` is what a page that is answered needs to know: any other has to do with
+    what it holds.
     """
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
@@ -128,10 +118,10 @@ def page_of(
         "decoder": None if decoder is None else decoder.packed(precision),
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    lines = list(metric_lines(content.metrics))
+    table, lines = display.kind == "table", list(metric_lines(content.metrics))
     used = [i for i in range(3) if any(cells[i] not in ("", ABSENT) for _, cells in lines)]
     environment = Environment(autoescape=True, trim_blocks=True)
-    environment.filters["short"] = short
+    environment.filters |= {"short": short, "said": said}
     return environment.from_string(_own("page.html")).render(
         page=content,
         title=_title(content),
@@ -144,14 +134,14 @@ def page_of(
         limits=ends,
         ramp=ramp[::8],
         columns=[("auto-encoder", "PCA", "raw data")[i] for i in used],
-        table=[(name, [cells[i] for i in used]) for name, cells in lines],
+        metrics=[(name, [cells[i] for i in used]) for name, cells in lines],
         points=m,
         hidden_sliders=max(0, k - SLIDERS),
         hidden_walks=max(0, len(traversal.dimensions) - MOST_TRAVERSED),
         walks=list(_walks(content)),
         sample_names=display.names[:COLUMNS],
-        sample_rows=_sample_rows(content),
-        row_as_text=row_as_text(display, content.pictures.x[:1]) if display.kind == "table" else "",
+        sample_rows=display.cells(content.samples[:COLUMNS]) if table and content.samples is not None else [],
+        row_as_text=row_as_text(display, content.pictures.x[:1]) if table else "",
         health=" ".join(health(content.metrics["latent"], k)),
         css=_own("page.css"),
         scripts=[_own(name) for name in (SCRIPTS if live is None else SCRIPTS + LIVE_SCRIPTS)],
@@ -220,29 +210,19 @@ def _walks(content: Content) -> Iterator[dict[str, Any]]:
             most = np.argsort(-display.by_name(moved[None])[0], kind="stable")[:CHANGED]
             cells = list(zip(*display.cells(rows), strict=True))
             found["steps"] = [f"{value:.2f}" for value in walk.values[i]]
-            found["columns"] = [(display.names[c], _texts(cells[c])) for c in most]
+            found["columns"] = [(display.names[c], cells[c]) for c in most]
         yield found
 
 
-def _sample_rows(content: Content) -> list[list[str]]:
-    if content.display.kind != "table" or content.samples is None:
-        return []
-    return [_texts(row[:COLUMNS]) for row in content.display.cells(content.samples[:COLUMNS])]
-
-
-def _texts(cells: Sequence[Any]) -> list[str]:
-    """Cells of a table, as `codeword.said` in the page has them."""
-
-    def text(cell: Any) -> str:
-        if isinstance(cell, bool):
-            return str(cell).lower()
-        if cell is None or cell != cell:
-            return "missing"
-        if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
-            return str(int(cell))
-        return short(cell) if isinstance(cell, float) else str(cell)
-
-    return [text(cell) for cell in cells]
+def said(cell: Any) -> str:
+    """A cell of a table, as `codeword.said` in the page has it."""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if cell is None or cell != cell:
+        return "missing"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else short(cell)
+    return str(cell)
 
 
 # -- charts -------------------------------------------------------------------------------------------------
@@ -326,6 +306,7 @@ def make_report(content: Content, *, most_bytes: int = MOST_BYTES) -> Report:
     then samples go without a picture, then the decoder stays out.
     """
     codes, every = content.map.codes, len(content.pictures)
+    too_large = f"with it this file would be larger than {most_bytes / 1e6:g} MB"
     try:
         program, reason = program_of(content.model, codes), ""
     except Unsupported as error:
@@ -339,14 +320,8 @@ def make_report(content: Content, *, most_bytes: int = MOST_BYTES) -> Report:
         left_out = list(content.left_out)
         if kept < len(codes):
             left_out.append(f"Pictures: {kept:,} of the {len(codes):,} samples on the map have one.")
-        why = (
-            reason
-            if decoder is program
-            else f"with it this file would be larger than {most_bytes / 1e6:g} MB"
-        )
-        html = page_of(
-            content, pictures=album(kept), decoder=decoder, reason=why, precision=precision, left_out=left_out
-        )
+        why = reason if decoder is program else too_large
+        html = page_of(content, album(kept), decoder, reason=why, precision=precision, left_out=left_out)
         return Report(html, len(codes), kept, None if decoder is None else precision, left_out)
 
     plans: list[tuple[Program | None, str]] = [(program, "float32")]
