@@ -1,6 +1,7 @@
 """What commands share: reading, refusing, overwriting, pictures, help, exit codes."""
 
 import gzip
+import io
 import json
 import os
 import shlex
@@ -16,7 +17,7 @@ from PIL import Image
 
 from codeword import MLP, AutoEncoder, load, plots
 from codeword.cli.main import run
-from codeword.export import look
+from codeword.export import write_parquet
 from codeword.pages.content import gather
 
 COMMANDS = [
@@ -283,7 +284,6 @@ def displays(do, monkeypatch, tmp_path):
         return [
             *seen,
             gather(opened, data, source="x", method="pca").display,
-            look(opened, data, [1, 2]).display,
         ]
 
     return found
@@ -303,9 +303,13 @@ def test_a_value_has_one_shade_wherever_it_is_shown(displays, dtype, scaling, en
     x[0, 0, :2] = 0, 59
     np.save("x.npy", x)
     settings = {"network": MLP(hidden=(4,)), "epochs": 1, "random_state": 0, "device": "cpu"}
-    found = displays(AutoEncoder(2, scaling=scaling, **settings).fit(x), load("x.npy"), "x.npy")
-    assert len(found) == 4
-    assert [(display.kind, display.low, display.high) for display in found] == [("image", *ends)] * 4
+    model = AutoEncoder(2, scaling=scaling, **settings).fit(x)
+    found = displays(model, load("x.npy"), "x.npy")
+    assert [(display.kind, display.low, display.high) for display in found] == [("image", *ends)] * 3
+    write_parquet(model, load("x.npy"), "x.parquet", method="pca")
+    picture = pq.read_table("x.parquet")["image"][0]["bytes"].as_py()
+    with Image.open(io.BytesIO(picture)) as opened:
+        assert np.asarray(opened)[0, :2].tolist() == [0, round(255 * 59 / ends[1])]
 
 
 def test_the_person_says_what_samples_are(do, refused, saved_model, monkeypatch, tmp_path):

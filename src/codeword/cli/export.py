@@ -46,7 +46,7 @@ def export(
         raise ParameterError(
             f"--onnx writes the model, and has no use for {source}: leave it out, or add --parquet"
         )
-    from codeword.export import look, write_onnx, write_parquet
+    from codeword.export import write_onnx, write_parquet
     from codeword.export.onnx import check_onnx
 
     if parquet is not None:
@@ -63,9 +63,9 @@ def export(
             raise ParameterError(
                 f"--points {points}: {source} has {len(data):,} samples; 0 takes all of them"
             )
+        how = {"display": job.display, "method": method, "n_neighbors": neighbors, **job.flags}
         rows = chosen(len(data), n, seed)
-        seen = look(job.model, data, rows, display=job.display, verbose=not job.quiet)
-        found = write_parquet(seen, parquet, method=method, seed=seed, n_neighbors=neighbors, **job.flags)
+        found = write_parquet(job.model, data, parquet, rows=rows, seed=seed, **how)
         facts |= {"n": n, "parquet": str(parquet), **found}
         image = " --image image" if "image" in found["columns"] else ""
         renamed = found["renamed"].items()

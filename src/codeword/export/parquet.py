@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,15 @@ from numpy.typing import NDArray
 from codeword.base.errors import DataError
 from codeword.base.files import writing
 from codeword.base.progress import Progress
-from codeword.export.points import Points
+from codeword.data import Data
+from codeword.data.display import Display
+from codeword.data.rows import blocks, check_finite
 from codeword.plots.sprites import png
 from codeword.tasks.map import map_codes
 from codeword.tasks.neighbors import neighbors
+
+if TYPE_CHECKING:
+    from codeword.model.autoencoder import AutoEncoder
 
 __all__ = ["NEIGHBORS", "write_parquet"]
 
@@ -25,25 +31,37 @@ NEIGHBORS = 10
 
 OURS = ("row", "x", "y", "code", "label", "error", "neighbors", "image", "signal")
 SUFFIX = "_source"
+HUGGING_FACE = {"info": {"features": {"image": {"_type": "Image"}}}}
+
 SEARCHES = 32
 """The search for neighbors goes in so many parts at most: each makes an index of all the codes."""
 
+MOST_ROWS = 1 << 16
+"""Of a block, where rows are so small that bytes set no limit."""
+
+SOME = 1_000
+"""Rows that black and white come from, for a model that knows no limits of values."""
+
 
 def write_parquet(
-    points: Points,
+    ae: AutoEncoder,
+    data: Data,
     path: str | Path,
     *,
+    rows: Sequence[int] | None = None,
+    display: str | None = None,
     method: Any = "auto",
     seed: int = 0,
     n_neighbors: int | None = None,
     overwrite: bool = False,
     verbose: bool = False,
 ) -> dict[str, Any]:
-    """Write points to a Parquet file, whole or not at all, a block of rows at a time.
+    """Write rows of a source and what a model says of them to a Parquet file, whole or not at all.
 
-    `embedding-atlas FILE --x x --y y --neighbors neighbors --image image` opens it: pre-computed places, and
-    neighbors as `{"ids": [...], "distances": [...]}` with zero-based row numbers, as Apple's embedding-atlas
-    documents for `--x`, `--y` and `--neighbors` (apple.github.io/embedding-atlas/tool.html).
+    They are read a block at a time. `embedding-atlas FILE --x x --y y --neighbors neighbors --image image`
+    opens it: pre-computed places, and neighbors as `{"ids": [...], "distances": [...]}` with zero-based row
+    numbers, as Apple's embedding-atlas documents for `--x`, `--y` and `--neighbors`
+    (apple.github.io/embedding-atlas/tool.html).
 
     Columns, in this order, for embedding-atlas shows the first of them beside each other:
 
@@ -66,8 +84,14 @@ def write_parquet(
 
     Parameters
     ----------
-    points : Points
+    ae : AutoEncoder
+        Fitted.
+    data : Data
     path : path
+    rows : sequence of int, optional
+        Which rows, rising; by default all.
+    display : {"image", "curve", "table"}, optional
+        How samples are shown, where their shape does not show it.
     method : {"auto", "tsne", "umap", "pca"}, default="auto"
         Of the map: see `map_codes`.
     seed : int, default=0
@@ -84,7 +108,8 @@ def write_parquet(
     Raises
     ------
     DataError
-        If more neighbors are asked for than there are other points.
+        If the rows do not fit the model, one has a value that is not finite (the message has its number in
+        the source), or more neighbors are asked for than there are other points.
     ParameterError
         If the method is not known.
     InputError
@@ -93,81 +118,69 @@ def write_parquet(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    n = len(points)
+    numbers = np.arange(len(data)) if rows is None else np.asarray(rows, dtype=np.int64)
+    model, n = ae.model_, len(numbers)
     nearest = min(NEIGHBORS, n - 1) if n_neighbors is None else n_neighbors
     if not 0 <= nearest < n:
         raise DataError(
             f"{nearest} neighbors were asked for, and each of the {n:,} points has {n - 1:,} others"
         )
+    data = data if n == len(data) else data[numbers]
+    shown = model.display(names=data.names, rows=np.asarray(data.x[: min(n, SOME)]), kind=display)
+    codes, errors = np.empty((n, model.n_components), np.float32), np.empty(n, np.float32)
+    ids, distances = np.empty((n, nearest), np.int64), np.empty((n, nearest), np.float32)
+    own = _free(shown.names)
+
+    def table(block: NDArray[Any], start: int) -> pa.Table:
+        part = slice(start, start + len(block))
+        columns: dict[str, Any] = {"row": numbers[part]}
+        if data.y is not None:
+            columns["label"] = _labels(data.y[part])
+        columns["error"] = errors[part]
+        columns |= _samples(shown, block.reshape(-1, *shown.shape), numbers[part], own)
+        columns |= {"x": plane[part, 0], "y": plane[part, 1], "code": _lists(codes[part])}
+        near = [
+            pa.array(list(ids[part]), pa.list_(pa.int64())),
+            pa.array(list(distances[part]), pa.list_(pa.float32())),
+        ]
+        columns["neighbors"] = pa.StructArray.from_arrays(near, names=["ids", "distances"])
+        return pa.table(columns)
+
     with writing(path, overwrite=overwrite) as new:
+        with Progress(n, "codes", verbose=verbose) as progress:
+            for start, block in blocks(data.x, most=MOST_ROWS):
+                part = slice(start, start + len(block))
+                check_finite(block, numbers[part], missing=data.missing)
+                here = replace(data, x=block, y=None)
+                codes[part] = model.transform(here)
+                errors[part] = -model.score_samples(here)
+                progress.rows(len(block))
         with Progress(0, "map", verbose=verbose) as progress:
-            plane = map_codes(points.codes, method=method, random_state=seed, progress=progress.upto)
-        ids, distances = _neighbors(points.codes, nearest, verbose)
-        own, metadata, renamed = _own_fields(points)
-        schema = pa.schema(_fields(points, own), metadata=metadata)
+            plane = map_codes(codes, method=method, random_state=seed, progress=progress.upto)
+        with Progress(n, "neighbors", verbose=verbose) as progress:
+            for some in np.array_split(np.arange(n), min(SEARCHES, -(-n // 4096))) if nearest else ():
+                ids[some], distances[some] = neighbors(codes, some, nearest)
+                progress.rows(len(some))
+        schema = table(np.asarray(data.x[:1]), 0).schema
+        if shown.kind == "image":
+            schema = schema.with_metadata({"huggingface": json.dumps(HUGGING_FACE)})
         with (
             Progress(n, Path(path).name, verbose=verbose) as progress,
             pq.ParquetWriter(str(new), schema) as writer,
         ):
-            for part, block in points.blocks():
-                columns = [
-                    pa.array(points.rows[part]),
-                    *([] if points.y is None else [_labels(points.y[part])]),
-                    pa.array(points.errors[part]),
-                    *_own_columns(points, block, points.rows[part]),
-                    *(pa.array(np.ascontiguousarray(axis)) for axis in plane[part].T),
-                    _lists(points.codes[part]),
-                    pa.StructArray.from_arrays(
-                        [_ragged(ids[part], pa.int64()), _ragged(distances[part], pa.float32())],
-                        names=["ids", "distances"],
-                    ),
-                ]
-                writer.write_table(pa.table(columns, schema=schema))
+            for start, block in blocks(data.x, most=MOST_ROWS):
+                writer.write_table(table(block, start))
                 progress.rows(len(block))
+    renamed = {old: name for old, name in zip(shown.names, own, strict=True) if old != name}
     return {"columns": schema.names, "neighbors": nearest, "renamed": renamed}
-
-
-def _neighbors(
-    codes: NDArray[np.float32], number: int, verbose: bool
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The rows with the nearest codes, and how far they are, both (n, number)."""
-    n = len(codes)
-    ids, distances = np.empty((n, number), np.int64), np.empty((n, number), np.float32)
-    if number:
-        with Progress(n, "neighbors", verbose=verbose) as progress:
-            for part in np.array_split(np.arange(n), min(SEARCHES, -(-n // 4096))):
-                ids[part], distances[part] = neighbors(codes, part, number)
-                progress.rows(len(part))
-    return ids, distances
-
-
-# -- the columns of every source ----------------------------------------------------------------------------
-
-
-def _fields(points: Points, own: list[Any]) -> list[Any]:
-    import pyarrow as pa
-
-    label = [] if points.y is None else [pa.field("label", _labels(points.y[:0]).type)]
-    near = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa.float32()))])
-    return [
-        pa.field("row", pa.int64()),
-        *label,
-        pa.field("error", pa.float32()),
-        *own,
-        pa.field("x", pa.float32()),
-        pa.field("y", pa.float32()),
-        pa.field("code", pa.list_(pa.float32(), points.codes.shape[1])),
-        pa.field("neighbors", near),
-    ]
 
 
 def _labels(y: NDArray[Any]) -> Any:
     import pyarrow as pa
 
     if y.dtype.kind in "iufb":
-        return pa.array(
-            y.astype({"f": np.float64, "b": np.bool_}.get(y.dtype.kind, np.int64)), from_pandas=True
-        )
+        kind = {"f": np.float64, "b": np.bool_}.get(y.dtype.kind, np.int64)
+        return pa.array(y.astype(kind), from_pandas=True)
     return pa.array([None if label is None else str(label) for label in y.tolist()], pa.string())
 
 
@@ -181,56 +194,23 @@ def _lists(rows: NDArray[Any]) -> Any:
     return column
 
 
-def _ragged(rows: NDArray[Any], kind: Any) -> Any:
-    """Rows of shape (n, m) as a column of lists without a length of their own: m may be 0."""
+def _samples(
+    display: Display, block: NDArray[Any], numbers: NDArray[np.int64], names: list[str]
+) -> dict[str, Any]:
+    """The columns of the samples themselves, (n, *shape); those of a table by these names."""
     import pyarrow as pa
 
-    ends = np.arange(len(rows) + 1, dtype=np.int32) * np.int32(rows.shape[1])
-    return pa.ListArray.from_arrays(pa.array(ends), pa.array(np.ascontiguousarray(rows).ravel(), kind))
-
-
-# -- what a row itself is -----------------------------------------------------------------------------------
-
-
-def _own_fields(points: Points) -> tuple[list[Any], dict[str, str] | None, dict[str, str]]:
-    """The fields of the samples themselves, the file's metadata, and the columns that had to be renamed."""
-    import pyarrow as pa
-
-    if points.display.kind == "image":
-        struct = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-        features = {"info": {"features": {"image": {"_type": "Image"}}}}
-        return [pa.field("image", struct)], {"huggingface": json.dumps(features)}, {}
-    kind = pa.from_numpy_dtype(_kept(points.x.dtype))
-    if points.display.kind == "curve":
-        for length in reversed(points.display.shape):
-            kind = pa.list_(kind, length)
-        return [pa.field("signal", kind)], None, {}
-    names = _free(points.display.names)
-    renamed = {old: new for old, new in zip(points.display.names, names, strict=True) if old != new}
-    kinds = [kind] * len(names) if points.display.columns is None else points.display.columns.schema().types
-    return [pa.field(name, kind) for name, kind in zip(names, kinds, strict=True)], None, renamed
-
-
-def _own_columns(points: Points, block: NDArray[Any], rows: NDArray[np.int64]) -> list[Any]:
-    import pyarrow as pa
-
-    if points.display.kind == "image":
-        images = points.display.pixels(block)
-        paths = pa.array([f"{row}.png" for row in rows.tolist()])
-        pictures = pa.array([png(image) for image in images], pa.binary())
-        return [pa.StructArray.from_arrays([pictures, paths], names=["bytes", "path"])]
-    if points.display.columns is not None:
-        return [column.combine_chunks() for column in points.display.columns.inverse_table(block).columns]
-    block = block.astype(_kept(block.dtype), copy=False)
-    if points.display.kind == "curve":
-        return [_lists(block)]
-    flat = block.reshape(len(block), -1)
-    return [pa.array(np.ascontiguousarray(column), from_pandas=True) for column in flat.T]
-
-
-def _kept(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Half precision becomes single: few readers of Parquet know it."""
-    return np.dtype(np.float32) if dtype == np.float16 else dtype
+    if display.kind == "image":
+        pictures = pa.array([png(image) for image in display.pixels(block)], pa.binary())
+        paths = pa.array([f"{number}.png" for number in numbers.tolist()])
+        return {"image": pa.StructArray.from_arrays([pictures, paths], names=["bytes", "path"])}
+    if display.columns is not None:
+        return dict(zip(names, display.columns.inverse_table(block).columns, strict=True))
+    if block.dtype == np.float16:  # which few readers of Parquet know
+        block = block.astype(np.float32)
+    if display.kind == "curve":
+        return {"signal": _lists(block)}
+    return {name: _lists(column) for name, column in zip(names, block.reshape(len(block), -1).T, strict=True)}
 
 
 def _free(names: Sequence[str]) -> list[str]:
