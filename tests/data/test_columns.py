@@ -162,6 +162,13 @@ def test_the_kinds_that_pandas_has():
     )
 
 
+def test_booleans_asked_for_as_numbers_are_read_back_from_the_folder():
+    table = pa.table({"a": [True, False, None, True]})
+    columns = Columns({"a": "number"}).fit(table)
+    again = Columns.from_json(json.loads(json.dumps(columns.to_json())))
+    assert again.inverse_table(columns.transform(table).x)["a"].to_pylist() == [1.0, 0.0, None, 1.0]
+
+
 def test_fitting_again_forgets_what_was(frame):
     columns = Columns().fit(frame)
     assert columns.layout.d == 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,13 +87,10 @@ class Column:
         """
         import pyarrow as pa
 
-        types = {"name": str, "kind": str, "type": str, "missing": bool, "values": list, "other": bool}
-        types |= {"encoded": str}
-        if set(known) != set(types):
-            raise ValueError(f"the parts of a column are {sorted(known)}")
-        for key, kind in types.items():
-            if type(known[key]) is not kind:
-                raise TypeError(f"{key!r} of a column is {known[key]!r}")
+        blank = asdict(cls("", "", "", missing=False)) | {"values": []}
+        types = {key: type(part) for key, part in blank.items()}
+        if {key: type(part) for key, part in known.items()} != types:
+            raise TypeError(f"the parts of a column are {known}")
         made = cls(**{**known, "values": tuple(known["values"])})
         own, words, of_words = made.cell_type, made.values, made.kind == "category"
         fits = {
@@ -291,11 +288,13 @@ def recognized(name: str, column: Any, where: str, kind: str | None, most: int) 
         return "counts the rows"
     if kind == "category":
         if not (is_text(column.type) or is_number(column.type)):
-            advice = ": give durations and times of day as numbers, such as hours"
-            return f"holds {type_} values, which are no categories{advice if is_time(column.type) else ''}"
+            why = ", which are neither numbers nor words"
+            if is_time(column.type) and not is_date(column.type):
+                why = ": give durations and times of day as numbers, such as hours"
+            return f"holds {type_} values{why}"
         found = Column(name, kind, type_, column.null_count > 0, encoded=encoded)
         return _with_categories(found, column, order, FEW if unasked else None, most)
-    if kind == "number" and not is_number(column.type):
+    if kind == "number" and (not is_number(column.type) or pa.types.is_boolean(column.type)):
         type_ = "double"
     elif kind == "flag":
         type_ = "bool"

@@ -17,7 +17,6 @@ from codeword.plots.style import (
     PALETTE,
     RECONSTRUCTION,
     blend,
-    boxes_allowed,
     legend,
     new_figure,
     require_count,
@@ -151,7 +150,7 @@ def comparison_figure(rows: Sequence[Mapping[str, Any]], *, recommended: int | N
     measures = [(name, runs) for key, name in names.items() if (runs := _runs(rows, key))]
     if not measures or measures[0][0] != names["mse"]:
         raise ParameterError("rows must hold a finite 'mse' at least once. Got none.")
-    with styled(), boxes_allowed():
+    with styled():
         return _ranking(measures, ks[0]) if len(ks) == 1 else _curves(measures, ks, recommended)
 
 

@@ -25,7 +25,6 @@ from codeword.plots.style import (
     PALETTE,
     RECONSTRUCTION,
     blend,
-    boxes_allowed,
     new_figure,
     plain,
     require_count,
@@ -337,12 +336,11 @@ def _text_size(texts: Sequence[str]) -> tuple[int, int]:
 
     figure = new_figure(1, 1, "none")
     figure.set_dpi(DOTS_PER_INCH)
-    with boxes_allowed():
-        boxes = [
-            Text(0, 0, text, fontsize=TEXT_SIZE, figure=figure).get_window_extent()
-            for text in dict.fromkeys(texts)
-            if text
-        ]
+    boxes = [
+        Text(0, 0, text, fontsize=TEXT_SIZE, figure=figure).get_window_extent()
+        for text in dict.fromkeys(texts)
+        if text
+    ]
     # The hundredth more is for formats that do not fit letters to the dots.
     return (
         math.ceil(1.01 * max((box.width for box in boxes), default=0)),

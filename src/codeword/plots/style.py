@@ -21,7 +21,6 @@ __all__ = [
     "PALETTE",
     "RECONSTRUCTION",
     "blend",
-    "boxes_allowed",
     "class_colors",
     "legend",
     "new_figure",
@@ -116,17 +115,21 @@ def save(figure: Figure, path: str | os.PathLike[str], *, overwrite: bool = Fals
         raise ParameterError(
             f"A figure is written as {', '.join(METADATA)}, chosen by the suffix. Got '{path.name}' instead."
         )
-    with writing(path, overwrite=overwrite) as temporary, styled(), boxes_allowed():
+    with writing(path, overwrite=overwrite) as temporary, styled():
         figure.savefig(temporary, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=dict(METADATA[suffix]))
     return path
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Give matplotlib the house's settings while the block runs, and the caller's own back after it."""
+    """Give matplotlib the house's settings while the block runs, and the caller's own back after it.
+
+    Labels in a script that the font lacks are drawn as the boxes they become, without a warning.
+    """
     import matplotlib
 
-    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type, unused-ignore]
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():  # type: ignore[arg-type, unused-ignore]
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 
@@ -195,11 +198,3 @@ def legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], *, besi
         figure.set_figheight(max(figure.get_figheight(), 0.16 * len(names) + 0.2))
     else:
         figure.set_figheight(figure.get_figheight() + 0.155 * -(-len(names) // columns) + 0.1)
-
-
-@contextmanager
-def boxes_allowed() -> Iterator[None]:
-    """Draw labels in a script the font lacks as the boxes they become, without a warning."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        yield
