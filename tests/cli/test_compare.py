@@ -16,7 +16,7 @@ from PIL import Image
 
 from codeword import MLP, AutoEncoder, compare, plots
 from codeword.cli.main import run
-from codeword.model.signature import parameters
+from codeword.model.parameters import parameters
 from codeword.plots.style import new_figure
 from codeword.tasks.compare import HeldOut
 

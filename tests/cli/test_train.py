@@ -14,7 +14,7 @@ import pytest
 
 from codeword import AutoEncoder, load
 from codeword.cli.main import run
-from codeword.model.signature import parameters
+from codeword.model.parameters import parameters
 
 TINY = ["-k", "2", "--epochs", "2", "--network", "mlp(hidden=(4,))", "--random-state", "0", "--device", "cpu"]
 

@@ -15,7 +15,7 @@ import yaml
 from blocks import KINDS, blocks_of, matches, run_page
 
 from codeword import AutoEncoder
-from codeword.model.signature import convert, parameters
+from codeword.model.parameters import convert, parameters
 from codeword.objectives import OBJECTIVES, resolve_objective
 
 ROOT = Path(__file__).resolve().parents[2]

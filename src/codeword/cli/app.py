@@ -18,7 +18,7 @@ from typer import Argument, Context, Exit, Option, Typer
 
 from codeword.base.errors import ParameterError
 from codeword.base.progress import Progress
-from codeword.model.signature import Parameter, convert
+from codeword.model.parameters import Parameter, convert
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,7 @@ from typer import Option
 
 from codeword.base.errors import TrainingError
 from codeword.cli.app import SOURCE, Interrupted, Job, command, numbers
-from codeword.model.signature import convert, parameters
+from codeword.model.parameters import convert, parameters
 
 OWN = {p.name: p for p in parameters() if p.name in ("n_components", "objective", "random_state")}
 """Parameters of `AutoEncoder` that a comparison sets itself."""

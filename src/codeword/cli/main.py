@@ -14,7 +14,7 @@ import typer
 
 from codeword.base.errors import CodewordError, InputError
 from codeword.cli.app import Interrupted, app
-from codeword.model.signature import parameters
+from codeword.model.parameters import parameters
 
 __all__ = ["app", "main", "run"]
 

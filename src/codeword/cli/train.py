@@ -17,7 +17,7 @@ from typer import Option
 from codeword.base.errors import InputError, ParameterError
 from codeword.base.files import MODEL_FILES, check_free, check_own
 from codeword.cli.app import SOURCE, Interrupted, Job, command
-from codeword.model.signature import parameters
+from codeword.model.parameters import parameters
 
 if TYPE_CHECKING:
     from codeword.data import Data

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import numbers
 import os
 import warnings
 from collections.abc import Callable
@@ -217,7 +216,7 @@ class AutoEncoder(_Transform, _Estimator):
         patience: int | None = None,
         precision: str = "float32",
         device: str = "auto",
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
     ) -> None:
         self.n_components = n_components
@@ -377,7 +376,7 @@ class AutoEncoder(_Transform, _Estimator):
                 f"there is a checkpoint of a run that was stopped, {checkpoint}: go on with resume=True "
                 "(--resume), or delete it to train from the start"
             )
-        if isinstance(self.random_state, numbers.Integral):
+        if isinstance(self.random_state, (int, np.integer)):
             return int(self.random_state)
         if kept:
             return int(read_folder(str(checkpoint)).config["seed"])

@@ -92,7 +92,7 @@ def check_parameters(ae: AutoEncoder) -> None:
         "random_state",
         seed is None
         or isinstance(seed, np.random.RandomState)
-        or (isinstance(seed, numbers.Integral) and 0 <= int(seed) < 1 << 63),
+        or (isinstance(seed, (int, np.integer)) and 0 <= int(seed) < 1 << 63),
         "an integer from 0 up to, not including, 2**63, a RandomState or None",
     )
     resolve_objective(ae.objective)
