@@ -16,6 +16,7 @@ __all__ = [
     "WIDTHS",
     "Constraint",
     "one_of",
+    "or_auto",
     "or_none",
     "real",
     "whole",
@@ -57,3 +58,9 @@ def or_none(constraint: Constraint) -> Constraint:
     """None, or what the constraint asks for."""
     holds, words = constraint
     return lambda value: value is None or holds(value), f"{words} or None"
+
+
+def or_auto(constraint: Constraint) -> Constraint:
+    """The word "auto", or what the constraint asks for."""
+    holds, words = constraint
+    return lambda value: (isinstance(value, str) and value == "auto") or holds(value), f"{words} or 'auto'"

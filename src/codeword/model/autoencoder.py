@@ -18,20 +18,14 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from codeword.base.errors import InputError, ParameterError
+from codeword.base.errors import InputError, ModelError, ParameterError, out_of_memory
 from codeword.base.files import recover, remove
 from codeword.base.progress import Progress
+from codeword.base.text import shortened
 from codeword.data.rows import Rows
 from codeword.data.scaling import Scaling, describe
 from codeword.model.fitted import FittedModel, TrainingCodes
-from codeword.model.folder import (
-    fitting_together,
-    from_folder,
-    make_checkpoint,
-    read_folder,
-    to_folder,
-    write_folder,
-)
+from codeword.model.folder import from_folder, make_checkpoint, read_folder, to_folder, write_folder
 from codeword.model.hub import is_address, local, push
 from codeword.model.inputs import check_feature_names, training_data
 from codeword.model.parameters import from_json
@@ -46,7 +40,7 @@ from codeword.model.plan import (
     starts_as_pca,
 )
 from codeword.networks.pca import PrincipalComponents
-from codeword.objectives import resolve_objective
+from codeword.objectives import Nested, Variational, resolve_objective
 from codeword.training.batches import make_batches
 from codeword.training.distributed import ProcessGroup
 from codeword.training.loop import Trainer, seeded
@@ -71,6 +65,7 @@ if TYPE_CHECKING:
     class _Estimator:
         """What scikit-learn's bases give: they bring no types."""
 
+        def __init_subclass__(cls, *, auto_wrap_output_keys: tuple[str, ...] | None = ()) -> None: ...
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
         def set_params(self, **parameters: Any) -> Self: ...
         def set_output(self, *, transform: str | None = None) -> Self: ...
@@ -86,13 +81,17 @@ else:
         """scikit-learn's bases."""
 
 
-class _Transform:
-    """`transform`, kept from scikit-learn's wrapper, which would give codes that were cut too many names."""
+class _Encoder(_Estimator, auto_wrap_output_keys=None):
+    """`transform` without scikit-learn's wrapper, which would give codes that were cut too many names."""
 
-    if TYPE_CHECKING:
+    model_: FittedModel
 
-        def _fitted(self, X: Any = None) -> FittedModel: ...
-        def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]: ...
+    def _fitted(self, X: Any = None) -> FittedModel:
+        """The fitted model, for rows whose column names are those it was fitted on."""
+        check_is_fitted(self)
+        if X is not None:
+            check_feature_names(self, self.model_, X)
+        return self.model_
 
     def transform(self, X: Any, *, k: int | None = None, indices: bool = False) -> Any:
         """Encode rows (n, ...) to codes, ndarray of shape (n, n_components), float32.
@@ -112,10 +111,7 @@ class _Transform:
         container = asked or sklearn.get_config()["transform_output"]
         if container == "default" or codes.ndim != 2:
             return codes
-        names = [str(name) for name in self.get_feature_names_out()]
-        if codes.shape[1] > len(names):
-            names = [f"{type(self).__name__.lower()}_index{i}" for i in range(codes.shape[1])]
-        names = names[: codes.shape[1]]
+        names = [f"{type(self).__name__.lower()}{i}" for i in range(codes.shape[1])]
         if container == "polars":
             import polars
 
@@ -125,7 +121,7 @@ class _Transform:
         return pandas.DataFrame(codes, columns=names, index=getattr(X, "index", None))
 
 
-class AutoEncoder(_Transform, _Estimator):
+class AutoEncoder(_Encoder):
     """Learn compact codes of unlabelled rows, and the way back.
 
     Parameters
@@ -234,7 +230,6 @@ class AutoEncoder(_Transform, _Estimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    model_: FittedModel
     _checkpoint: str | os.PathLike[str] | None = None
 
     network_ = _learned("network")
@@ -251,14 +246,12 @@ class AutoEncoder(_Transform, _Estimator):
     feature_names_in_ = _learned("names")
     dtype_ = _learned("dtype")
     n_samples_ = _learned("n_samples")
-    takes_missing = property(
-        lambda self: bool(
-            self.model_.takes_missing
-            if hasattr(self, "model_")
-            else resolve_objective(self.objective).takes_missing
-        ),
-        doc="Whether rows may hold NaN, to be reconstructed.",
-    )
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether rows may hold NaN, to be reconstructed."""
+        fitted = hasattr(self, "model_")
+        return bool((self.model_.objective if fitted else resolve_objective(self.objective)).takes_missing)
 
     def fit(
         self,
@@ -384,13 +377,6 @@ class AutoEncoder(_Transform, _Estimator):
 
     # -- codes and rows -------------------------------------------------------------------------------------
 
-    def _fitted(self, X: Any = None) -> FittedModel:
-        """The fitted model, for rows whose column names are those it was fitted on."""
-        check_is_fitted(self)
-        if X is not None:
-            check_feature_names(self, X)
-        return self.model_
-
     def inverse_transform(self, X: Any, *, indices: bool = False) -> Any:
         """Decode codes (n, n_components) to rows (n, ...), float32, in the units and the shape of x.
 
@@ -454,7 +440,15 @@ class AutoEncoder(_Transform, _Estimator):
         ParameterError
             If the objective is not a likelihood.
         """
-        return self._fitted(X).log_likelihood(X, n_samples)
+        model = self._fitted(X)
+        objective = model.objective
+        if not isinstance(objective, Variational):
+            raise ParameterError(
+                f"log_likelihood is for objective='variational'. Got {self.objective!r} instead."
+            )
+        with seeded(model.seed, model.device):
+            each = model.each(X, lambda x: objective.log_likelihood(model.network, x, n_samples))
+            return np.concatenate([part.cpu().numpy() for part in each])
 
     def latent_metrics(self, X: Any) -> dict[str, list[float]]:
         """Metrics of the codes of rows that only the objective knows.
@@ -479,7 +473,16 @@ class AutoEncoder(_Transform, _Estimator):
         ParameterError
             If the objective does not order the numbers of a code.
         """
-        return self._fitted(X).error_curve(X)
+        model = self._fitted(X)
+        objective = model.objective
+        if not isinstance(objective, Nested):
+            raise ParameterError(f"error_curve is for objective='nested'. Got {self.objective!r} instead.")
+        total, n = np.zeros(model.n_components), 0
+        for size, errors in model.each(
+            X, lambda x: (len(x), objective.errors_by_length(model.network, x).cpu().numpy())
+        ):
+            total, n = total + size * errors, n + size
+        return total / n
 
     # -- on disk --------------------------------------------------------------------------------------------
 
@@ -519,16 +522,19 @@ class AutoEncoder(_Transform, _Estimator):
         ModelError
             If the folder is missing, damaged, or was written by a later version.
         """
+        target = choose_device(device)
         folder = read_folder(local(path))
-        with fitting_together(path):
+        try:
             ae: AutoEncoder = from_json(cls, folder.config["parameters"], network=network)
             ae.device = device
             check_parameters(ae)
-        target = choose_device(device)
-        with fitting_together(path):
-            model = from_folder(folder, ae.get_params(deep=False))
-        model.network.to(target)
-        ae.model_ = model
+            ae.model_ = from_folder(folder, ae.get_params(deep=False))
+        except (LookupError, TypeError, AttributeError, RuntimeError, ParameterError) as error:
+            if out_of_memory(error):
+                raise
+            reason = shortened(error)
+            raise ModelError(f"{path}: the parts of the model do not fit together ({reason})") from None
+        ae.network_.to(target)
         return ae
 
     # -- what scikit-learn and pickle ask --------------------------------------------------------------------

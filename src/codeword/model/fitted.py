@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,22 +13,20 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 from torch import Tensor
 
+from codeword.base.constraints import whole
 from codeword.base.errors import DataError, ModelError, ParameterError
+from codeword.data.columns import Columns
 from codeword.data.display import Display, display_of
-from codeword.data.rows import Rows, blocks, check_finite
+from codeword.data.rows import blocks, check_finite
 from codeword.data.scaling import Scaling
 from codeword.model.inputs import matching_rows
 from codeword.networks import Network
 from codeword.networks.pca import PrincipalComponents
-from codeword.objectives import Nested, Objective, Variational
+from codeword.objectives import Objective
 from codeword.training.batches import Batches, ResidentBatches
-from codeword.training.loop import seeded
 from codeword.training.steps import mean_squared_error
 
-if TYPE_CHECKING:
-    from codeword.data.columns import Columns
-
-__all__ = ["PRIORS", "Codec", "FittedModel", "TrainingCodes", "as_codec", "draw_codes"]
+__all__ = ["PRIORS", "Codec", "FittedModel", "TrainingCodes", "as_codec", "collect", "mixture_codes"]
 
 PRIORS = ("auto", "normal", "mixture")
 
@@ -38,8 +36,6 @@ MIXTURE_COMPONENTS = 10
 MOST_ROWS = 10_000
 MOST_VALUES = 1 << 20
 """The most rows, and the most numbers of their codes (four megabytes), that a model folder keeps."""
-
-CODE_PARTS = ("codes", "errors", "held_codes", "held_errors")
 
 Floats = NDArray[np.float32]
 
@@ -88,40 +84,18 @@ class TrainingCodes:
         most = max(1, min(MOST_ROWS, MOST_VALUES // model.n_components))
         size = max(1, min(1024, (1 << 23) // train.d))
         parts: list[Floats] = []
-        for rows in (
+        for batches in (
             (x for x, _ in train.alone().epoch(model.seed, size)),
-            held_out.in_order(size) if held_out is not None else iter(()),
+            iter(()) if held_out is None else held_out.in_order(size),
         ):
-            codes, errors = [np.zeros((0, model.n_components), np.float32)], [np.zeros(0, np.float32)]
-            for x in _first(rows, most):
+            codes, errors, n = [np.zeros((0, model.n_components), np.float32)], [np.zeros(0, np.float32)], 0
+            while n < most and (x := next(batches, None)) is not None:
+                x = x[: most - n]
                 z = model.encode(x)
                 codes.append(z.cpu().numpy())
                 errors.append(mean_squared_error(model.decode(z), x).cpu().numpy())
+                n += len(x)
             parts += [np.concatenate(codes), np.concatenate(errors)]
-        return cls(*parts)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The parts as the model folder keeps them."""
-        return {f"reference.{part}": torch.from_numpy(getattr(self, part)) for part in CODE_PARTS}
-
-    @classmethod
-    def take(cls, tensors: dict[str, Tensor], k: int) -> TrainingCodes | None:
-        """Take the parts out of a model folder's tensors; None where the folder has none.
-
-        Raises
-        ------
-        TypeError
-            If the parts do not fit each other, or codes of `k` numbers.
-        """
-        found = [tensors.pop(f"reference.{part}", None) for part in CODE_PARTS]
-        parts = [part.float().numpy() for part in found if part is not None]
-        if not parts:
-            return None
-        if len(parts) < len(CODE_PARTS) or any(
-            codes.ndim != 2 or codes.shape[1] != k or errors.shape != codes.shape[:1]
-            for codes, errors in (parts[:2], parts[2:])
-        ):
-            raise TypeError("reference has a shape that it cannot have")
         return cls(*parts)
 
 
@@ -247,22 +221,20 @@ class FittedModel:
             If the rows do not fit the model; of values that are not finite, or of which no finite code comes,
             once they are reached: the message has the number of the row.
         """
-        yield from self._passed(matching_rows(self, X), function)
-
-    def _passed(self, x: Rows, function: Callable[[Tensor], Any]) -> Iterator[Any]:
         size = self.chunk
-        for start, block in blocks(x, multiple=size):
+        for start, block in blocks(matching_rows(self, X), multiple=size):
             check_finite(block, start, missing=self.scaling.missing)
             for first in range(0, len(block), size):
                 rows = block[first : first + size]
-                made = function(self.scaling.forward(rows).to(self.device))
+                with torch.inference_mode():
+                    made = function(self.scaling.forward(rows).to(self.device))
                 _check_made(made, rows, start + first)
                 yield made
 
-    def _collect(self, X: Any, function: Callable[[Tensor], Any], shape: tuple[int, ...] = ()) -> Floats:
+    def _collect(self, X: Any, function: Callable[[Tensor], Tensor], shape: tuple[int, ...] = ()) -> Floats:
         """`function` of all rows, in one array (n, *shape)."""
         x = matching_rows(self, X)
-        return collect(self._passed(x, function), len(x), shape)
+        return collect(self.each(x, function), len(x), shape)
 
     # -- rows and codes in arrays ---------------------------------------------------------------------------
 
@@ -296,9 +268,8 @@ class FittedModel:
 
     def indices(self, X: Any) -> NDArray[np.int64]:
         """The integers that stand for the code of each row, (n, ...), of an objective with discrete codes."""
-        with torch.inference_mode():
-            each = self.each(X, lambda scaled: self.objective.indices(self.network, scaled))
-            return np.concatenate([part.cpu().numpy() for part in each])
+        each = self.each(X, lambda scaled: self.objective.indices(self.network, scaled))
+        return np.concatenate([part.cpu().numpy() for part in each])
 
     def codes_of(self, indices: ArrayLike) -> Floats:
         """The codes (n, k) that the integers of `indices` stand for.
@@ -321,36 +292,12 @@ class FittedModel:
     def reconstruct(self, X: Any) -> Floats:
         """The reconstruction of each row, (n, ...): `inverse_transform(transform(X))`, in one pass."""
         x = matching_rows(self, X)
-        decoded = self._passed(x, lambda scaled: self.decode(self.encode(scaled)))
+        decoded = self.each(x, lambda scaled: self.decode(self.encode(scaled)))
         return collect((self.scaling.inverse(part) for part in decoded), len(x), self.sample_shape)
 
     def score_samples(self, X: Any) -> Floats:
         """Minus the mean squared error of each row in scaled units, shape (n,): low is unusual."""
         return self._collect(X, lambda x: -mean_squared_error(self.decode(self.encode(x)), x))
-
-    def log_likelihood(self, X: Any, n_samples: int) -> Floats:
-        """See `AutoEncoder.log_likelihood`."""
-        objective = self.objective
-        if not isinstance(objective, Variational):
-            asked = self.parameters["objective"]
-            raise ParameterError(f"log_likelihood is for objective='variational'. Got {asked!r} instead.")
-        with torch.inference_mode(), seeded(self.seed, self.device):
-            return self._collect(X, lambda x: objective.log_likelihood(self.network, x, n_samples))
-
-    def error_curve(self, X: Any) -> NDArray[np.float64]:
-        """See `AutoEncoder.error_curve`."""
-        objective = self.objective
-        if not isinstance(objective, Nested):
-            asked = self.parameters["objective"]
-            raise ParameterError(f"error_curve is for objective='nested'. Got {asked!r} instead.")
-        total, n = np.zeros(self.n_components), 0
-        with torch.inference_mode():
-            for size, sums in self.each(
-                X, lambda t: (len(t), objective.errors_by_length(self.network, t) * len(t))
-            ):
-                total += sums.cpu().numpy()
-                n += size
-        return total / n
 
     def latent_metrics(self, X: Any) -> dict[str, list[float]]:
         """See `AutoEncoder.latent_metrics`."""
@@ -361,52 +308,37 @@ class FittedModel:
         """New codes (n, k): see `AutoEncoder.sample`."""
         if prior not in PRIORS:
             raise ParameterError(f"prior must be one of {', '.join(PRIORS)}. Got {prior!r} instead.")
-        if not isinstance(n, (int, np.integer)) or n < 1:
+        if not whole(n):
             raise ParameterError(f"n must be a positive whole number. Got {n!r} instead.")
-        known = None
-        if prior == "mixture" or (prior == "auto" and not self.objective.normal_prior):
-            if self.training_codes is None:
-                raise ModelError("the model has no codes of the rows it was trained on: train it again")
-            known = self.training_codes.codes
-        codes = torch.from_numpy(draw_codes(int(n), self.n_components, known, random_state))
+        rng = np.random.default_rng(random_state)
+        if prior == "normal" or (prior == "auto" and self.objective.normal_prior):
+            codes = rng.standard_normal((n, self.n_components)).astype(np.float32)
+        elif self.training_codes is not None:
+            codes = mixture_codes(self.training_codes.codes, n, rng)
+        else:
+            raise ModelError("the model has no codes of the rows it was trained on: train it again")
         with torch.inference_mode():
-            drawn: Floats = self.objective.project(self.network, codes.to(self.device)).cpu().numpy()
+            z = torch.from_numpy(codes).to(self.device)
+            drawn: Floats = self.objective.project(self.network, z).cpu().numpy()
         return drawn
 
 
-def draw_codes(n: int, k: int, known: ArrayLike | None, random_state: int | None = None) -> Floats:
-    """Draw codes from a distribution of them.
+def mixture_codes(known: ArrayLike, n: int, rng: np.random.Generator) -> Floats:
+    """Draw n codes from a mixture of normal distributions, with full covariance, fitted to m codes of rows.
 
-    Parameters
-    ----------
-    n : int
-        How many.
-    k : int
-        Numbers in a code.
-    known : array-like of shape (m, k), or None
-        Codes of real rows, to which a mixture of normal distributions with full covariance is fitted (Ghosh
-        et al. 2020, section 4): of ten, or of fewer where m is below 20 (k + 1). None draws from the standard
-        normal distribution, the prior of a variational model.
-    random_state : int or None, default=None
-
-    Returns
-    -------
-    ndarray of shape (n, k), float32
+    It is one of ten, or of fewer where m is below 20 (k + 1) (Ghosh et al. 2020, section 4).
     """
-    rng = np.random.default_rng(random_state)
-    if known is None:
-        return rng.standard_normal((n, k)).astype(np.float32)
     from sklearn.mixture import GaussianMixture
 
     rows = np.asarray(known, dtype=np.float64)
     # In units of each number's own spread: what keeps a covariance from being singular is the same for all.
     center, spread = rows.mean(axis=0), rows.std(axis=0)
     spread[spread == 0] = 1.0
-    components = int(np.clip(len(rows) // (2 * (k + 1)), 1, MIXTURE_COMPONENTS))
+    components = int(np.clip(len(rows) // (2 * (rows.shape[1] + 1)), 1, MIXTURE_COMPONENTS))
     mixture = GaussianMixture(components, reg_covar=1e-4, random_state=int(rng.integers(1 << 31)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a mixture that has not settled is still one
-        mixture.fit(np.resize((rows - center) / spread, (max(2, len(rows)), k)))  # one row is too few
+        mixture.fit(np.resize((rows - center) / spread, (max(2, len(rows)), rows.shape[1])))  # one is too few
         drawn = mixture.sample(n)[0]
     rng.shuffle(drawn)  # the mixture gives them component by component
     codes: Floats = (drawn * spread + center).astype(np.float32)
@@ -421,14 +353,6 @@ def collect(parts: Iterator[Any], n: int, shape: tuple[int, ...]) -> Floats:
         out[start : start + len(part)] = part.cpu().numpy() if isinstance(part, Tensor) else part
         start += len(part)
     return out
-
-
-def _first(batches: Iterator[Tensor], most: int) -> Iterator[Tensor]:
-    for x in batches:
-        yield x[:most]
-        most -= len(x)
-        if most <= 0:
-            return
 
 
 def _check_made(made: Any, rows: NDArray[Any], start: int) -> None:

@@ -15,19 +15,18 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
-from codeword.base.errors import ModelError, ParameterError, out_of_memory
+from codeword.base.errors import ModelError
 from codeword.base.files import MODEL_FILES, check_own, writing
 from codeword.base.text import shortened
 from codeword.data.columns import Columns
@@ -44,27 +43,19 @@ from codeword.training.checkpoint import Checkpoint, digest
 from codeword.training.distributed import ProcessGroup
 from codeword.training.loop import Plan, seeded
 
-__all__ = [
-    "FORMAT",
-    "Folder",
-    "fitting_together",
-    "from_folder",
-    "make_checkpoint",
-    "read_folder",
-    "to_folder",
-    "write_folder",
-]
+__all__ = ["FORMAT", "Folder", "from_folder", "make_checkpoint", "read_folder", "to_folder", "write_folder"]
 
 FORMAT = 1
 """Raised when an older codeword could no longer read what is written."""
 
 CHECKPOINT_FILES = ("training.safetensors", "training.json")
 
-CONFIG: dict[str, type] = {"format": int, "parameters": dict, "data": dict, "scaling": str, "seed": int}
-BASELINE_PARTS = ("mean", "components", "deviations")
 COLUMNS = "columns.json"
+CONFIG: dict[str, type] = {"format": int, "parameters": dict, "data": dict, "scaling": str, "seed": int}
 DATA: dict[str, type] = {"n": int, "sample_shape": list, "dtype": str, "names": object}
 """What config.json holds, and of what type."""
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -89,7 +80,7 @@ def write_folder(
     folder: Folder,
     *,
     overwrite: bool = False,
-    extra: dict[str, bytes] | None = None,
+    extra: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a model folder, whole or not at all; `extra` holds further files by name.
 
@@ -98,23 +89,20 @@ def write_folder(
     InputError
         If `path` exists and `overwrite` is false.
     """
-    path = Path(path)
     if overwrite:
         check_own(path, (*MODEL_FILES, *CHECKPOINT_FILES), "a model folder")
+    texts = {
+        "config.json": json.dumps({"format": FORMAT, **folder.config}, indent=2) + "\n",
+        "history.jsonl": "".join(json.dumps(row) + "\n" for row in folder.history),
+        "README.md": folder.card,
+    }
+    if folder.columns is not None:
+        texts[COLUMNS] = json.dumps(folder.columns, indent=1) + "\n"
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in folder.tensors.items()}
+    files = {name: text.encode("utf-8") for name, text in texts.items()}
     with writing(path, overwrite=overwrite) as new:
         new.mkdir()
-        (new / "config.json").write_text(
-            json.dumps({"format": FORMAT, **folder.config}, indent=2) + "\n", "utf-8"
-        )
-        tensors = {
-            name: tensor.detach().cpu().contiguous().clone() for name, tensor in folder.tensors.items()
-        }
-        (new / "weights.safetensors").write_bytes(save(tensors))
-        (new / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in folder.history), "utf-8")
-        (new / "README.md").write_text(folder.card, "utf-8")
-        if folder.columns is not None:
-            (new / COLUMNS).write_text(json.dumps(folder.columns, indent=1) + "\n", "utf-8")
-        for name, content in (extra or {}).items():
+        for name, content in {**files, "weights.safetensors": save(tensors), **(extra or {})}.items():
             (new / name).write_bytes(content)
 
 
@@ -133,33 +121,54 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
         raise ModelError(
             f"{path} is a file; a model is a folder with config.json and weights.safetensors in it"
         )
-    config = _read_json(path / "config.json")
+    file = path / "config.json"
+    config = _read(file, _json)
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         found = config.get("format") if isinstance(config, dict) else type(config).__name__
-        raise ModelError(
-            f"{path / 'config.json'}: the format is {found!r}, and this codeword reads {FORMAT}; upgrade it"
-        )
+        raise ModelError(f"{file}: the format is {found!r}, and this codeword reads {FORMAT}; upgrade it")
     mixed = "columns" in config
-    _check_keys(path / "config.json", config, CONFIG | ({"columns": str} if mixed else {}))
-    _check_keys(path / "config.json", config["data"], DATA)
-    weights = path / "weights.safetensors"
-    try:
-        # A name that is not UTF-8, which Python writes with surrogates, is none to safetensors.
-        odd = any("\ud800" <= letter <= "\udfff" for letter in str(weights))
-        tensors = load(weights.read_bytes()) if odd else load_file(weights)
-    except FileNotFoundError:
-        raise ModelError(
-            f"{weights} is missing: the model folder is incomplete; train or copy it again"
-        ) from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(
-            f"{weights} is damaged or cut short ({_line(error)}); train or copy it again"
-        ) from None
+    _check_keys(file, config, CONFIG | ({"columns": str} if mixed else {}))
+    _check_keys(file, config["data"], DATA)
+    file = path / "weights.safetensors"
+    tensors = _read(file, load)
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
-            raise ModelError(f"{weights}: {name} holds values that are not finite; train or copy it again")
-    columns = _read_json(path / COLUMNS) if mixed else None
-    return Folder(config, tensors, _read_history(path / "history.jsonl"), columns=columns)
+            raise ModelError(f"{file}: {name} holds values that are not finite; train or copy it again")
+    file = path / "history.jsonl"
+    history = _read(file, lambda content: [_json(line) for line in content.splitlines()])
+    for row in history:
+        loss = row.get("train_loss") if isinstance(row, dict) and "epoch" in row else None
+        if not isinstance(loss, (int, float)) or not abs(loss) < math.inf:
+            raise ModelError(f"{file}: a line lacks 'epoch' or 'train_loss'; train or copy the model again")
+    return Folder(config, tensors, history, columns=_read(path / COLUMNS, _json) if mixed else None)
+
+
+def _read(path: Path, parse: Callable[[bytes], T]) -> T:
+    """What a file of a model folder holds."""
+    try:
+        return parse(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path} is missing: {path.parent} is not a model folder, or not a whole one"
+        ) from None
+    except (SafetensorError, OSError, ValueError, LookupError, RecursionError) as error:
+        reason = shortened(str(error) or type(error).__name__)
+        raise ModelError(
+            f"{path} is damaged or cut short ({reason}); train or copy the model again"
+        ) from None
+
+
+def _json(content: bytes) -> Any:
+    return json.loads(content.decode("utf-8"))
+
+
+def _check_keys(path: Path, found: dict[str, Any], expected: dict[str, type]) -> None:
+    unknown, missing = sorted(set(found) - set(expected)), sorted(set(expected) - set(found))
+    if unknown or missing:
+        raise ModelError(f"{path}: {f'unknown {unknown}' if unknown else f'missing {missing}'}")
+    for key, kind in expected.items():
+        if not isinstance(found[key], kind):
+            raise ModelError(f"{path}: {key!r} must be of type {kind.__name__}. Got {found[key]!r} instead.")
 
 
 # -- a fitted model to a folder and back --------------------------------------------------------------------
@@ -179,18 +188,20 @@ def to_folder(model: FittedModel) -> Folder:
         "scaling": model.scaling.kind,
         "seed": model.seed,
     }
+    columns = None
     if model.columns is not None:
-        config["columns"] = COLUMNS
+        config["columns"], columns = COLUMNS, model.columns.to_json()
+    scaling, baseline, codes = model.scaling, model.baseline, model.training_codes
     tensors = {f"network.{name}": tensor for name, tensor in model.network.state_dict().items()}
-    tensors["scaling.offset"] = torch.from_numpy(model.scaling.offset)
-    tensors["scaling.scale"] = torch.from_numpy(model.scaling.scale)
-    if model.scaling.limits is not None:
-        tensors["scaling.limits"] = torch.tensor(model.scaling.limits, dtype=torch.float64)
-    for part in BASELINE_PARTS:
-        tensors[f"baseline.{part}"] = getattr(model.baseline, part)
-    if model.training_codes is not None:  # none yet in the checkpoints of a run
-        tensors |= model.training_codes.tensors()
-    columns = None if model.columns is None else model.columns.to_json()
+    tensors["scaling.offset"] = torch.from_numpy(scaling.offset)
+    tensors["scaling.scale"] = torch.from_numpy(scaling.scale)
+    if scaling.limits is not None:
+        tensors["scaling.limits"] = torch.tensor(scaling.limits, dtype=torch.float64)
+    tensors["baseline.mean"] = baseline.mean
+    tensors["baseline.components"] = baseline.components
+    tensors["baseline.deviations"] = baseline.deviations
+    if codes is not None:  # none yet in the checkpoints of a run
+        tensors |= {f"reference.{name}": torch.from_numpy(values) for name, values in vars(codes).items()}
     return Folder(config, tensors, model.history, model_card(config, model.history, columns=columns), columns)
 
 
@@ -200,41 +211,43 @@ def from_folder(folder: Folder, parameters: dict[str, Any]) -> FittedModel:
     Parameters
     ----------
     folder : Folder
-        Its tensors are taken out.
     parameters : dict
         The estimator's, made of the folder's, with torch modules in place of those whose code is not there.
+
+    Raises
+    ------
+    LookupError, TypeError, RuntimeError and others
+        If its parts do not fit together.
     """
-    data, tensors = folder.config["data"], folder.tensors
+    data, k = folder.config["data"], parameters["n_components"]
     shape, names = tuple(data["sample_shape"]), data["names"]
+    _check_parts(shape, names, k, folder.tensors)
     columns = None if folder.columns is None else Columns.from_json(folder.columns)
     if columns is not None and list(columns.feature_names_) != names:
         raise TypeError("columns.json makes other numbers of a row than config.json names")
     objective = resolve_objective(parameters["objective"], None if columns is None else columns.layout)
-    offset, scale = (tensors.pop(f"scaling.{part}").numpy() for part in ("offset", "scale"))
-    limits = None
-    if "scaling.limits" in tensors:  # there are none in folders of earlier versions
-        found = tensors.pop("scaling.limits")
-        if found.shape != (2,):
-            raise TypeError("scaling.limits has a shape that it cannot have")
-        limits = float(found[0]), float(found[1])
-    scaling = Scaling(folder.config["scaling"], offset, scale, shape, objective.takes_missing, limits)
-    parts = [tensors.pop(f"baseline.{part}") for part in BASELINE_PARTS]
-    _check_parts(shape, names, offset, scale, *parts)
-    k = parameters["n_components"]
-    codes = TrainingCodes.take(tensors, k)
-    weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
+    parts: dict[str, dict[str, Any]] = {"network": {}, "scaling": {}, "baseline": {}, "reference": {}}
+    for name, tensor in folder.tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = tensor if part in ("network", "baseline") else tensor.numpy()
+    if "limits" in parts["scaling"]:  # there are none in folders of earlier versions
+        low, high = parts["scaling"]["limits"].tolist()
+        parts["scaling"]["limits"] = low, high
+    scaling = Scaling(
+        folder.config["scaling"], sample_shape=shape, missing=objective.takes_missing, **parts["scaling"]
+    )
     spec = network_spec(k, objective, scaling, shape)
     if not isinstance(parameters["network"], tuple):
-        _check_weights(parameters, objective, spec, weights)
+        _check_weights(parameters["network"], objective, spec, parts["network"])
     with seeded(0, torch.device("cpu")):
         network = make_network(parameters["network"], objective, spec)
-    network.load_state_dict(weights)
+    network.load_state_dict(parts["network"])
     return FittedModel(
         parameters,
         network.eval(),
         objective,
         scaling,
-        PrincipalComponents(scaling, *parts),
+        PrincipalComponents(scaling, **parts["baseline"]),
         shape,
         data["dtype"],
         data["n"],
@@ -242,19 +255,54 @@ def from_folder(folder: Folder, parameters: dict[str, Any]) -> FittedModel:
         folder.history,
         None if names is None else tuple(names),
         columns,
-        codes,
+        TrainingCodes(**parts["reference"]) if parts["reference"] else None,
     )
 
 
-@contextmanager
-def fitting_together(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what goes wrong as parts are put together into a ModelError, unless memory has run out."""
-    try:
-        yield
-    except (KeyError, TypeError, IndexError, AttributeError, RuntimeError, ParameterError) as error:
-        if out_of_memory(error):
-            raise
-        raise ModelError(f"{path}: the parts of the model do not fit together ({shortened(error)})") from None
+def _check_parts(shape: tuple[Any, ...], names: Any, k: int, tensors: Mapping[str, Tensor]) -> None:
+    """Raise a TypeError that names the first part of a model that does not fit the others."""
+    d = math.prod(shape)
+    offset, scale = tensors["scaling.offset"], tensors["scaling.scale"]
+    named = isinstance(names, list) and len(names) == d and all(isinstance(name, str) for name in names)
+
+    def matrix(name: str, of: str, width: int) -> bool:
+        """Whether it has a row for each value of a vector."""
+        rows, values = tensors[name], tensors[of]
+        floats = rows.dtype == values.dtype == torch.float32
+        return floats and values.ndim == 1 and rows.shape == (len(values), width)
+
+    sound = {
+        "sample_shape": bool(shape) and all(type(size) is int and size > 0 for size in shape),
+        "names": names is None or named,
+        "scaling.offset": offset.shape in ((1,), (d,)),
+        "scaling.scale": scale.shape == offset.shape and bool((scale > 0).all()),
+        "scaling.limits": "scaling.limits" not in tensors or tensors["scaling.limits"].shape == (2,),
+        "baseline.mean": tensors["baseline.mean"].shape == (d,),
+        "baseline.components": matrix("baseline.components", "baseline.deviations", d),
+    }
+    if any(name.startswith("reference.") for name in tensors):
+        sound["reference.codes"] = matrix("reference.codes", "reference.errors", k)
+        sound["reference.held_codes"] = matrix("reference.held_codes", "reference.held_errors", k)
+    for name, good in sound.items():
+        if not good:
+            raise TypeError(f"{name} has a shape or a value that it cannot have")
+
+
+def _check_weights(network: Any, objective: Objective, spec: Spec, weights: Mapping[str, Tensor]) -> None:
+    """Raise a TypeError where the parameters ask for other weights than there are, before they get room."""
+    most = sum(tensor.numel() for tensor in weights.values())
+    sizes = network.get_params(deep=False) if hasattr(network, "get_params") else {}
+    for name, value in {"n_components": spec.n_components, **sizes}.items():
+        if isinstance(value, int) and value > most:
+            raise TypeError(f"{name} is {value}, and there are {most} weights")
+    with torch.device("meta"):  # which gives shapes, and takes no memory
+        made = make_network(network, objective, spec)
+    for name, tensor in made.state_dict().items():
+        if name not in weights or weights[name].shape != tensor.shape:
+            raise TypeError(f"{name} has another shape than the parameters ask for")
+
+
+# -- the checkpoint of a run --------------------------------------------------------------------------------
 
 
 def make_checkpoint(
@@ -281,90 +329,3 @@ def make_checkpoint(
         write_folder(folder, to_folder(model), overwrite=True, extra=extra)
 
     return Checkpoint(path, settings, write, group.is_main)
-
-
-def _check_weights(
-    parameters: dict[str, Any], objective: Objective, spec: Spec, weights: dict[str, Tensor]
-) -> None:
-    """Raise a TypeError where the parameters ask for other weights than there are, before they get room."""
-    most = sum(tensor.numel() for tensor in weights.values())
-    network = parameters["network"]
-    sizes = network.get_params(deep=False) if hasattr(network, "get_params") else {}
-    for name, value in {"n_components": spec.n_components, **sizes}.items():
-        if isinstance(value, int) and value > most:
-            raise TypeError(f"{name} is {value}, and there are {most} weights")
-    with torch.device("meta"):  # which gives shapes, and takes no memory
-        try:
-            made = make_network(network, objective, spec)
-        except RuntimeError:  # an objective that makes numbers of its own; they are few
-            made = make_network(network, objective, spec, bare=True)
-    for name, tensor in made.state_dict().items():
-        if name not in weights or weights[name].shape != tensor.shape:
-            raise TypeError(f"{name} has another shape than the parameters ask for")
-
-
-def _check_parts(
-    sample_shape: tuple[Any, ...],
-    names: Any,
-    offset: np.ndarray[Any, Any],
-    scale: np.ndarray[Any, Any],
-    mean: Tensor,
-    components: Tensor,
-    deviations: Tensor,
-) -> None:
-    """Raise a TypeError that names the first part of a loaded model that does not fit the others."""
-    d = math.prod(sample_shape)
-    named = isinstance(names, list) and len(names) == d and all(isinstance(name, str) for name in names)
-    sound = {
-        "sample_shape": bool(sample_shape) and all(type(size) is int and size > 0 for size in sample_shape),
-        "names": names is None or named,
-        "scaling.offset": offset.shape in ((1,), (d,)),
-        "scaling.scale": scale.shape == offset.shape and bool((scale > 0).all()),
-        "baseline.mean": mean.shape == (d,),
-        "baseline.components": components.shape == (len(deviations), d),
-        "baseline.deviations": deviations.ndim == 1,
-    }
-    for name, good in sound.items():
-        if not good:
-            raise TypeError(f"{name} has a shape or a value that it cannot have")
-
-
-def _check_keys(path: Path, found: dict[str, Any], expected: dict[str, type]) -> None:
-    unknown, missing = sorted(set(found) - set(expected)), sorted(set(expected) - set(found))
-    if unknown or missing:
-        raise ModelError(f"{path}: {f'unknown {unknown}' if unknown else f'missing {missing}'}")
-    for key, kind in expected.items():
-        if not isinstance(found[key], kind):
-            raise ModelError(f"{path}: {key!r} must be of type {kind.__name__}. Got {found[key]!r} instead.")
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ModelError(
-            f"{path} is missing: {path.parent} is not a model folder, or not a whole one"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged ({_line(error)}); train or copy the model again") from None
-
-
-def _read_history(path: Path) -> list[dict[str, Any]]:
-    try:
-        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"{path} is missing or damaged ({_line(error)}); train or copy the model again"
-        ) from None
-    for row in rows:
-        if not isinstance(row, dict) or not _is_number(row.get("train_loss")) or "epoch" not in row:
-            raise ModelError(f"{path}: a line lacks 'epoch' or 'train_loss'; train or copy the model again")
-    return rows
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and abs(value) < math.inf
-
-
-def _line(error: Exception) -> str:
-    return shortened(str(error) or type(error).__name__)

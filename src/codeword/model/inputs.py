@@ -83,9 +83,9 @@ def matching_rows(model: FittedModel, X: Any, *, who: str = "AutoEncoder") -> Ro
     )
 
 
-def check_feature_names(estimator: Any, X: Any) -> None:
+def check_feature_names(estimator: BaseEstimator, model: FittedModel, X: Any) -> None:
     """Warn of missing column names and refuse others, as scikit-learn does, of rows that bring their own."""
-    if not isinstance(X, Data) and not (getattr(estimator, "columns_", None) is not None and is_table(X)):
+    if not isinstance(X, Data) and (model.columns is None or not is_table(X)):
         validate_data(estimator, X, reset=False, skip_check_array=True, ensure_2d=False)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import numbers
 import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from codeword.base.constraints import BELOW_ONE, COUNT, POSITIVE, Constraint, one_of, or_auto, or_none, whole
 from codeword.base.errors import ParameterError, check_parameter
 from codeword.data.columns import Columns
 from codeword.data.scaling import KINDS, Scaling
@@ -37,8 +36,6 @@ __all__ = [
     "starts_as_pca",
 ]
 
-PRECISIONS = ("float32", "bfloat16")
-
 PRESETS: dict[str, dict[str, Any]] = {
     "tutorial": {
         "n_components": 16,
@@ -54,47 +51,31 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Named sets of parameters: `AutoEncoder(**PRESETS["tutorial"])` is the tutorial, network and training."""
 
 
+CONSTRAINTS: dict[str, Constraint] = {
+    "n_components": COUNT,
+    "epochs": or_auto(COUNT),
+    "batch_size": or_auto((lambda value: whole(value) and value < 1 << 31, "a positive integer below 2**31")),
+    "learning_rate": POSITIVE,
+    "schedule": one_of(*SCHEDULES),
+    "scaling": one_of(*KINDS),
+    "precision": one_of("float32", "bfloat16"),
+    "validation_fraction": or_auto(BELOW_ONE),
+    "patience": or_none(COUNT),
+    "random_state": (
+        lambda value: (
+            value is None
+            or isinstance(value, np.random.RandomState)
+            or (whole(value, least=0) and int(value) < 1 << 63)
+        ),
+        "an integer from 0 to below 2**63, a RandomState or None",
+    ),
+}
+
+
 def check_parameters(ae: AutoEncoder) -> None:
     """Raise a ParameterError that names the first parameter of an AutoEncoder with a value it cannot have."""
-
-    must = functools.partial(check_parameter, ae)
-
-    def whole(value: Any) -> bool:
-        return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value > 0)
-
-    def real(value: Any) -> bool:
-        return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-    must("n_components", whole(ae.n_components), "a positive integer")
-    must("epochs", whole(ae.epochs) or ae.epochs == "auto", "a positive integer or 'auto'")
-    must(
-        "batch_size",
-        ae.batch_size == "auto" or (whole(ae.batch_size) and int(ae.batch_size) < 1 << 31),
-        "a positive integer below 2**31 or 'auto'",
-    )
-    must(
-        "learning_rate",
-        real(ae.learning_rate) and 0 < ae.learning_rate < math.inf,
-        "a positive number",
-    )
-    must("schedule", ae.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
-    must("scaling", ae.scaling in KINDS, f"one of {', '.join(KINDS)}")
-    must("precision", ae.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
-    must(
-        "validation_fraction",
-        ae.validation_fraction == "auto"
-        or (real(ae.validation_fraction) and 0 <= float(ae.validation_fraction) < 1),
-        "a number from 0 up to, not including, 1, or 'auto'",
-    )
-    must("patience", ae.patience is None or whole(ae.patience), "a positive integer or None")
-    seed = ae.random_state
-    must(
-        "random_state",
-        seed is None
-        or isinstance(seed, np.random.RandomState)
-        or (isinstance(seed, (int, np.integer)) and 0 <= int(seed) < 1 << 63),
-        "an integer from 0 up to, not including, 2**63, a RandomState or None",
-    )
+    for name, (holds, words) in CONSTRAINTS.items():
+        check_parameter(ae, name, holds(getattr(ae, name)), words)
     resolve_objective(ae.objective)
     resolve_architecture(ae.network)
 
@@ -143,18 +124,10 @@ def network_spec(k: int, objective: Objective, scaling: Scaling, sample_shape: t
 
 
 def make_network(
-    network: Any,
-    objective: Objective,
-    spec: Spec,
-    baseline: PrincipalComponents | None = None,
-    *,
-    bare: bool = False,
+    network: Any, objective: Objective, spec: Spec, baseline: PrincipalComponents | None = None
 ) -> Network:
-    """The network that the parameter `network` asks for; with PCA of the rows, where training begins.
-
-    `bare` leaves out what the objective adds of its own.
-    """
-    made = build_network(network, spec, None if bare else objective.extra_modules(spec))
+    """The network that the parameter `network` asks for; with PCA of the rows, where training begins."""
+    made = build_network(network, spec, objective.extra_modules(spec))
     if baseline is not None:
         if resolve_architecture(network) is not None:
             start_linear(made, baseline)

@@ -348,8 +348,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             yield OutlierScores(errors, rarity, scores, p, features.cpu().numpy(), most.cpu().numpy())
 
     def _rows(self, X: Any) -> Rows:
-        check_feature_names(self, X)
-        return matching_rows(self.model_.model_, X, who=type(self).__name__)
+        model = self.model_.model_
+        check_feature_names(self, model, X)
+        return matching_rows(model, X, who=type(self).__name__)
 
     # -- fitting --------------------------------------------------------------------------------------------
 
