@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ class BatchNorm(nn.BatchNorm1d):
 _NORMS: dict[str, type[nn.Module]] = {"batch": BatchNorm, "layer": nn.LayerNorm}
 
 
+@dataclass(eq=False, repr=False)
 class MLP(Architecture):
     """Dense layers: d → hidden → k → hidden reversed → d, an activation after each hidden layer.
 
@@ -48,21 +50,12 @@ class MLP(Architecture):
         The decoder's weights are the encoder's, transposed; its biases are its own.
     """
 
-    def __init__(
-        self,
-        hidden: Sequence[int] = (512, 256),
-        activation: str = "silu",
-        linear_skip: bool = True,
-        norm: str | None = None,
-        dropout: float = 0.0,
-        tied: bool = False,
-    ) -> None:
-        self.hidden = hidden
-        self.activation = activation
-        self.linear_skip = linear_skip
-        self.norm = norm
-        self.dropout = dropout
-        self.tied = tied
+    hidden: Sequence[int] = (512, 256)
+    activation: str = "silu"
+    linear_skip: bool = True
+    norm: str | None = None
+    dropout: float = 0.0
+    tied: bool = False
 
     constraints = Architecture.constraints | {
         "hidden": WIDTHS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from codeword.objectives.base import Reconstruction, squared_jacobian
 __all__ = ["Contractive", "Denoising", "Masked", "Nested", "Sparse"]
 
 
+@dataclass(eq=False, repr=False)
 class Denoising(Reconstruction):
     """Reconstruct rows from what noise has left of them (Vincent et al. 2008, section 2; 2010, section 3).
 
@@ -36,15 +37,14 @@ class Denoising(Reconstruction):
         See `Reconstruction`.
     """
 
+    noise: str = "gaussian"
+    level: float = 0.3
+    loss: str = "mse"
+
     constraints = Reconstruction.constraints | {
         "noise": one_of("gaussian", "masking", "salt_and_pepper"),
         "level": NON_NEGATIVE,
     }
-
-    def __init__(self, noise: str = "gaussian", level: float = 0.3, loss: str = "mse") -> None:
-        self.noise = noise
-        self.level = level
-        self.loss = loss
 
     def check(self) -> None:
         super().check()
@@ -65,6 +65,7 @@ class Denoising(Reconstruction):
         return {"error": self.errors(network, self.encode(network, self.corrupt(self.impute(x))), x).mean()}
 
 
+@dataclass(eq=False, repr=False)
 class Contractive(Reconstruction):
     """Reconstruction with codes that change little when x does (Rifai et al. 2011, eq. 7).
 
@@ -82,12 +83,11 @@ class Contractive(Reconstruction):
         See `Reconstruction`.
     """
 
-    constraints = Reconstruction.constraints | {"weight": NON_NEGATIVE, "directions": or_none(COUNT)}
+    weight: float = 1e-3
+    directions: int | None = 1
+    loss: str = "mse"
 
-    def __init__(self, weight: float = 1e-3, directions: int | None = 1, loss: str = "mse") -> None:
-        self.weight = weight
-        self.directions = directions
-        self.loss = loss
+    constraints = Reconstruction.constraints | {"weight": NON_NEGATIVE, "directions": or_none(COUNT)}
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         # Held-out rows come without gradients, of which the penalty is made.
@@ -98,6 +98,7 @@ class Contractive(Reconstruction):
         return {"error": self.errors(network, z, x).mean(), "contraction": self.weight * penalty}
 
 
+@dataclass(eq=False, repr=False)
 class Sparse(Reconstruction):
     """Codes most of whose numbers are zero, or nearly.
 
@@ -125,6 +126,14 @@ class Sparse(Reconstruction):
         See `Reconstruction`.
     """
 
+    penalty: str = "topk"
+    active: int | None = None
+    weight: float = 0.01
+    target: float = 0.05
+    revive: float = 1 / 32
+    dead_after: int = 10000
+    loss: str = "mse"
+
     constraints = Reconstruction.constraints | {
         "penalty": one_of("topk", "l1", "kl"),
         "active": or_none(COUNT),
@@ -133,24 +142,6 @@ class Sparse(Reconstruction):
         "revive": NON_NEGATIVE,
         "dead_after": COUNT,
     }
-
-    def __init__(
-        self,
-        penalty: str = "topk",
-        active: int | None = None,
-        weight: float = 0.01,
-        target: float = 0.05,
-        revive: float = 1 / 32,
-        dead_after: int = 10000,
-        loss: str = "mse",
-    ) -> None:
-        self.penalty = penalty
-        self.active = active
-        self.weight = weight
-        self.target = target
-        self.revive = revive
-        self.dead_after = dead_after
-        self.loss = loss
 
     def extra_modules(self, spec: Spec) -> nn.Module | None:
         """Rows since each number of the code was last used."""
@@ -238,6 +229,7 @@ def largest(u: Tensor, count: int) -> Tensor:
     return torch.zeros_like(u).scatter(1, places, values)
 
 
+@dataclass(eq=False, repr=False)
 class Masked(Reconstruction):
     """Reconstruct whole rows from a part of their values (in the spirit of He et al. 2022, section 3).
 
@@ -258,21 +250,18 @@ class Masked(Reconstruction):
         See `Reconstruction`.
     """
 
+    ratio: float = 0.5
+    patch: int = 1
+    missing: str = "error"
+    on: str = "all"
+    loss: str = "mse"
+
     constraints = Reconstruction.constraints | {
         "ratio": BELOW_ONE,
         "patch": COUNT,
         "missing": one_of("error", "mask"),
         "on": one_of("all", "hidden"),
     }
-
-    def __init__(
-        self, ratio: float = 0.5, patch: int = 1, missing: str = "error", on: str = "all", loss: str = "mse"
-    ) -> None:
-        self.ratio = ratio
-        self.patch = patch
-        self.missing = missing
-        self.on = on
-        self.loss = loss
 
     @property
     def takes_missing(self) -> bool:
@@ -314,6 +303,7 @@ class Masked(Reconstruction):
         return {"error": (errors * counted).sum() / counted.sum().clamp_min(1)}
 
 
+@dataclass(eq=False, repr=False)
 class Nested(Reconstruction):
     """Codes whose first numbers are a code of their own: one training for every k up to n_components.
 
@@ -332,17 +322,16 @@ class Nested(Reconstruction):
         See `Reconstruction`.
     """
 
+    truncation: str = "uniform"
+    rate: float = 0.1
+    loss: str = "mse"
+
     ordered = True
 
     constraints = Reconstruction.constraints | {
         "truncation": one_of("uniform", "geometric"),
         "rate": FRACTION,
     }
-
-    def __init__(self, truncation: str = "uniform", rate: float = 0.1, loss: str = "mse") -> None:
-        self.truncation = truncation
-        self.rate = rate
-        self.loss = loss
 
     def lengths(self, n: int, k: int, device: torch.device) -> Tensor:
         """How many numbers of k each of n rows keeps: (n, 1), from 1 to k."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -16,6 +17,7 @@ from codeword.objectives.base import Objective, squared_jacobian
 __all__ = ["Adversarial", "Regularized", "Wasserstein", "mmd", "reverse"]
 
 
+@dataclass(eq=False, repr=False)
 class Wasserstein(Objective):
     """Codes whose distribution is the standard normal, by their maximum mean discrepancy from it.
 
@@ -29,11 +31,10 @@ class Wasserstein(Objective):
         λ.
     """
 
+    weight: float = 10.0
+
     normal_prior = True
     constraints = Objective.constraints | {"weight": NON_NEGATIVE}
-
-    def __init__(self, weight: float = 10.0) -> None:
-        self.weight = weight
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         z = self.encode(network, x)
@@ -68,6 +69,7 @@ def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
     return (squares - 2 * products).clamp_min(0)
 
 
+@dataclass(eq=False, repr=False)
 class Adversarial(Objective):
     """Codes whose distribution is the standard normal, as far as a second network can tell.
 
@@ -84,12 +86,11 @@ class Adversarial(Objective):
         Widths of the discriminator's hidden layers.
     """
 
+    weight: float = 10.0
+    hidden: Sequence[int] = (128, 128)
+
     normal_prior = True
     constraints = Objective.constraints | {"weight": NON_NEGATIVE, "hidden": WIDTHS}
-
-    def __init__(self, weight: float = 10.0, hidden: Sequence[int] = (128, 128)) -> None:
-        self.weight = weight
-        self.hidden = hidden
 
     def extra_modules(self, spec: Spec) -> nn.Module | None:
         """The discriminator, codes (n, k) to logits (n, 1)."""
@@ -115,6 +116,7 @@ def reverse(x: Tensor, weight: float = 1.0) -> Tensor:
     return y
 
 
+@dataclass(eq=False, repr=False)
 class Regularized(Objective):
     """A deterministic auto-encoder with a smooth decoder and codes of moderate size (Ghosh et al. 2020).
 
@@ -132,16 +134,15 @@ class Regularized(Objective):
         one random direction; `l2` the squared norm of its parameters.
     """
 
+    beta: float = 1e-4
+    weight: float = 1e-5
+    penalty: str = "gradient"
+
     constraints = Objective.constraints | {
         "beta": NON_NEGATIVE,
         "weight": NON_NEGATIVE,
         "penalty": one_of("gradient", "l2"),
     }
-
-    def __init__(self, beta: float = 1e-4, weight: float = 1e-5, penalty: str = "gradient") -> None:
-        self.beta = beta
-        self.weight = weight
-        self.penalty = penalty
 
     @property
     def whitened(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from codeword.objectives.base import Reconstruction
 __all__ = ["VectorQuantized"]
 
 
+@dataclass(eq=False, repr=False)
 class VectorQuantized(Reconstruction):
     """Codes from a finite set, which can be kept as a few integers.
 
@@ -51,6 +53,15 @@ class VectorQuantized(Reconstruction):
         See `Reconstruction`.
     """
 
+    method: str = "ema"
+    codebook_size: int = 256
+    groups: int = 4
+    levels: int | Sequence[int] = 8
+    commitment: float = 0.25
+    decay: float = 0.99
+    revive: float = 0.05
+    loss: str = "mse"
+
     constraints = Reconstruction.constraints | {
         "method": one_of("ema", "residual", "finite"),
         "codebook_size": (lambda v: whole(v, 2), "an integer above 1"),
@@ -63,26 +74,6 @@ class VectorQuantized(Reconstruction):
         "decay": FRACTION,
         "revive": BELOW_ONE,
     }
-
-    def __init__(
-        self,
-        method: str = "ema",
-        codebook_size: int = 256,
-        groups: int = 4,
-        levels: int | Sequence[int] = 8,
-        commitment: float = 0.25,
-        decay: float = 0.99,
-        revive: float = 0.05,
-        loss: str = "mse",
-    ) -> None:
-        self.method = method
-        self.codebook_size = codebook_size
-        self.groups = groups
-        self.levels = levels
-        self.commitment = commitment
-        self.decay = decay
-        self.revive = revive
-        self.loss = loss
 
     @property
     def whitened(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -26,6 +27,7 @@ LEAST_VARIANCE = 1e-6
 """Added to the decoder's variance: rows that are reconstructed exactly have no infinite density."""
 
 
+@dataclass(eq=False, repr=False)
 class Variational(Objective):
     """The variational auto-encoder (Kingma & Welling 2013, eq. 10 and appendix B).
 
@@ -58,6 +60,13 @@ class Variational(Objective):
         one, the bound is taken as it is, without `beta`, `decomposition` or `free_bits`.
     """
 
+    beta: float = 1.0
+    decomposition: str | None = None
+    free_bits: float = 0.0
+    likelihood: str = "gaussian"
+    variance: str | float = "learned"
+    n_importance: int = 1
+
     normal_prior = True
 
     constraints = Objective.constraints | {
@@ -71,22 +80,6 @@ class Variational(Objective):
         ),
         "n_importance": COUNT,
     }
-
-    def __init__(
-        self,
-        beta: float = 1.0,
-        decomposition: str | None = None,
-        free_bits: float = 0.0,
-        likelihood: str = "gaussian",
-        variance: str | float = "learned",
-        n_importance: int = 1,
-    ) -> None:
-        self.beta = beta
-        self.decomposition = decomposition
-        self.free_bits = free_bits
-        self.likelihood = likelihood
-        self.variance = variance
-        self.n_importance = n_importance
 
     @property
     def logits(self) -> bool:
