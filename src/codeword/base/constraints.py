@@ -8,16 +8,17 @@ from numbers import Integral, Real
 from typing import Any
 
 __all__ = [
+    "AUTO",
     "BELOW_ONE",
     "COUNT",
     "FRACTION",
+    "NONE",
     "NON_NEGATIVE",
     "POSITIVE",
     "WIDTHS",
     "Constraint",
+    "either",
     "one_of",
-    "or_auto",
-    "or_none",
     "real",
     "whole",
     "widths",
@@ -41,6 +42,8 @@ def widths(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(whole(v) for v in value)
 
 
+AUTO: Constraint = (lambda value: isinstance(value, str) and value == "auto", "'auto'")
+NONE: Constraint = (lambda value: value is None, "None")
 NON_NEGATIVE: Constraint = (lambda value: real(value) and value >= 0, "a number, zero or above")
 POSITIVE: Constraint = (lambda value: real(value) and value > 0, "a positive number")
 FRACTION: Constraint = (lambda value: real(value) and 0 < value < 1, "a number between 0 and 1")
@@ -54,13 +57,7 @@ def one_of(*names: str) -> Constraint:
     return lambda value: isinstance(value, str) and value in names, f"one of {', '.join(names)}"
 
 
-def or_none(constraint: Constraint) -> Constraint:
-    """None, or what the constraint asks for."""
-    holds, words = constraint
-    return lambda value: value is None or holds(value), f"{words} or None"
-
-
-def or_auto(constraint: Constraint) -> Constraint:
-    """The word "auto", or what the constraint asks for."""
-    holds, words = constraint
-    return lambda value: (isinstance(value, str) and value == "auto") or holds(value), f"{words} or 'auto'"
+def either(*constraints: Constraint) -> Constraint:
+    """What any of the constraints allows."""
+    words = " or ".join(words for _, words in constraints)
+    return lambda value: any(holds(value) for holds, _ in constraints), words

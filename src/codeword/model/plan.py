@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from codeword.base.constraints import BELOW_ONE, COUNT, POSITIVE, Constraint, one_of, or_auto, or_none, whole
+from codeword.base.constraints import AUTO, BELOW_ONE, COUNT, NONE, POSITIVE, Constraint, either, one_of, whole
 from codeword.base.errors import ParameterError, check_parameter
 from codeword.data.columns import Columns
 from codeword.data.scaling import KINDS, Scaling
@@ -53,14 +53,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 CONSTRAINTS: dict[str, Constraint] = {
     "n_components": COUNT,
-    "epochs": or_auto(COUNT),
-    "batch_size": or_auto((lambda value: whole(value) and value < 1 << 31, "a positive integer below 2**31")),
+    "epochs": either(COUNT, AUTO),
+    "batch_size": either(
+        (lambda value: whole(value) and value < 1 << 31, "a positive integer below 2**31"), AUTO
+    ),
     "learning_rate": POSITIVE,
     "schedule": one_of(*SCHEDULES),
     "scaling": one_of(*KINDS),
     "precision": one_of("float32", "bfloat16"),
-    "validation_fraction": or_auto(BELOW_ONE),
-    "patience": or_none(COUNT),
+    "validation_fraction": either(BELOW_ONE, AUTO),
+    "patience": either(COUNT, NONE),
     "random_state": (
         lambda value: (
             value is None

@@ -1,4 +1,4 @@
-"""What all networks share: the two maps, what they have to fit, and where training begins."""
+"""The parts that all networks share: the two maps, their specification, and where training begins."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Spec:
-    """What a network has to fit.
+    """The specification of a network: what it takes and gives.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Spec:
     n_components : int
         k, the numbers in a code.
     width : int
-        How many numbers the encoder puts out; more than k where the objective wants more than the code.
+        The numbers that the encoder puts out; more than k where the objective wants more than the code.
     bounded : bool
         Scaled values lie in [0, 1].
     logits : bool, default=False
@@ -130,7 +130,7 @@ class Skip(nn.Module):
     `gated` multiplies the deep one by a learned number, for a chain whose last layer cannot start at zero.
     """
 
-    def __init__(self, linear: nn.Module, deep: nn.Sequential, *, gated: bool = False) -> None:
+    def __init__(self, linear: nn.Linear | Transposed, deep: nn.Sequential, *, gated: bool = False) -> None:
         super().__init__()
         self.linear = linear
         self.deep = deep
@@ -156,7 +156,7 @@ class Skip(nn.Module):
 class Transposed(nn.Module):
     """A dense layer with another one's weights, transposed, and a bias of its own.
 
-    Of a layer with more outputs than `rows` only the first `rows` serve; each can have a fixed `scale`.
+    Only the layer's first `rows` outputs serve, where it has more; each can have a fixed `scale`.
     """
 
     scale: Tensor
@@ -210,11 +210,12 @@ class ChannelsLast(nn.Module):
 # -- where training begins ----------------------------------------------------------------------------------
 
 
-def linear_maps(network: Network) -> tuple[Skip, Skip] | None:
-    """The encoder and the decoder, if both have a linear map beside the deep one."""
+def linear_maps(network: Network) -> tuple[nn.Linear, nn.Linear | Transposed] | None:
+    """The linear maps into the code and back, if both stand beside deep ones."""
+    encoder = network.encoder
     decoder = network.decoder[0] if isinstance(network.decoder, nn.Sequential) else network.decoder
-    if isinstance(network.encoder, Skip) and isinstance(decoder, Skip):
-        return network.encoder, decoder
+    if isinstance(encoder, Skip) and isinstance(encoder.linear, nn.Linear) and isinstance(decoder, Skip):
+        return encoder.linear, decoder.linear
     return None
 
 
@@ -235,27 +236,26 @@ def start_linear(
 ) -> None:
     """Make the linear maps PCA, and let the deep ones start at zero; do nothing where there are none.
 
-    What the encoder puts out beyond the components that the data have starts at zero.
+    Numbers that the encoder puts out beyond the components of the data start at zero.
 
     Parameters
     ----------
     encode, decode : Tensor of shape (number of components,), optional
-        What each component is multiplied by on its way into the code, and back. By default codes are divided
+        Factors of each component on its way into the code, and back. By default codes are divided
         by their root mean square, one number for all, so that the deep layers find inputs of the usual size
         while distances between codes stay PCA's.
     slope, bias : Tensor of shape (d,), optional
         For a decoder whose output goes through a function: that function's derivative at `bias`, which the
         decoder gives for a code of zeros. By default 1 and the data's mean.
     """
-    skips = linear_maps(network)
-    if skips is None:
+    maps = linear_maps(network)
+    if maps is None:
         return
+    into, back = maps
     components, size = baseline.components, code_size(baseline)
     k = len(components)
     encode = torch.full((k,), 1 / size) if encode is None else encode
     decode = torch.full((k,), size) if decode is None else decode
-    into, back = skips[0].linear, skips[1].linear
-    assert isinstance(into, nn.Linear)
     for parameter in into.parameters():
         parameter.zero_()
     into.weight[:k] = encode[:, None] * components
@@ -263,9 +263,9 @@ def start_linear(
     if isinstance(back, Transposed):
         back.scale[:k] = decode / encode / (1.0 if slope is None else slope.mean())
     else:
-        assert isinstance(back, nn.Linear)
         back.weight.zero_()
         back.weight[:, :k] = components.T * decode / (1.0 if slope is None else slope[:, None])
     back.bias.copy_(baseline.mean if bias is None else bias)
-    for skip in skips:
-        skip.silence()
+    for module in network.modules():
+        if isinstance(module, Skip):
+            module.silence()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import abc
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -59,7 +60,11 @@ class Conv(Architecture):
             down += [_CONV[self._dims](a, b, 3, stride=2, padding=1), activation(), *self._stage(b)]
         up: list[nn.Module] = []
         for (a, b), size in zip(pairwise([*self.channels[::-1], first]), sizes[-2::-1], strict=True):
-            up += [activation(), *self._stage(a), _double(self._dims, a, b, size)]
+            # 2h + 2 - 2 padding + output_padding values of h: 2h for an even size, 2h - 1 for an odd one.
+            odd = tuple(s % 2 for s in size)
+            padding = tuple(1 + o for o in odd)
+            double = _TRANSPOSE[self._dims](a, b, 4, stride=2, padding=padding, output_padding=odd)
+            up += [activation(), *self._stage(a), double]
         values = math.prod(last)
         encoder = nn.Sequential(
             ChannelsFirst(grid, first), *down, nn.Flatten(1), nn.Linear(values, spec.width)
@@ -70,7 +75,7 @@ class Conv(Architecture):
         return self._complete(encoder, decoder, spec)
 
     def _stage(self, channels: int) -> list[nn.Module]:
-        """What else a stage has at its own resolution."""
+        """Further layers of a stage, at its own resolution."""
         return []
 
     def _grid(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
@@ -86,6 +91,7 @@ class Conv(Architecture):
         )
 
 
+@dataclass(eq=False, repr=False)
 class Residual(Conv):
     """`Conv` with residual blocks in each stage (He et al. 2016, eq. 1, in the order of their second paper).
 
@@ -98,17 +104,12 @@ class Residual(Conv):
     linear_skip : bool, default=True
     """
 
-    constraints = Conv.constraints | {"blocks": COUNT}
+    channels: abc.Sequence[int] = (32, 64)
+    blocks: int = 1
+    activation: str = "silu"
+    linear_skip: bool = True
 
-    def __init__(
-        self,
-        channels: abc.Sequence[int] = (32, 64),
-        blocks: int = 1,
-        activation: str = "silu",
-        linear_skip: bool = True,
-    ) -> None:
-        super().__init__(channels, activation, linear_skip)
-        self.blocks = blocks
+    constraints = Conv.constraints | {"blocks": COUNT}
 
     def _stage(self, channels: int) -> list[nn.Module]:
         return [Block(self._dims, channels, ACTIVATIONS[self.activation]) for _ in range(self.blocks)]
@@ -143,14 +144,3 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x + self.branch(x)
         return y
-
-
-def _double(dims: int, a: int, b: int, size: tuple[int, ...]) -> nn.Module:
-    """A transposed convolution to `size`, of which its input has half, rounded up.
-
-    Its output has 2h + 2 - 2 padding + output_padding values: 2h for an even size, 2h - 1 for an odd one.
-    """
-    odd = tuple(s % 2 for s in size)
-    padding = tuple(1 + o for o in odd)
-    layer: nn.Module = _TRANSPOSE[dims](a, b, 4, stride=2, padding=padding, output_padding=odd)
-    return layer

@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.constraints import BELOW_ONE, WIDTHS, one_of, or_none
+from codeword.base.constraints import BELOW_ONE, NONE, WIDTHS, either, one_of
 from codeword.networks.base import ACTIVATIONS, Architecture, Spec, Transposed
 
 __all__ = ["MLP", "BatchNorm"]
@@ -59,7 +59,7 @@ class MLP(Architecture):
 
     constraints = Architecture.constraints | {
         "hidden": WIDTHS,
-        "norm": or_none(one_of(*_NORMS)),
+        "norm": either(one_of(*_NORMS), NONE),
         "dropout": BELOW_ONE,
     }
 

@@ -136,7 +136,7 @@ SMALL_PRODUCT = 1 << 19
 
 @functools.cache
 def onednn_is_faster() -> bool:
-    """Whether float32 products should go to oneDNN, which torch ships, and not to MKL, its default.
+    """Say whether float32 products should go to oneDNN, which torch ships, and not to MKL, its default.
 
     MKL keeps its AVX-512 kernels for Intel's processors; on AMD's, oneDNN's are about twice as fast.
     """

@@ -1,4 +1,4 @@
-"""What is minimized.
+"""Objectives: what training minimizes.
 
 An objective is a small bag of parameters. The fit loop knows of it only its named losses, whose sum is
 minimized, and `encode` and `decode`, which are deterministic.

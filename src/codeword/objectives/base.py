@@ -1,4 +1,4 @@
-"""What all objectives share: what the fit loop and the estimator know of one, and plain reconstruction."""
+"""The base of all objectives, as the fit loop and the estimator see one, and plain reconstruction."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Objective(Configurable):
         return self.layout is not None
 
     def encoder_outputs(self, n_components: int) -> int:
-        """How many numbers the encoder puts out for a code of `n_components`."""
+        """The numbers that the encoder puts out for a code of `n_components`."""
         return n_components
 
     def extra_modules(self, spec: Spec) -> nn.Module | None:
@@ -123,7 +123,7 @@ class Objective(Configurable):
     def value_errors(self, out: Tensor, x: Tensor, loss: str = "mse", delta: float = 1.0) -> Tensor:
         """The loss of each value of rows x (n, d), given what the decoder put out: (n, d).
 
-        Of a mixed table `loss` is that of the numbers: see `mixed.errors`.
+        For a mixed table `loss` is that of the numbers: see `mixed.errors`.
         """
         if self.layout is None:
             return LOSSES[loss](out, x, delta)

@@ -95,7 +95,7 @@ class _Tensors(NamedTuple):
     means: Tensor
     weights: Tensor
     places: Tensor
-    """Where each category stands once groups are padded to the longest."""
+    """The place of each category once groups are padded to the longest."""
 
 
 @lru_cache(maxsize=64)

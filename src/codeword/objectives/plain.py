@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.constraints import BELOW_ONE, COUNT, FRACTION, NON_NEGATIVE, one_of, or_none
+from codeword.base.constraints import BELOW_ONE, COUNT, FRACTION, NON_NEGATIVE, NONE, either, one_of
 from codeword.base.errors import ParameterError, check_parameter
 from codeword.networks import Network, Spec
 from codeword.networks.base import code_size, linear_maps, start_linear
@@ -87,7 +87,7 @@ class Contractive(Reconstruction):
     directions: int | None = 1
     loss: str = "mse"
 
-    constraints = Reconstruction.constraints | {"weight": NON_NEGATIVE, "directions": or_none(COUNT)}
+    constraints = Reconstruction.constraints | {"weight": NON_NEGATIVE, "directions": either(COUNT, NONE)}
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         # Held-out rows come without gradients, of which the penalty is made.
@@ -113,7 +113,7 @@ class Sparse(Reconstruction):
     active : int or None, default=None
         Numbers kept by `topk`; None keeps a quarter.
     weight : float, default=0.01
-        Of the penalty.
+        Factor of the penalty.
     target : float in (0, 1), default=0.05
         ρ of `kl`.
     revive : float, default=1/32
@@ -136,7 +136,7 @@ class Sparse(Reconstruction):
 
     constraints = Reconstruction.constraints | {
         "penalty": one_of("topk", "l1", "kl"),
-        "active": or_none(COUNT),
+        "active": either(COUNT, NONE),
         "weight": NON_NEGATIVE,
         "target": FRACTION,
         "revive": NON_NEGATIVE,
@@ -163,12 +163,10 @@ class Sparse(Reconstruction):
 
         Gao et al. 2024, appendix A.1; the components themselves would leave no choice of which to use.
         """
-        skips = linear_maps(network)
-        if skips is None:
+        maps = linear_maps(network)
+        if maps is None:
             return
-        into = skips[0].linear
-        assert isinstance(into, nn.Linear)
-        k = into.out_features
+        k = maps[0].out_features
         directions = F.normalize(torch.randn(k, len(baseline.components)), dim=1)
         frame = replace(baseline, components=directions @ baseline.components)
         size = code_size(baseline)
@@ -177,13 +175,13 @@ class Sparse(Reconstruction):
         slope, bias = self.outputs_at_mean(baseline)
         start_linear(network, frame, encode=encode, decode=decode, slope=slope, bias=bias)
         if self.penalty == "kl":
-            into.bias.add_(math.log(self.target / (1 - self.target)))
+            maps[0].bias.add_(math.log(self.target / (1 - self.target)))
 
     def encode(self, network: Network, x: Tensor) -> Tensor:
         return self._sparse(network.encoder(self.impute(x)))
 
     def project(self, network: Network, z: Tensor) -> Tensor:
-        """As few numbers at work, or in the range of the activation."""
+        """The code with as few numbers at work, or in the range of the activation."""
         return z.clamp(0, 1) if self.penalty == "kl" else self._sparse(z)
 
     def _sparse(self, u: Tensor) -> Tensor:
@@ -207,7 +205,7 @@ class Sparse(Reconstruction):
         return {"error": error, "revival": self.revive * self._revival(network, self.impute(x), u, z)}
 
     def _revival(self, network: Network, x: Tensor, u: Tensor, z: Tensor) -> Tensor:
-        """How badly the dead numbers of the code explain what the others leave of x; 0 if none is dead."""
+        """The error with which dead numbers of the code explain what the others leave; 0 if none is dead."""
         idle = network.extra.get_buffer("idle")
         with torch.no_grad():
             idle.copy_(torch.where((z != 0).any(dim=0), 0.0, idle + len(x)))
@@ -233,7 +231,7 @@ def largest(u: Tensor, count: int) -> Tensor:
 class Masked(Reconstruction):
     """Reconstruct whole rows from a part of their values (in the spirit of He et al. 2022, section 3).
 
-    What is hidden is replaced by a learned value of each feature, the mask token, which starts at its mean.
+    A hidden value is replaced by a learned one of each feature, the mask token, which starts at its mean.
 
     Parameters
     ----------
@@ -245,7 +243,7 @@ class Masked(Reconstruction):
         `mask` lets NaN in x: missing values are hidden, count in no error, and are filled in by
         `reconstruct`.
     on : {"all", "hidden"}, default="all"
-        Whether the loss is of all values that are known, or of the hidden ones among them, as in the paper.
+        The loss is of all values that are known, or of the hidden ones among them, as in the paper.
     loss : {"mse", "bce", "l1", "huber"}, default="mse"
         See `Reconstruction`.
     """
@@ -317,7 +315,7 @@ class Nested(Reconstruction):
         The distribution of b: all lengths alike, or, as in the paper, each number after the first dropped
         with probability `rate` together with all that follow.
     rate : float in (0, 1), default=0.1
-        Of the geometric distribution.
+        Parameter of the geometric distribution.
     loss : {"mse", "bce", "l1", "huber"}, default="mse"
         See `Reconstruction`.
     """
@@ -334,7 +332,7 @@ class Nested(Reconstruction):
     }
 
     def lengths(self, n: int, k: int, device: torch.device) -> Tensor:
-        """How many numbers of k each of n rows keeps: (n, 1), from 1 to k."""
+        """The numbers of k that each of n rows keeps: (n, 1), from 1 to k."""
         draw = torch.rand(n, 1, device=device)
         if self.truncation == "uniform":
             return (draw * k).floor().add(1).clamp_max(k)

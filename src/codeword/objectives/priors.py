@@ -81,7 +81,7 @@ class Adversarial(Objective):
     Parameters
     ----------
     weight : float, default=10
-        What the reversed gradient is multiplied by; the error is summed over features.
+        Factor of the reversed gradient; the error is summed over features.
     hidden : sequence of int, default=(128, 128)
         Widths of the discriminator's hidden layers.
     """
@@ -126,9 +126,9 @@ class Regularized(Objective):
     Parameters
     ----------
     beta : float, default=1e-4
-        Of the codes' size.
+        Factor of the codes' size.
     weight : float, default=1e-5
-        λ, of the regularizer.
+        λ, the factor of the regularizer.
     penalty : {"gradient", "l2"}, default="gradient"
         `gradient` is the squared norm of the decoder's Jacobian at the codes, estimated without bias from
         one random direction; `l2` the squared norm of its parameters.

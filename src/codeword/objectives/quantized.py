@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.constraints import BELOW_ONE, COUNT, FRACTION, NON_NEGATIVE, one_of, whole, widths
+from codeword.base.constraints import BELOW_ONE, COUNT, FRACTION, NON_NEGATIVE, either, one_of, whole, widths
 from codeword.base.errors import DataError, ParameterError
 from codeword.networks import Network, Spec
 from codeword.networks.base import code_size
@@ -17,6 +17,8 @@ from codeword.networks.pca import PrincipalComponents
 from codeword.objectives.base import Reconstruction
 
 __all__ = ["VectorQuantized"]
+
+ABOVE_ONE = (lambda v: whole(v, 2), "an integer above 1")
 
 
 @dataclass(eq=False, repr=False)
@@ -64,12 +66,9 @@ class VectorQuantized(Reconstruction):
 
     constraints = Reconstruction.constraints | {
         "method": one_of("ema", "residual", "finite"),
-        "codebook_size": (lambda v: whole(v, 2), "an integer above 1"),
+        "codebook_size": ABOVE_ONE,
         "groups": COUNT,
-        "levels": (
-            lambda v: whole(v, 2) or (widths(v) and 1 not in v),
-            "an integer above 1, or a sequence of them",
-        ),
+        "levels": either(ABOVE_ONE, (lambda v: widths(v) and 1 not in v, "a sequence of such")),
         "commitment": NON_NEGATIVE,
         "decay": FRACTION,
         "revive": BELOW_ONE,
@@ -80,10 +79,10 @@ class VectorQuantized(Reconstruction):
         return self.method == "finite"
 
     def extra_modules(self, spec: Spec) -> nn.Module | None:
-        """How often each entry is used, and the sum of the codes that used it.
+        """Counts of how often each entry is used, and sums of the codes that used it.
 
-        Both in units of the rows that an entry has where all have alike. Their ratio is the codebook. Kept
-        apart, and so, their averages over several processes are what one with all of the rows would have.
+        Both are in units of the rows that an entry has where all have alike; their ratio is the codebook.
+        Kept apart, their averages over several processes are what one with all of the rows would have.
         """
         super().extra_modules(spec)
         k = spec.n_components
@@ -122,24 +121,24 @@ class VectorQuantized(Reconstruction):
     # -- quantization ---------------------------------------------------------------------------------------
 
     def quantize(self, network: Network, z: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """What the encoder gave, (n, k), to codes (n, k), indices (n, m), and what each book was asked."""
+        """The encoder's output (n, k) to codes (n, k), indices (n, m), and the input of each codebook."""
         z = z.float()
         if self.method == "finite":
             steps = self._rounded(z)
             return steps / self._half_width(z), (steps + self._half_width(z)).long(), []
-        asked: list[Tensor] = []
+        inputs: list[Tensor] = []
         chosen: list[Tensor] = []
-        taken: list[Tensor] = []
+        entries: list[Tensor] = []
         parts = z.chunk(self.groups, dim=1) if self.method == "ema" else [z] * self.groups
         for part, book in zip(parts, codebooks(network), strict=True):
             if self.method == "residual":
-                part = part - sum(taken)
+                part = part - sum(entries)
             index = nearest(part.detach(), book)
-            asked.append(part.detach())
+            inputs.append(part.detach())
             chosen.append(index)
-            taken.append(book[index])
-        code = torch.cat(taken, dim=1) if self.method == "ema" else torch.stack(taken).sum(dim=0)
-        return code, torch.stack(chosen, dim=1), asked
+            entries.append(book[index])
+        code = torch.cat(entries, dim=1) if self.method == "ema" else torch.stack(entries).sum(dim=0)
+        return code, torch.stack(chosen, dim=1), inputs
 
     def _half_width(self, z: Tensor) -> Tensor:
         return torch.div(self._levels(z), 2, rounding_mode="floor")
@@ -165,7 +164,7 @@ class VectorQuantized(Reconstruction):
         return self.quantize(network, network.encoder(self.impute(x)))[1]
 
     def _sizes(self, indices: Tensor) -> Tensor:
-        """How many entries, or levels, each index of a row chooses from."""
+        """The number of entries, or levels, that each index of a row chooses from."""
         if self.method == "finite":
             return self._levels(indices).long()
         return torch.full((self.groups,), self.codebook_size, device=indices.device)
@@ -187,8 +186,8 @@ class VectorQuantized(Reconstruction):
         if self.method == "finite":
             half = self._half_width(indices)
             return (indices - half) / half
-        taken = [book[i] for book, i in zip(codebooks(network), indices.unbind(dim=1), strict=True)]
-        return torch.cat(taken, dim=1) if self.method == "ema" else torch.stack(taken).sum(dim=0)
+        entries = [book[i] for book, i in zip(codebooks(network), indices.unbind(dim=1), strict=True)]
+        return torch.cat(entries, dim=1) if self.method == "ema" else torch.stack(entries).sum(dim=0)
 
     def project(self, network: Network, z: Tensor) -> Tensor:
         """The entries, or the levels, that are nearest."""
@@ -213,31 +212,31 @@ class VectorQuantized(Reconstruction):
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         z = network.encoder(self.impute(x)).float()
-        code, indices, asked = self.quantize(network, z)
+        code, indices, inputs = self.quantize(network, z)
         if self.method == "finite":
             return {"error": self.errors(network, code, x).mean()}
         error = self.errors(network, z + (code - z).detach(), x).mean()
         if network.training:
-            self._follow(network, indices, asked)
+            self._update_codebooks(network, indices, inputs)
         return {"error": error, "commitment": self.commitment * F.mse_loss(z, code.detach())}
 
     @torch.no_grad()
-    def _follow(self, network: Network, indices: Tensor, asked: list[Tensor]) -> None:
+    def _update_codebooks(self, network: Network, indices: Tensor, inputs: list[Tensor]) -> None:
         """Move each codebook towards the codes of the batch that used it; revive its dead entries."""
-        entries = torch.arange(self.codebook_size, device=indices.device)
-        for counts, sums, index, part in zip(*_buffers(network), indices.unbind(dim=1), asked, strict=True):
-            usual = counts.mean()
-            dead = counts < self.revive * usual
-            used = (index[:, None] == entries).float()
+        numbers = torch.arange(self.codebook_size, device=indices.device)
+        for counts, sums, index, part in zip(*_buffers(network), indices.unbind(dim=1), inputs, strict=True):
+            mean_count = counts.mean()
+            dead = counts < self.revive * mean_count
+            used = (index[:, None] == numbers).float()
             with torch.autocast(part.device.type, enabled=False):
                 reached = used.T @ part
-            usual_rows = len(part) / self.codebook_size
-            counts.lerp_(used.sum(dim=0) / usual_rows, 1 - self.decay)
-            sums.lerp_(reached / usual_rows, 1 - self.decay)
+            even_share = len(part) / self.codebook_size
+            counts.lerp_(used.sum(dim=0) / even_share, 1 - self.decay)
+            sums.lerp_(reached / even_share, 1 - self.decay)
             if self.revive:
                 chosen = part[torch.randint(len(part), (self.codebook_size,), device=part.device)]
-                counts.copy_(torch.where(dead, usual, counts))
-                sums.copy_(torch.where(dead[:, None], chosen * usual, sums))
+                counts.copy_(torch.where(dead, mean_count, counts))
+                sums.copy_(torch.where(dead[:, None], chosen * mean_count, sums))
 
 
 def _buffers(network: Network) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.constraints import COUNT, NON_NEGATIVE, one_of, or_none, real
+from codeword.base.constraints import COUNT, NON_NEGATIVE, NONE, POSITIVE, either, one_of
 from codeword.base.errors import ParameterError
 from codeword.networks import Network, Spec
 from codeword.networks.base import linear_maps, start_linear
@@ -41,7 +41,7 @@ class Variational(Objective):
     Parameters
     ----------
     beta : float, default=1
-        What the KL divergence is multiplied by (Higgins et al. 2017, eq. 4), or, with `decomposition`, the
+        Factor of the KL divergence (Higgins et al. 2017, eq. 4), or, with `decomposition`, the
         total correlation in it.
     decomposition : {"tc"} or None, default=None
         `tc` takes the KL divergence apart and weighs the total correlation alone (Chen et al. 2018, eq. 4),
@@ -51,10 +51,10 @@ class Variational(Objective):
         Nats of each code dimension's KL divergence, averaged over the batch, that cost nothing (Kingma et al.
         2016, appendix C.8).
     likelihood : {"gaussian", "bernoulli"}, default="gaussian"
-        Of values given a code. `bernoulli` is for values in [0, 1], and the decoder gives logits.
+        Distribution of values given a code; `bernoulli` is for values in [0, 1] and a decoder of logits.
     variance : {"learned", "by_feature"} or float, default="learned"
-        Of the Gaussian likelihood, in scaled units: one number that is learned with the weights (Rybkin et
-        al. 2021), one for each feature, or a given one.
+        Variance of the Gaussian likelihood, in scaled units: one number that is learned with the weights
+        (Rybkin et al. 2021), one for each feature, or a given one.
     n_importance : int, default=1
         Samples of the importance-weighted bound that is trained (Burda et al. 2015, eq. 8); with more than
         one, the bound is taken as it is, without `beta`, `decomposition` or `free_bits`.
@@ -71,13 +71,10 @@ class Variational(Objective):
 
     constraints = Objective.constraints | {
         "beta": NON_NEGATIVE,
-        "decomposition": or_none(one_of("tc")),
+        "decomposition": either(one_of("tc"), NONE),
         "free_bits": NON_NEGATIVE,
         "likelihood": one_of("gaussian", "bernoulli"),
-        "variance": (
-            lambda v: v in ("learned", "by_feature") or (real(v) and v > 0),
-            "learned, by_feature or a positive number",
-        ),
+        "variance": either(one_of("learned", "by_feature"), POSITIVE),
         "n_importance": COUNT,
     }
 
@@ -138,12 +135,10 @@ class Variational(Objective):
         precision = 1 + information / max(self.beta, 1e-3)
         encode = (1 - 1 / precision) / decode
         start_linear(network, baseline, encode=encode, decode=decode, slope=slope, bias=bias)
-        skips = linear_maps(network)
-        if skips is not None:
-            into = skips[0].linear
-            assert isinstance(into, nn.Linear)
-            k = into.out_features // 2
-            into.bias[k : k + len(precision)] = -precision.log()
+        maps = linear_maps(network)
+        if maps is not None:
+            k = maps[0].out_features // 2
+            maps[0].bias[k : k + len(precision)] = -precision.log()
 
     # -- the two directions ---------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ RESIDENT_BYTES = 2 << 30
 
 HELD_OUT_ROWS = 10_000
 HELD_OUT_RUN = 64
-"""Of streamed rows, so many at most are held out, in runs of so many spread evenly over the file."""
+"""Rows that are held out of streamed ones at most, and the rows of each run that they are held out in."""
 
 
 class Batches:
@@ -51,7 +51,7 @@ class Batches:
     group: ProcessGroup
 
     def steps(self, batch_size: int) -> int:
-        """How many batches an epoch has, on every process."""
+        """The number of batches that an epoch has, on every process."""
         raise NotImplementedError
 
     def epoch(self, seed: int, batch_size: int, first: int = 0) -> Iterator[tuple[Tensor, float]]:
@@ -73,7 +73,7 @@ class ResidentBatches(Batches):
 
     uint8 rows stay uint8, a quarter of the memory, and are scaled as they are gathered. `chosen` are the
     numbers of the rows that are walked over, or all: those held out, or of another fold, stay where they are.
-    Of several processes each holds all rows and takes its part of each batch, so that two with batches of b
+    Each of several processes holds all rows and takes its part of each batch, so that two with batches of b
     make the very steps that one makes with batches of 2b.
     """
 

@@ -1,4 +1,4 @@
-"""What a run keeps on disk so that it can go on after a kill, as if nothing had happened.
+"""Checkpoints: what a run keeps on disk so that it can go on after a kill, as if nothing had happened.
 
 A checkpoint is a model folder, which `AutoEncoder.load` opens like any other, with two more files: the state
 of the optimizer and of the random numbers in `training.safetensors`, and where the run stands in
@@ -148,7 +148,7 @@ class Checkpoint:
 
 
 def _checksum(kept: dict[str, Any], packed: bytes) -> str:
-    """What shows that not a bit of a checkpoint has changed."""
+    """The SHA-256 of a checkpoint's content."""
     found = hashlib.sha256(json.dumps(kept).encode())
     found.update(packed)
     return found.hexdigest()

@@ -147,8 +147,18 @@ class Trainer:
         while self.epoch < plan.epochs and not self._out_of_patience():
             started = time.perf_counter()
             losses = self._run_epoch(threads)
-            row = _history_row(self.epoch + 1, losses, time.perf_counter() - started)
-            row["validation_loss"] = loss = self._validate()
+            seconds, loss = round(time.perf_counter() - started, 3), self._validate()
+            row: dict[str, Any] = {
+                "epoch": self.epoch + 1,
+                "train_loss": sum(losses.values()),
+                "validation_loss": loss,
+            }
+            named = losses if len(losses) > 1 else {}
+            if taken := named.keys() & {*row, "seconds"}:
+                raise TrainingError(
+                    f"{min(taken)!r} is a part of the loss and of the history: rename the former"
+                )
+            row |= named | {"seconds": seconds} | self.objective.epoch_metrics(self.network)
             # Losses are taken before each update: only the weights tell what the last one did.
             finite = all(math.isfinite(value) for value in (*losses.values(), loss or 0.0))
             if not (finite and bool(weights.isfinite().all())):
@@ -156,7 +166,6 @@ class Trainer:
                     f"the loss or the weights were not finite in epoch {row['epoch']}: training diverged; "
                     f"try a learning rate below {plan.learning_rate:g}, or scaling='standard'"
                 )
-            row |= self.objective.epoch_metrics(self.network)
             self.history.append(row)
             self.epoch, self.batch = self.epoch + 1, 0
             if loss is not None and loss < self.best_loss:
@@ -289,15 +298,6 @@ def rate(number: int, total: int, schedule: str) -> float:
 def _chunks(rows: ResidentBatches) -> Iterator[Tensor]:
     """The rows in order, so few at once that what a network makes of them fits in memory, too."""
     return rows.in_order(max(1, min(4096, (1 << 23) // rows.d)))
-
-
-def _history_row(epoch: int, losses: dict[str, float], seconds: float) -> dict[str, Any]:
-    row: dict[str, Any] = {"epoch": epoch, "train_loss": sum(losses.values()), "validation_loss": None}
-    if len(losses) > 1:
-        if taken := losses.keys() & {*row, "seconds"}:
-            raise TrainingError(f"a part of the loss is called {min(taken)!r}, as a part of the history is")
-        row.update(losses)
-    return row | {"seconds": round(seconds, 3)}
 
 
 # -- random numbers and threads -----------------------------------------------------------------------------
