@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from codeword.base.constraints import AUTO, BELOW_ONE, COUNT, NONE, POSITIVE, Constraint, either, one_of, whole
+from codeword.base.constraints import (
+    AUTO,
+    BELOW_ONE,
+    COUNT,
+    NONE,
+    POSITIVE,
+    Constraint,
+    either,
+    one_of,
+    whole,
+)
 from codeword.base.errors import ParameterError, check_parameter
 from codeword.data.columns import Columns
 from codeword.data.scaling import KINDS, Scaling
