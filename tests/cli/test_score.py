@@ -186,7 +186,7 @@ def test_wrong_use_is_refused_in_one_line(refused, trained, saved_model):
     assert "rate of 0.001 cannot be reached: with 120 calibration rows" in err
     assert "1 / (120 + 1) = 0.00826; give at least 999 such rows" in err
     for level in ("0", "1", "-0.1", "nan"):
-        assert "--max-false-alarms must be a number above 0 and below 1" in refused(
+        assert "--max-false-alarms must be a number between 0 and 1" in refused(
             *words, "--max-false-alarms", level
         )
     assert "use .csv, .parquet" in refused(*words, "-o", "scores.npy")
