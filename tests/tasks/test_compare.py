@@ -16,7 +16,7 @@ from codeword.base.errors import DataError, InputError, ParameterError, Training
 from codeword.model.fitted import FittedModel
 from codeword.plots.style import new_figure
 from codeword.tasks import compare as comparing
-from codeword.tasks.compare import Comparison, elbow, recommend, summarize
+from codeword.tasks.compare import Comparison, elbow
 from codeword.training import checkpoint
 
 TINY = {"network": MLP(hidden=(8,)), "epochs": 3, "batch_size": 64, "device": "cpu"}
@@ -342,33 +342,35 @@ def row(k, mse, accuracy=None, objective="reconstruction", seed=0, share=None):
     }  # fmt: skip
 
 
+def recommended(rows, n, d):
+    return Comparison(rows, n, n, d).recommended
+
+
 def test_with_labels_it_is_the_smallest_k_within_a_standard_error_of_the_best():
     rows = [row(2, 0.4, 0.80), row(4, 0.3, 0.899), row(8, 0.2, 0.91), row(16, 0.1, 0.90)]
-    best = recommend(summarize(rows), 400, 20)  # sqrt(0.91 × 0.09 / 400) = 0.0143
+    best = recommended(rows, 400, 20)  # sqrt(0.91 × 0.09 / 400) = 0.0143
     assert best.k == 4
     assert "0.899, within one standard error (0.014) of the best, 0.910 with 8" in best.reason
-    assert recommend(summarize(rows), 4000, 20).k == 8  # 0.0045
-    assert (
-        "no smaller k comes within one standard error (0.005)" in recommend(summarize(rows), 4000, 20).reason
-    )
+    assert recommended(rows, 4000, 20).k == 8  # 0.0045
+    assert "no smaller k comes within one standard error (0.005)" in recommended(rows, 4000, 20).reason
 
 
 def test_seeds_that_differ_widen_the_standard_error():
     rows = [row(2, 0.4, 0.80, seed=s) for s in range(4)] + [
         row(4, 0.3, accuracy, seed=s) for s, accuracy in enumerate([0.81, 0.89, 0.81, 0.89])
     ]
-    assert recommend(summarize(rows), 10**6, 20).k == 4
+    assert recommended(rows, 10**6, 20).k == 4
     rows += [row(3, 0.3, 0.83, seed=s) for s in range(4)]
-    assert recommend(summarize(rows), 10**6, 20).k == 3  # the deviation is 0.046, of the mean 0.023
+    assert recommended(rows, 10**6, 20).k == 3  # the deviation is 0.046, of the mean 0.023
     alike = [row(k, 1 / k, accuracy, seed=s) for k, accuracy in ((2, 0.90), (4, 0.91)) for s in range(3)]
-    assert recommend(summarize(alike), 10**6, 20).k == 4
-    assert recommend(summarize(alike), 400, 20).k == 2  # that they agree says nothing of other rows
+    assert recommended(alike, 10**6, 20).k == 4
+    assert recommended(alike, 400, 20).k == 2  # that they agree says nothing of other rows
 
 
 def test_of_objectives_that_are_as_good_the_one_of_the_least_error_is_recommended():
     rows = [row(4, 0.2, 0.90), row(4, 0.3, 0.905, "nested"), row(8, 0.1, 0.91, "nested")]
     rows += [row(4, 0.1, 0.8, "sparse"), row(4, 0.1, 0.99, "pca")]
-    best = recommend(summarize(rows), 400, 20)
+    best = recommended(rows, 400, 20)
     assert (best.k, best.objective) == (4, "reconstruction")
     assert best.reason.endswith("of the best, 0.910 with 8 by nested")
 
@@ -385,7 +387,7 @@ def test_of_objectives_that_are_as_good_the_one_of_the_least_error_is_recommende
     ],
 )
 def test_odd_curves_have_a_recommendation_too(rows, k, words):
-    best = recommend(summarize(rows), 100, 20)
+    best = recommended(rows, 100, 20)
     assert best.k == k
     assert words in best.reason
     assert ("larger k" in best.reason) == (words in best.reason and "larger k" in words)

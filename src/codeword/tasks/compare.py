@@ -27,36 +27,18 @@ from codeword.data.rows import blocks, check_finite
 from codeword.data.scaling import Scaling, describe
 from codeword.data.tables import is_table
 from codeword.model.autoencoder import AutoEncoder
-from codeword.model.fitted import Codec
+from codeword.model.fitted import Codec, FittedModel
 from codeword.model.inputs import training_data
 from codeword.model.parameters import in_words, to_json
 from codeword.model.plan import check_parameters, scaling_kind
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import OBJECTIVES, Objective, resolve_objective
 from codeword.tasks.evaluate import Errors, draw, explained_variance, flat, reconstruct_all, scale_by, take
-from codeword.tasks.labels import (
-    LabelTask,
-    check_classes,
-    check_reference,
-    nearest_neighbors,
-    one_thread_without_warnings,
-)
+from codeword.tasks.labels import LabelTask, check_classes, check_reference, nearest_neighbors
 from codeword.tasks.text import ABSENT
 from codeword.training.checkpoint import digest
 
-__all__ = [
-    "PICTURE",
-    "RESULTS",
-    "TABLE",
-    "Comparison",
-    "Recommendation",
-    "Results",
-    "check_folder",
-    "compare",
-    "elbow",
-    "recommend",
-    "summarize",
-]
+__all__ = ["PICTURE", "RESULTS", "TABLE", "Comparison", "Results", "check_folder", "compare"]
 
 SET_HERE = {"n_components": "k", "objective": "objectives", "random_state": "seeds"}
 """Parameters of AutoEncoder that a comparison sets itself, and what it takes instead."""
@@ -183,71 +165,46 @@ def compare(
     if folder is not None:
         settings = _settings(by_label, lengths, seeds, parameters, train, held_out)
     results = Results(folder, settings, overwrite=overwrite)
-    # Seed by seed, so that what is there at any time covers all k.
+    rows, pca = results.rows, None
+    done, total = sum(name != PCA for name, _, _ in rows), seeds * len(by_label) * len(lengths)
     trainings = [
-        Training(label, objective, seed, tuple(ks))
-        for seed in range(seeds)
+        (label, objective, ks, seed)
+        for seed in range(seeds)  # seed by seed, so that what is there at any time covers all k
         for label, objective in by_label.items()
         for ks in ([lengths] if objective.ordered else [[k] for k in lengths])
     ]
     try:
-        _run(trainings, results, train, held, on_row, parameters)
+        for label, objective, ks, seed in trainings:
+            if (label, ks[-1], seed) in rows:
+                continue
+            if pca is None:
+                pca = _principal_components(train, lengths[-1], parameters)
+            ae = _estimator(ks[-1], objective, seed, parameters)
+            failed = _fit(ae, train, results.checkpoint())
+            made: list[Row] = []
+            for k in ks:
+                if (PCA, k, None) not in rows:
+                    first = replace(pca, components=pca.components[:k], deviations=pca.deviations[:k])
+                    made.append(_row(PCA, k, None, held.metrics(first, pca.scaling)))
+                metrics = {"failed": failed} if failed else _metrics(ae.model_, k, held)
+                made.append(_row(label, k, seed, metrics))
+            results.add(made)
+            for row in made:
+                done += row["objective"] != PCA
+                if on_row is not None:
+                    on_row(row, done, total)
     except InputError:  # an objective or a network that does not fit the data
         if results.path is not None:
-            remove(results.path / TRAINING if results.rows else results.path)
+            remove(results.path / TRAINING if rows else results.path)
         raise
     order = {label: i for i, label in enumerate([*by_label, PCA])}
-    rows = sorted(
-        results.rows.values(), key=lambda row: (order[row["objective"]], row["k"], row["seed"] or 0)
-    )
-    found = Comparison(rows, len(held_out), held.n_labelled, d)
+    ordered = sorted(rows.values(), key=lambda row: (order[row["objective"]], row["k"], row["seed"] or 0))
+    found = Comparison(ordered, len(held_out), held.n_labelled, d)
     results.finish(found)
     return found
 
 
 # -- trainings ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training, and the lengths of code that it gives rows for."""
-
-    label: str
-    objective: Objective
-    seed: int
-    lengths: tuple[int, ...]
-
-
-def _run(
-    trainings: Sequence[Training],
-    results: Results,
-    train: Data,
-    held: HeldOut,
-    on_row: OnRow | None,
-    parameters: dict[str, Any],
-) -> None:
-    """Do what is not done yet."""
-    pending = [each for each in trainings if (each.label, each.lengths[-1], each.seed) not in results.rows]
-    if not pending:
-        return
-    total = sum(len(training.lengths) for training in trainings)
-    done = total - sum(len(training.lengths) for training in pending)
-    pca = _principal_components(train, max(training.lengths[-1] for training in trainings), parameters)
-    for training in pending:
-        ae = _estimator(training.lengths[-1], training.objective, training.seed, parameters)
-        failed = _fit(ae, train, results.checkpoint())
-        rows: list[Row] = []
-        for k in training.lengths:
-            if (PCA, k, None) not in results.rows:
-                first = replace(pca, components=pca.components[:k], deviations=pca.deviations[:k])
-                rows.append(_row(PCA, k, None, held.metrics(first, pca.scaling)))
-            metrics = {"failed": failed} if failed else _metrics(ae, k, held)
-            rows.append(_row(training.label, k, training.seed, metrics))
-        results.add(rows)
-        for row in rows:
-            done += row["objective"] != PCA
-            if on_row is not None:
-                on_row(row, done, total)
 
 
 def _fit(ae: AutoEncoder, train: Data, checkpoint: Path | None) -> str | None:
@@ -265,9 +222,8 @@ def _fit(ae: AutoEncoder, train: Data, checkpoint: Path | None) -> str | None:
     return None
 
 
-def _metrics(ae: AutoEncoder, k: int, held: HeldOut) -> Row:
+def _metrics(model: FittedModel, k: int, held: HeldOut) -> Row:
     """What came of a training, with the first `k` numbers of its codes."""
-    model = ae.model_
     cut = partial(model.transform, k=k) if model.objective.ordered else model.transform
     codec = SimpleNamespace(transform=cut, inverse_transform=model.inverse_transform)
     seconds = round(sum(epoch["seconds"] for epoch in model.history), 3)
@@ -323,8 +279,7 @@ class HeldOut:
         accuracy = None
         if self.task is not None:
             near, far = (flat(codec.transform(rows)) for rows in (self.near, self.far))
-            with one_thread_without_warnings():
-                accuracy = nearest_neighbors(self.task, far, near)
+            accuracy = nearest_neighbors(self.task, far, near)
         explained = explained_variance(errors, moments)
         return {"mse": errors.mse, "explained_variance": explained, "knn_accuracy": accuracy}
 
@@ -468,20 +423,9 @@ def check_folder(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
 
 
 class Results:
-    """The finished rows of a comparison, and the folder that they are kept in; one that is there goes on.
+    """The finished rows of a comparison, by objective, k and seed, and the folder that they are kept in.
 
-    Parameters
-    ----------
-    path : path or None
-        None keeps them in memory only.
-    settings : dict
-        What has to be the same for a comparison to go on, fit for JSON.
-    overwrite : bool, default=False
-
-    Attributes
-    ----------
-    rows : dict
-        By objective, k and seed.
+    A folder of the same `settings`, fit for JSON, goes on; without a path rows are in memory only.
 
     Raises
     ------
@@ -593,69 +537,6 @@ class Recommendation:
     k: int
     objective: str
     reason: str
-
-
-def summarize(rows: Iterable[Row]) -> list[Row]:
-    """Means over seeds, one row for each objective and k, in the order of `rows`.
-
-    Returns
-    -------
-    list of dict
-        `objective`, `k`, `seeds` (how many succeeded), `failed`, the means `mse`, `explained_variance`,
-        `knn_accuracy` and `seconds`, and the standard deviations over seeds `mse_std` and `knn_accuracy_std`.
-        What is absent is None: means where none succeeded, deviations where fewer than two did.
-    """
-    groups: dict[tuple[str, int], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row["objective"], row["k"]), []).append(row)
-    return [_mean_row(objective, k, group) for (objective, k), group in groups.items()]
-
-
-def _mean_row(objective: str, k: int, group: list[Row]) -> Row:
-    good = [row for row in group if row["mse"] is not None]
-    found: Row = {"objective": objective, "k": k, "seeds": len(good), "failed": len(group) - len(good)}
-    for name in ("mse", "explained_variance", "knn_accuracy", "seconds"):
-        values = [row[name] for row in good]
-        known = bool(values) and None not in values
-        found[name] = float(np.mean(values)) if known else None
-        if name in ("mse", "knn_accuracy"):
-            found[f"{name}_std"] = float(np.std(values, ddof=1)) if known and len(values) > 1 else None
-    return found
-
-
-def recommend(summary: Sequence[Row], n: int, d: int) -> Recommendation | None:
-    """Choose a k: by the accuracy of labels where there are any, else by the elbow of the variance kept.
-
-    Parameters
-    ----------
-    summary : list of dict
-        What `summarize` gave.
-    n : int
-        How many held-out rows the accuracy was taken on.
-    d : int
-        The number of features, which no k can exceed.
-
-    Returns
-    -------
-    Recommendation or None
-        None where no training succeeded.
-
-    Notes
-    -----
-    With labels, the smallest k whose mean accuracy is within one standard error of the best: the rule of
-    Breiman, Friedman, Olshen & Stone (1984, section 3.4.3), for which a smaller model is as good until the
-    data can tell the two apart. The standard error is theirs for a test sample, sqrt(p (1 - p) / n), or that
-    of the mean over seeds where it is larger: seeds may agree by chance, and tell nothing of which rows were
-    held out. Of several objectives that are so good with that k, the one with the least error.
-
-    Without labels, see `elbow`. Of several objectives the one with the least error at each k counts.
-    """
-    judged = [row for row in summary if row["objective"] != PCA and row["mse"] is not None]
-    if not judged:
-        return None
-    if all(row["knn_accuracy"] is not None for row in judged):
-        return _by_accuracy(judged, n, d)
-    return _by_elbow(judged, d)
 
 
 def _by_accuracy(judged: list[Row], n: int, d: int) -> Recommendation:
@@ -773,20 +654,52 @@ class Comparison:
     n_features: int
 
     def summary(self) -> list[dict[str, Any]]:
-        """Means and standard deviations over seeds, one dict for each objective and k; PCA's come last.
+        """Means over seeds, one row for each objective and k, in the order of `rows`: PCA's come last.
 
-        See `codeword.tasks.compare.summarize` for the keys.
+        Returns
+        -------
+        list of dict
+            `objective`, `k`, `seeds` (how many succeeded), `failed`, the means `mse`, `explained_variance`,
+            `knn_accuracy` and `seconds`, and the standard deviations over seeds `mse_std` and
+            `knn_accuracy_std`. What is absent is None: means where none succeeded, deviations where fewer
+            than two did.
         """
-        return summarize(self.rows)
+        groups: dict[tuple[str, int], list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault((row["objective"], row["k"]), []).append(row)
+        found: list[Row] = []
+        for (objective, k), group in groups.items():
+            good = [row for row in group if row["mse"] is not None]
+            mean: Row = {"objective": objective, "k": k, "seeds": len(good), "failed": len(group) - len(good)}
+            for name in ("mse", "explained_variance", "knn_accuracy", "seconds"):
+                values = [row[name] for row in good]
+                known = bool(values) and None not in values
+                mean[name] = float(np.mean(values)) if known else None
+                if name in ("mse", "knn_accuracy"):
+                    mean[f"{name}_std"] = float(np.std(values, ddof=1)) if known and len(values) > 1 else None
+            found.append(mean)
+        return found
 
     @property
     def recommended(self) -> Recommendation | None:
         """The k to take, its objective and the reason; None where no training succeeded.
 
-        With labels the smallest k within one standard error of the best accuracy, else the elbow of the
-        variance kept: see `codeword.tasks.compare.recommend` for the rules and where they are from.
+        With labels, the smallest k whose mean accuracy is within one standard error of the best: the rule of
+        Breiman, Friedman, Olshen & Stone (1984, section 3.4.3), for which a smaller model is as good until
+        the data can tell the two apart. The standard error is theirs for a test sample, sqrt(p (1 - p) / n),
+        or that of the mean over seeds where it is larger: seeds may agree by chance, and tell nothing of
+        which rows were held out. Of several objectives that are so good with that k, the one with the least
+        error.
+
+        Without labels, the elbow of the variance kept: see `codeword.tasks.compare.elbow`. Of several
+        objectives the one with the least error at each k counts.
         """
-        return recommend(self.summary(), self.n_labelled, self.n_features)
+        judged = [row for row in self.summary() if row["objective"] != PCA and row["mse"] is not None]
+        if not judged:
+            return None
+        if all(row["knn_accuracy"] is not None for row in judged):
+            return _by_accuracy(judged, self.n_labelled, self.n_features)
+        return _by_elbow(judged, self.n_features)
 
     def table(self) -> str:
         """The summary as text, aligned and at most 100 characters wide, the recommended row marked."""

@@ -25,17 +25,7 @@ from codeword.model.fitted import collect
 from codeword.model.inputs import check_feature_names, matching_rows, mixed_table, training_data
 from codeword.training.steps import mean_squared_error
 
-__all__ = [
-    "NeighborDistance",
-    "OutlierDetector",
-    "OutlierScores",
-    "decoder_map",
-    "needed",
-    "p_values",
-    "rank",
-    "threshold",
-    "typical",
-]
+__all__ = ["NeighborDistance", "OutlierDetector", "OutlierScores", "decoder_map", "rank"]
 
 MOST_COMPONENTS = 8
 """The most numbers in a code of the default model: a narrow code leaves out what is unusual."""
@@ -57,6 +47,23 @@ DEAD = 1e-8
 
 WORST = np.finfo(np.float64).max / 4
 """The size of a score that overflowed: the row is as unusual as can be."""
+
+CONSTRAINTS: dict[str, Constraint] = {
+    "model": (lambda model: model is None or isinstance(model, AutoEncoder), "an AutoEncoder or None"),
+    "contamination": (
+        lambda share: share == "auto" or (real(share) and 0 < share <= 0.5),
+        "'auto' or a number above 0, up to 0.5",
+    ),
+    "max_false_alarms": FRACTION,
+    "calibration_fraction": FRACTION,
+    "n_neighbors": COUNT,
+    "random_state": (
+        lambda seed: (
+            seed is None or isinstance(seed, np.random.RandomState) or (whole(seed, 0) and seed < 1 << 32)
+        ),
+        "an integer from 0 to below 2**32, a RandomState or None",
+    ),
+}
 
 Values = NDArray[np.float64]
 
@@ -191,7 +198,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         TrainingError
             If the training of the model diverged.
         """
-        self._check()
+        _check_parameters(self)
         random = check_random_state(self.random_state)
         model = AutoEncoder(1) if self.model is None else clone(self.model)
         seed = int(random.randint(2**31 - 1))
@@ -259,7 +266,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             If the calibration rows are too few for `max_false_alarms`.
         """
         detector = cls(model, max_false_alarms=max_false_alarms, n_neighbors=n_neighbors)
-        detector._check()
+        _check_parameters(detector)
         if model is None:
             raise ParameterError("from_model takes a fitted AutoEncoder. Got None instead.")
         check_is_fitted(model)
@@ -283,12 +290,10 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def score_samples(self, X: Any) -> Values:
         """How usual each row is, shape (n,), float64: above -1 where usual, as a rule, and low where not."""
-        check_is_fitted(self)
         return self._scores(self._rows(X))
 
     def decision_function(self, X: Any) -> Values:
         """`score_samples` minus `offset_`, shape (n,), float64: below 0 for outliers."""
-        check_is_fitted(self)
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> NDArray[np.int64]:
@@ -301,8 +306,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         Of rows exchangeable with the calibration rows, at most a share a is expected to have p ≤ a: see the
         class's notes.
         """
-        check_is_fitted(self)
-        return p_values(self.calibration_scores_, self.score_samples(X))
+        scores = self.score_samples(X)
+        return p_values(self.calibration_scores_, scores)
 
     def contributions(self, X: Any) -> NDArray[np.float32]:
         """The share of each value in the squared error of its row, shape (n, ...) as X, float32.
@@ -310,9 +315,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         Errors are taken in scaled units. Shares of a row sum to 1, or are all 0 where nothing is off. Of a
         mixed table there is one for each of its own columns, (n, number of them): see `columns_.names`.
         """
-        check_is_fitted(self)
-        x = self._rows(X)
-        each = (self._shares(scaled, x_hat) for scaled, x_hat, _, _ in self._each(x))
+        x, model = self._rows(X), self.model_.model_
+        each = model.each(x, lambda scaled: self._shares(scaled, model.decode(model.encode(scaled))))
         flat = collect(each, len(x), (self.features,))
         return flat if hasattr(self, "columns_") else flat.reshape(len(x), *self.sample_shape_)
 
@@ -330,7 +334,6 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         DataError
             If X does not fit; of values that are not finite, once they are reached.
         """
-        check_is_fitted(self)
         if not whole(top, 0):
             raise ParameterError(f"top must be a whole number, zero or more. Got {top!r} instead.")
         return self._scan(self._rows(X), min(top, self.features))
@@ -341,25 +344,19 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return len(self.columns_.names) if hasattr(self, "columns_") else self.model_.model_.n_features
 
     def _scan(self, x: Rows, top: int) -> Iterator[OutlierScores]:
-        for scaled, x_hat, errors, rarity in self._each(x):
+        for scaled, x_hat, errors, rarity in self.model_.model_.each(x, self._judge):
             most, features = self._shares(scaled, x_hat).topk(top, dim=1)
             scores = self._combined(errors, rarity)
             p = p_values(self.calibration_scores_, scores)
             yield OutlierScores(errors, rarity, scores, p, features.cpu().numpy(), most.cpu().numpy())
 
     def _rows(self, X: Any) -> Rows:
+        check_is_fitted(self)
         model = self.model_.model_
         check_feature_names(self, model, X)
         return matching_rows(model, X, who=type(self).__name__)
 
     # -- fitting --------------------------------------------------------------------------------------------
-
-    def _check(self) -> None:
-        """Raise a ParameterError that names the first parameter with a value it cannot have."""
-        model = self.model is None or isinstance(self.model, AutoEncoder)
-        check_parameter(self, "model", model, "an AutoEncoder or None")
-        for name, (holds, words) in CONSTRAINTS.items():
-            check_parameter(self, name, holds(getattr(self, name)), words)
 
     def _adopt(self, model: AutoEncoder) -> None:
         """Score by a fitted model, and by what it remembers of the rows it was trained on."""
@@ -370,10 +367,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
                 "this model was saved without codes of the rows it was trained on, and nothing tells which "
                 "codes are rare: train it again"
             )
-        decoded = (
-            fitted.decode(z).cpu().numpy()
-            for z in torch.split(torch.from_numpy(known.codes.copy()), fitted.chunk)
-        )
+        parts = torch.split(torch.from_numpy(known.codes.copy()), fitted.chunk)
+        decoded = (fitted.decode(part).cpu().numpy() for part in parts)
         self._known, self._typical_error = known, typical(known.errors)
         self._rarity = NeighborDistance(known.codes, decoder_map(known.codes, decoded), self.n_neighbors)
         self.model_ = model
@@ -397,12 +392,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     # -- scores, in which rows to calibrate on have no say: p-values would mean nothing otherwise -----------
 
-    def _each(self, x: Rows) -> Iterator[tuple[Tensor, Tensor, Values, Values]]:
-        """Rows and reconstructions (m, d), in scaled units, errors (m,) and rarity (m,), block by block."""
-        yield from self.model_.model_.each(x, self._judge)
-
     @torch.inference_mode()
     def _judge(self, scaled: Tensor) -> tuple[Tensor, Tensor, Values, Values]:
+        """Rows and reconstructions (m, d), in scaled units, errors (m,) and rarity (m,)."""
         codes = self.model_.model_.encode(scaled)
         x_hat = self.model_.model_.decode(codes)
         errors = mean_squared_error(x_hat, scaled).double().cpu().numpy()
@@ -415,7 +407,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return np.nan_to_num(scores, nan=-WORST, neginf=-WORST).clip(min=-WORST)
 
     def _scores(self, x: Rows) -> Values:
-        return np.concatenate([self._combined(errors, rarity) for _, _, errors, rarity in self._each(x)])
+        each = self.model_.model_.each(x, self._judge)
+        return np.concatenate([self._combined(errors, rarity) for _, _, errors, rarity in each])
 
     def _shares(self, scaled: Tensor, x_hat: Tensor) -> Tensor:
         """The share of each feature in the squared error of its row, (m, features); 0 of what is missing."""
@@ -431,21 +424,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return shares.new_zeros(len(shares), self.features).index_add_(1, owners, shares)
 
 
-CONSTRAINTS: dict[str, Constraint] = {
-    "contamination": (
-        lambda share: share == "auto" or (real(share) and 0 < share <= 0.5),
-        "'auto' or a number above 0, up to 0.5",
-    ),
-    "max_false_alarms": FRACTION,
-    "calibration_fraction": FRACTION,
-    "n_neighbors": COUNT,
-    "random_state": (
-        lambda seed: (
-            seed is None or isinstance(seed, np.random.RandomState) or (whole(seed, 0) and seed < 1 << 32)
-        ),
-        "an integer from 0 up to, not including, 2**32, a RandomState or None",
-    ),
-}
+def _check_parameters(detector: OutlierDetector) -> None:
+    for name, (holds, words) in CONSTRAINTS.items():
+        check_parameter(detector, name, holds(getattr(detector, name)), words)
 
 
 def _calibration_size(n: int, fraction: float, level: float) -> int:

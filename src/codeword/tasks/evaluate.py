@@ -19,28 +19,9 @@ from codeword.data.rows import check_finite
 from codeword.data.scaling import Moments
 from codeword.data.tables import is_table
 from codeword.model.fitted import Codec, FittedModel, as_codec
-from codeword.tasks.labels import (
-    LABEL_METRICS,
-    LabelTask,
-    check_classes,
-    check_reference,
-    one_thread_without_warnings,
-)
+from codeword.tasks.labels import LABEL_METRICS, LabelTask, check_classes, check_reference
 
-__all__ = [
-    "PREFIXES",
-    "Errors",
-    "Evaluation",
-    "draw",
-    "evaluate",
-    "evaluate_rows",
-    "explained_variance",
-    "flat",
-    "reconstruct_all",
-    "scale_by",
-    "scaling_of",
-    "take",
-]
+__all__ = ["PREFIXES", "Errors", "Evaluation", "draw", "evaluate", "evaluate_rows", "scale_by", "scaling_of"]
 
 PREFIXES = ("", "pca_", "raw_")
 """What stands before the name of a metric: nothing for the model; the baseline's; the rows' own."""
@@ -60,8 +41,6 @@ CHUNK_BYTES = 32 * 2**20
 CHUNK_ROWS = 4096
 """One chunk of x as float64; the pass holds some five arrays of that size, whatever the length of x."""
 
-COUNTS = ("labelled_rows", "unlabelled", "reference_rows", "classes")
-
 UNUSED_VARIANCE = 1e-6
 """A variance beside the largest: a spread of less than a thousandth."""
 
@@ -73,7 +52,7 @@ MOST_DIMENSIONS = 4096
 Floats = NDArray[np.float64]
 RowNumbers = NDArray[np.int64]
 Scale = Callable[[Any], Floats]
-Represented = dict[str, NDArray[Any] | None]
+Represented = dict[str, Any]
 
 
 def evaluate(
@@ -163,7 +142,7 @@ class Evaluation:
         What `evaluate` returns.
     errors, baseline_errors : ndarray of shape (n,), float32
         Mean squared errors of the rows: NaN where no value is known, or where there is no baseline.
-    codes : ndarray of shape (m, k)
+    codes : ndarray of shape (m, k), float64
         Codes of the rows asked for.
     """
 
@@ -216,18 +195,16 @@ def evaluate_rows(
     metrics |= {f"{prefix}worst_decile_mse": errors.worst_decile_mse for prefix, errors in both.items()}
 
     represent = partial(_represent, {"": codec, "pca_": pca}, scale, moments.mean)
-    numbers = draw(n, max(3, _held(MOST_JUDGED, x, own.k)), seed)
-    some = x if len(numbers) == n else take(x, numbers)  # read once for all that needs no more than these
-    found = represent(some, np.arange(len(numbers)), raw=True)
-    near = draw(len(numbers), MOST_NEAR, seed)
-    for prefix in both:
-        metrics[f"{prefix}trustworthiness"] = _trustworthiness(found["raw_"], found[prefix], near)
-    metrics["latent"] = _latent_metrics(codec, some, found[""], own.code_moments)
+    near = represent(x, draw(n, max(3, _held(MOST_NEAR, x)), seed))
+    metrics |= {f"{prefix}trustworthiness": _trustworthiness(near["raw_"], near[prefix]) for prefix in both}
+    rows = draw(n, max(3, _held(MOST_JUDGED, x, own.k)), seed)
+    codes = represent(x, rows, raw=False)[""]
+    metrics["latent"] = _latent_metrics(codec, take(x, rows), codes, own.code_moments)
     advance()
-    if labels is None:
-        metrics |= dict.fromkeys([*COUNTS, *(p + name for name in LABEL_METRICS for p in PREFIXES)])
-    else:
-        metrics |= _label_metrics(x, labels, reference, represent, (numbers, found), seed, advance)
+    counts = dict.fromkeys(("labelled_rows", "unlabelled", "reference_rows", "classes"))
+    metrics |= counts | dict.fromkeys(prefix + name for name in LABEL_METRICS for prefix in PREFIXES)
+    if labels is not None:
+        metrics |= _label_metrics(x, labels, reference, represent, seed, advance)
     return Evaluation(metrics, own.by_row, other.by_row, np.concatenate(own.kept_codes))
 
 
@@ -359,9 +336,7 @@ def chunks(x: Any, rows: RowNumbers | None = None) -> Iterator[tuple[int, Any]]:
 
 def draw(n: int, most: int, seed: int) -> RowNumbers:
     """Return at most `most` of the numbers below `n`, in order; the same seed gives the same ones."""
-    if n <= most:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(n, min(n, most), replace=False))
 
 
 # -- errors -------------------------------------------------------------------------------------------------
@@ -485,7 +460,7 @@ def explained_variance(errors: Errors, moments: Moments) -> float | None:
 
 
 def _represent(
-    codecs: dict[str, Any], scale: Scale, center: Floats, x: Any, rows: RowNumbers, *, raw: bool
+    codecs: dict[str, Any], scale: Scale, center: Floats, x: Any, rows: RowNumbers, *, raw: bool = True
 ) -> Represented:
     """Some rows of `x` as codes (n, k) of each codec, float64, and as they are, by prefix; absent ones None.
 
@@ -499,9 +474,9 @@ def _represent(
                 found[prefix].append(flat(codec.transform(some)))
         if raw:
             found["raw_"].append((scale(some) - center).astype(np.float32))
-    joined = {prefix: np.concatenate(parts) if parts else None for prefix, parts in found.items()}
-    values = joined["raw_"]
-    return joined if values is None or np.isfinite(values).all() else joined | {"raw_": None}
+    if not all(np.isfinite(part).all() for part in found["raw_"]):
+        found["raw_"] = []
+    return {prefix: np.concatenate(parts) if parts else None for prefix, parts in found.items()}
 
 
 def _label_metrics(
@@ -509,19 +484,14 @@ def _label_metrics(
     labels: Labels,
     reference: tuple[Any, Labels] | None,
     represent: Callable[..., Represented],
-    drawn: tuple[RowNumbers, Represented],
     seed: int,
     advance: Callable[[], None],
 ) -> dict[str, Any]:
-    """Counts of labels, and each of LABEL_METRICS by prefix; `drawn` are rows whose codes are known."""
+    """Counts of labels, and each of LABEL_METRICS by prefix."""
     known = labels.known
     rows = known[draw(len(known), MOST_JUDGED, seed)]
     raw = math.prod(x.shape[1:]) <= MOST_RAW_FEATURES
-    judged = drawn[1] if np.array_equal(rows, drawn[0]) else represent(x, rows, raw=raw)
-    if not raw:
-        judged = judged | {"raw_": None}
-    learned: Represented = dict.fromkeys(PREFIXES)
-    y_reference = None
+    judged, learned, y_reference = represent(x, rows, raw=raw), dict.fromkeys(PREFIXES), None
     if reference is not None:
         x_reference, their = reference
         most = _held(MOST_REFERENCE, x) if raw else MOST_REFERENCE
@@ -529,16 +499,18 @@ def _label_metrics(
         learned = represent(x_reference, near, raw=raw)
         y_reference = their.into(labels.names)[near]
         judged = {prefix: None if learned[prefix] is None else judged[prefix] for prefix in PREFIXES}
-    classes = len(labels.names)
-    m = None if y_reference is None else len(y_reference)
-    found = dict(zip(COUNTS, (len(rows), x.shape[0] - len(known), m, classes), strict=True))
-    task = LabelTask(labels.index[rows], classes, y_reference, seed)
-    with one_thread_without_warnings():
-        for name, metric in LABEL_METRICS.items():
-            for prefix in PREFIXES:
-                values = judged[prefix]
-                found[prefix + name] = None if values is None else metric(task, values, learned[prefix])
-                advance()
+    task = LabelTask(labels.index[rows], len(labels.names), y_reference, seed)
+    found: dict[str, Any] = {
+        "labelled_rows": len(rows),
+        "unlabelled": len(labels.index) - len(known),
+        "reference_rows": None if y_reference is None else len(y_reference),
+        "classes": task.n_classes,
+    }
+    for name, metric in LABEL_METRICS.items():
+        for prefix in PREFIXES:
+            values = judged[prefix]
+            found[prefix + name] = None if values is None else metric(task, values, learned[prefix])
+            advance()
     return found
 
 
@@ -575,15 +547,14 @@ def _correlations(codes: Floats, unused: RowNumbers) -> dict[str, Any]:
     }
 
 
-def _trustworthiness(raw: Any, codes: Any, near: RowNumbers) -> float | None:
+def _trustworthiness(raw: Any, codes: Any) -> float | None:
     """How far neighbors in `codes` are neighbors in `raw` rows too: 1 is all, about 0.5 chance.
 
     Venna and Kaski (2001), "Neighborhood preservation in nonlinear projection methods", equation 2, with ten
     neighbors or, of fewer than 22 rows, as many as it is defined for; None of fewer than three rows.
     """
-    neighbors = min(NEAREST, (len(near) - 1) // 2)
-    if raw is None or codes is None or neighbors < 1:
+    if raw is None or codes is None or len(raw) < 3:
         return None
     from sklearn.manifold import trustworthiness
 
-    return float(trustworthiness(raw[near], codes[near], n_neighbors=neighbors))
+    return float(trustworthiness(raw, codes, n_neighbors=min(NEAREST, (len(raw) - 1) // 2)))

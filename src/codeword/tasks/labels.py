@@ -25,7 +25,6 @@ __all__ = [
     "check_reference",
     "clustering_metrics",
     "nearest_neighbors",
-    "one_thread_without_warnings",
 ]
 
 NEIGHBORS = 5
@@ -148,7 +147,7 @@ class LabelTask:
 
 
 @contextmanager
-def one_thread_without_warnings() -> Iterator[None]:
+def _alone() -> Iterator[None]:
     """Keep scikit-learn's advice from the user, and its small matrix products on one thread.
 
     Threads that wait for each other by spinning made logistic regression on 16 numbers seventy times slower
@@ -163,6 +162,7 @@ def one_thread_without_warnings() -> Iterator[None]:
         yield
 
 
+@_alone()
 def nearest_neighbors(task: LabelTask, x: Values, reference: Values | None) -> float:
     """The accuracy of the class that most of the 5 nearest rows to learn from have."""
     from sklearn.neighbors import KNeighborsClassifier
@@ -170,6 +170,7 @@ def nearest_neighbors(task: LabelTask, x: Values, reference: Values | None) -> f
     return task.accuracy(KNeighborsClassifier(NEIGHBORS, algorithm="brute"), x, reference)
 
 
+@_alone()
 def _linear_probe(task: LabelTask, x: Values, reference: Values | None) -> float | None:
     rows = len(x) * (FOLDS - 1) if reference is None else len(reference)
     if rows * x.shape[1] * task.n_classes > MOST_WORK:
@@ -181,6 +182,7 @@ def _linear_probe(task: LabelTask, x: Values, reference: Values | None) -> float
     return task.accuracy(make_pipeline(StandardScaler(), LogisticRegression(max_iter=100)), x, reference)
 
 
+@_alone()
 def _k_means(task: LabelTask, x: Values, reference: Values | None) -> dict[str, float]:
     from sklearn.cluster import KMeans
 
@@ -189,6 +191,7 @@ def _k_means(task: LabelTask, x: Values, reference: Values | None) -> dict[str, 
     return clustering_metrics(task.y, clusters)
 
 
+@_alone()
 def _mixture(task: LabelTask, x: Values, reference: Values | None) -> dict[str, float] | None:
     n, k = x.shape
     # The covariance matrix of fewer rows than columns is singular.
