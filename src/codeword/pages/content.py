@@ -101,10 +101,8 @@ class Content:
 
     Parameters
     ----------
-    source : str
-        What the rows are called, and which part of them they are.
-    n : int
-        How many they are.
+    source, n : str, int
+        What the rows are called, with the part that they are, and how many there are.
     facts : list of (str, str)
         What was trained on what, and how; `command` trains such a model again.
     metrics : dict
@@ -248,9 +246,9 @@ def gather(
 
 def _values(labels: Labels | None, rows: NDArray[np.int64]) -> tuple[NDArray[Any] | None, tuple[str, ...]]:
     """The labels of some rows, as places among classes or as quantities without any."""
-    if labels is not None and labels.quantity is not None:
-        return labels.quantity[rows], ()
-    return (None, ()) if labels is None or not labels.are_classes else (labels.index[rows], (*labels.names,))
+    if labels is None or (labels.quantity is None and not labels.are_classes):
+        return None, ()
+    return (labels.index[rows], (*labels.names,)) if labels.quantity is None else (labels.quantity[rows], ())
 
 
 def _label(labels: Labels | None, row: int) -> str:

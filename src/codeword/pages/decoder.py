@@ -71,9 +71,7 @@ class Program:
 
 
 def program_of(model: FittedModel, codes: ArrayLike) -> Program:
-    """Take a model's decoder apart, and make sure that the parts do what the whole does.
-
-    The two are compared on `codes` (m, k), of real rows.
+    """Take a model's decoder apart, and make sure on `codes` (m, k) that the parts do what the whole does.
 
     Raises
     ------
@@ -105,13 +103,7 @@ def program_of(model: FittedModel, codes: ArrayLike) -> Program:
 
 # -- from modules to steps ----------------------------------------------------------------------------------
 
-_PLAIN: dict[type[nn.Module], str] = {
-    nn.ReLU: "relu",
-    nn.SiLU: "silu",
-    nn.Tanh: "tanh",
-    nn.Sigmoid: "sigmoid",
-    Clip: "clip",
-}
+_PLAIN = (nn.ReLU, nn.SiLU, nn.Tanh, nn.Sigmoid, Clip)
 # ChannelsLast and Unflatten move values; where it matters, the comparison with the model finds it out.
 _NOTHING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, ChannelsLast)
 
@@ -136,7 +128,7 @@ def _steps(module: nn.Module, weights: list[Array]) -> list[Step]:
     if kind is nn.Sequential:
         return [step for child in module.children() for step in _steps(child, weights)]
     if kind in _PLAIN:
-        return [{"op": _PLAIN[kind]}]
+        return [{"op": kind.__name__.lower()}]
     if kind in _NOTHING:
         return []
     match module:

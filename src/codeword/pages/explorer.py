@@ -71,17 +71,7 @@ HEADERS = {
 
 
 class Explorer:
-    """A model, its data and their map, answering a page.
-
-    Parameters
-    ----------
-    ae : AutoEncoder
-        Fitted.
-    data : Data
-        The rows that `content` was gathered from.
-    content : Content
-        See `gather`.
-    """
+    """A fitted model, its data and the `content` that was gathered from them, answering a page."""
 
     def __init__(self, ae: AutoEncoder, data: Data, content: Content) -> None:
         self.model, self.data, self.content, self.display = ae.model_, data, content, content.display

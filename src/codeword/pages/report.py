@@ -262,17 +262,10 @@ def _dimensions(content: Content) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A report that can be written.
+    """A report that can be written: the page, and how many samples are on its map and have a picture.
 
-    Parameters
-    ----------
-    html : str
-    points, pictures : int
-        How many samples are on the map, and how many of these have a picture.
-    decoder : str or None
-        The precision of the decoder's weights in the page; None where it does not run there.
-    left_out : list of str
-        What a reader might expect and does not find, and why.
+    `decoder` is the precision of the decoder's weights, None where it does not run in the page; `left_out` is
+    what a reader might expect and does not find, and why.
     """
 
     html: str
@@ -287,13 +280,7 @@ class Report:
         return len(self.html.encode())
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the file, whole or not at all.
-
-        Raises
-        ------
-        InputError
-            If `path` exists and `overwrite` is false, or its folder is missing.
-        """
+        """Write the file, whole or not at all: see `codeword.base.files.writing`."""
         with writing(path, overwrite=overwrite) as new:
             new.write_text(self.html, "utf-8")
         return Path(path)

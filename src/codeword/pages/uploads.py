@@ -187,9 +187,7 @@ def _from_text(path: Path, display: Display, missing: bool) -> NDArray[Any]:
         if headed and display.names:
             absent = [name for name in display.names if name not in table.column_names]
             if absent:
-                raise DataError(
-                    f"the line of names has no {listed(absent)}: expected the columns of training"
-                )
+                raise DataError(f"the line of names has no {listed(absent)}: give all columns of training")
             table = table.select(list(display.names))
         x, _ = numbers_of(table, "what was sent", missing=missing)
     if x.size != wanted:
@@ -205,7 +203,6 @@ def _from_picture(data: bytes, display: Display, invert: bool, frame: Frame | No
     height, width = places.shape[:2]
     with reading("the picture", "a PNG, a JPEG or the like"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # damaged notes of a camera, for one
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             opened = Image.open(io.BytesIO(data), formats=FORMATS)
         except UnidentifiedImageError:
