@@ -157,7 +157,9 @@ def test_label_files_that_cannot_be_read_are_refused(refused, rows):
     assert "there is no file no.txt with labels" in refused("x.npy", "--labels", "no.txt")
     with open("two.csv", "w", encoding="utf-8") as file:
         file.write("a,b\n" * 40)
-    assert "two.csv: line 1 has 2 cells: expected one label a line" in refused("x.npy", "--labels", "two.csv")
+    assert "two.csv: line 1 has several cells: expected one label a line" in refused(
+        "x.npy", "--labels", "two.csv"
+    )
     with open("y.xlsx", "wb") as file:
         file.write(b"PK")
     assert "give labels as .npy, .csv, .tsv, .txt or IDX" in refused("x.npy", "--labels", "y.xlsx")

@@ -99,11 +99,10 @@ class Column:
             "flag": pa.types.is_boolean(own),
             "category": not is_date(own),
         }
-        if not fits[made.kind] or made.encoded not in ("", "plain", "ordered"):
-            raise ValueError(f"the kind or the type of {made.name!r}")
-        distinct = all(type(word) is str for word in words) and len(set(words)) == len(words)
-        if not distinct or of_words != bool(words) or ((made.other or made.encoded) and not of_words):
-            raise ValueError(f"the categories of {made.name!r}")
+        sound = bool(words) if of_words else not (words or made.other or made.encoded)
+        sound = sound and len(set(words)) == len(words) and made.encoded in ("", "plain", "ordered")
+        if not (fits[made.kind] and sound):
+            raise ValueError(f"the kind, the type or the categories of {made.name!r}")
         made.cells(np.arange(len(words)) if of_words else np.array([0.0, math.nan]))  # shows what cannot be
         return made
 

@@ -163,7 +163,13 @@ def read_label_file(path: Path, n: int) -> NDArray[Any]:
         elif is_idx(path):
             y = read_idx(path)
         elif suffix in (".csv", ".tsv", ".txt"):
-            y = _read_lines(path, "\t" if suffix == ".tsv" else ",", n)
+            with open(path, encoding="utf-8-sig", newline="") as handle:
+                rows = list(csv.reader(handle, delimiter="\t" if suffix == ".tsv" else ","))
+            wide = next((i for i, row in enumerate(rows, 1) if len(row) > 1), None)
+            if wide is not None:
+                raise DataError(f"{path}: line {wide} has several cells: expected one label a line")
+            lines = [row[0] if row else "" for row in rows]
+            y = np.array(lines[1:] if len(lines) == n + 1 else lines, dtype=str)
         else:
             raise ParameterError(
                 f"{path} is of a kind that is not known: give labels as .npy, .csv, .tsv, .txt or IDX"
@@ -172,13 +178,3 @@ def read_label_file(path: Path, n: int) -> NDArray[Any]:
         found = f"{len(y):,} labels" if y.ndim == 1 else f"the shape {y.shape}"
         raise DataError(f"{path} has {found}, and there are {n:,} rows: give one label for each row")
     return y
-
-
-def _read_lines(path: Path, delimiter: str, n: int) -> NDArray[Any]:
-    with open(path, encoding="utf-8-sig", newline="") as handle:
-        rows = list(csv.reader(handle, delimiter=delimiter))
-    wide = next(((i, row) for i, row in enumerate(rows, 1) if len(row) > 1), None)
-    if wide is not None:
-        raise DataError(f"{path}: line {wide[0]} has {len(wide[1])} cells: expected one label a line")
-    labels = [row[0] if row else "" for row in rows]
-    return np.array(labels[1:] if len(labels) == n + 1 else labels, dtype=str)
