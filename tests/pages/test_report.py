@@ -138,6 +138,14 @@ def test_names_and_labels_are_text(curve):
 # -- what is unusual ----------------------------------------------------------------------------------------
 
 
+def test_a_map_holds_so_many_points_and_says_so(model, rows, monkeypatch):
+    monkeypatch.setattr("codeword.pages.content.MOST_POINTS", 20)
+    content = collected(model, rows, points=50)
+    assert len(content.map.rows) == 20
+    assert content.left_out == ["The map holds 20 of 50 samples, drawn at random."]
+    assert len(collected(model, rows, points=50, live=True).map.rows) == 50
+
+
 def test_two_samples_are_enough(model, rows):
     made = make_report(collected(model, rows[:2]))
     assert made.points == 2
@@ -248,6 +256,13 @@ def test_other_decoders_stay_outside_with_a_reason(rows):
     assert made.decoder is None
     assert inside(made.html)["decoder"] is None
     assert "The decoder does not run in this page: it has layers that are not dense" in made.html
+
+
+def test_a_decoder_whose_layers_see_rows_in_another_shape_stays_outside(rows):
+    layers = nn.Linear(3, 64), nn.Unflatten(1, (4, 16)), nn.Linear(16, 16), nn.Flatten()
+    network = nn.Sequential(nn.Linear(64, 3)), nn.Sequential(*layers)
+    ae = AutoEncoder(3, network=network, epochs=1, random_state=0, device="cpu").fit(rows.x)
+    assert make_report(collected(ae, rows)).decoder is None
 
 
 def test_a_decoder_that_does_more_than_its_layers_say_is_found_out(rows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,13 +93,10 @@ def program_of(model: FittedModel, codes: ArrayLike) -> Program:
     program = Program(steps, np.concatenate(weights))
     tried = np.array(codes, dtype=np.float32)[:64]
     expected = model.decode(torch.from_numpy(tried)).float().cpu().numpy()
-    try:
-        same = program.agrees(tried, expected)
-    except ValueError:  # of shapes that do not fit each other
-        same = False
-    if not same:
-        raise Unsupported("its objective or its layers do more than the page knows")
-    return program
+    with suppress(ValueError, RuntimeError):  # of shapes that do not fit each other
+        if program.agrees(tried, expected):
+            return program
+    raise Unsupported("its objective or its layers do more than the page knows")
 
 
 # -- from modules to steps ----------------------------------------------------------------------------------

@@ -247,20 +247,17 @@ def application(explorer: Explorer, port: int, key: str) -> Application:
     # asks the map alone, k-means above all, does not keep it waiting.
     model, points = ThreadPoolExecutor(1, "model"), ThreadPoolExecutor(1, "map")
     questions: dict[str, tuple[ThreadPoolExecutor, Callable[[_Handler], Any]]] = {
-        "api/decode": (model, lambda page: explorer.decode(page.asked("codes")).astype("<f4").tobytes()),
-        "api/samples": (model, lambda page: explorer.samples(page.asked("rows"))),
-        "api/find": (model, lambda page: explorer.find(page.asked("row"))),
+        "api/decode": (model, lambda page: explorer.decode(*page.asked("codes")).astype("<f4").tobytes()),
+        "api/samples": (model, lambda page: explorer.samples(*page.asked("rows"))),
+        "api/find": (model, lambda page: explorer.find(*page.asked("row"))),
         "api/upload": (
             model,
             lambda page: explorer.upload(
                 page.request.body, invert=page.checked("invert"), framed=page.checked("framed")
             ),
         ),
-        "api/clusters": (points, lambda page: {"clusters": explorer.cluster(page.asked("count")).tolist()}),
-        "api/table": (
-            points,
-            lambda page: explorer.table(page.asked("places"), page.asked("format"), page.asked("clusters")),
-        ),
+        "api/clusters": (points, lambda page: {"clusters": explorer.cluster(*page.asked("count")).tolist()}),
+        "api/table": (points, lambda page: explorer.table(*page.asked("places", "format", "clusters"))),
     }
     known = {"html": explorer.html, "questions": questions, "hosts": hosts, "key": key}
     return Application([("/(.*)", _Handler, known)], log_function=lambda handler: None)
@@ -297,13 +294,12 @@ class _Handler(RequestHandler):
     def write_error(self, status_code: int, **_: Any) -> None:
         self.finish({"error": self._reason})
 
-    def asked(self, field: str) -> Any:
-        """A field of a question in JSON; None where there is none, or the question is something else."""
-        try:
+    def asked(self, *fields: str) -> list[Any]:
+        """Fields of a question in JSON; None where there is none, or the question is something else."""
+        found: Any = None
+        with suppress(ValueError, RecursionError):
             found = json.loads(self.request.body)
-        except (ValueError, RecursionError):
-            return None
-        return found.get(field) if isinstance(found, dict) else None
+        return [found.get(field) if isinstance(found, dict) else None for field in fields]
 
     def checked(self, name: str) -> bool:
         """Whether a box of the page is checked."""
