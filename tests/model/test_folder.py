@@ -183,7 +183,7 @@ def test_the_readme_may_be_lost(model_folder):
 
 def test_an_unknown_key_is_named(model_folder):
     change(model_folder, lambda config: config["parameters"].update(n_componets=3))
-    refused(model_folder, "unknown ['n_componets'] among the parameters of AutoEncoder")
+    refused(model_folder, "among the parameters of AutoEncoder: unknown ['n_componets']")
 
 
 def test_an_unknown_key_at_the_top_is_named(model_folder):
@@ -193,12 +193,12 @@ def test_an_unknown_key_at_the_top_is_named(model_folder):
 
 def test_a_missing_key_is_named(model_folder):
     change(model_folder, lambda config: config["parameters"].pop("epochs"))
-    refused(model_folder, "missing ['epochs'] among the parameters of AutoEncoder")
+    refused(model_folder, "among the parameters of AutoEncoder: missing ['epochs']")
 
 
 def test_an_unknown_key_of_the_network_is_named(model_folder):
     change(model_folder, lambda config: config["parameters"]["network"].update(width=3))
-    refused(model_folder, "unknown ['width'] among the parameters of MLP")
+    refused(model_folder, "among the parameters of MLP: unknown ['width']")
 
 
 @pytest.mark.parametrize(

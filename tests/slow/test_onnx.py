@@ -212,7 +212,7 @@ def check_metadata(case, ae, folder):
         network = "Attention(" if case == "adversarial" else type(CASES[case][1]).__name__
         assert network in about.pop("network")
         assert about == {
-            **{"codeword_version": __version__, "part": part, "n_components": K, "dtype": ae.dtype_},
+            **{"codeword_version": __version__, "part": part, "n_components": K, "dtype": ae.model_.dtype},
             **{"sample_shape": list(ae.sample_shape_), "scaling": ae.scaling_.kind},
             **{"takes_missing": kind in ("gaps", "mixed"), "ordered": case == "nested"},
             "feature_names": None if names is None else list(names),

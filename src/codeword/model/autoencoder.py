@@ -244,8 +244,6 @@ class AutoEncoder(_Encoder):
     sample_shape_ = _learned("sample_shape")
     n_features_in_ = _learned("n_features")
     feature_names_in_ = _learned("names")
-    dtype_ = _learned("dtype")
-    n_samples_ = _learned("n_samples")
 
     @property
     def takes_missing(self) -> bool:

@@ -34,7 +34,7 @@ from codeword.data.rows import Rows, read
 from codeword.data.scaling import Moments, Scaling
 from codeword.model.card import model_card
 from codeword.model.fitted import FittedModel, TrainingCodes
-from codeword.model.parameters import to_json
+from codeword.model.parameters import check_keys, to_json
 from codeword.model.plan import make_network, network_spec
 from codeword.networks import Spec
 from codeword.networks.pca import PrincipalComponents
@@ -127,8 +127,8 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
         found = config.get("format") if isinstance(config, dict) else type(config).__name__
         raise ModelError(f"{file}: the format is {found!r}, and this codeword reads {FORMAT}; upgrade it")
     mixed = "columns" in config
-    _check_keys(file, config, CONFIG | ({"columns": str} if mixed else {}))
-    _check_keys(file, config["data"], DATA)
+    _check_types(file, config, CONFIG | ({"columns": str} if mixed else {}))
+    _check_types(file, config["data"], DATA)
     file = path / "weights.safetensors"
     tensors = _read(file, load)
     for name, tensor in tensors.items():
@@ -162,10 +162,8 @@ def _json(content: bytes) -> Any:
     return json.loads(content.decode("utf-8"))
 
 
-def _check_keys(path: Path, found: dict[str, Any], expected: dict[str, type]) -> None:
-    unknown, missing = sorted(set(found) - set(expected)), sorted(set(expected) - set(found))
-    if unknown or missing:
-        raise ModelError(f"{path}: {f'unknown {unknown}' if unknown else f'missing {missing}'}")
+def _check_types(path: Path, found: dict[str, Any], expected: dict[str, type]) -> None:
+    check_keys(found, expected, path)
     for key, kind in expected.items():
         if not isinstance(found[key], kind):
             raise ModelError(f"{path}: {key!r} must be of type {kind.__name__}. Got {found[key]!r} instead.")

@@ -12,15 +12,15 @@ from torch import Tensor
 
 from codeword.base.errors import DataError
 from codeword.base.text import listed
-from codeword.data import Data, tables
+from codeword.data import Data
 from codeword.data.columns import fitted_columns
 from codeword.data.rows import PartFolder, Rows, Selected
-from codeword.data.tables import is_table
+from codeword.data.tables import is_table, mixed_table
 
 if TYPE_CHECKING:
     from codeword.model.fitted import FittedModel
 
-__all__ = ["check_feature_names", "matching_rows", "mixed_table", "training_data"]
+__all__ = ["check_feature_names", "matching_rows", "training_data"]
 
 
 def training_data(X: Any) -> Data:
@@ -33,16 +33,15 @@ def training_data(X: Any) -> Data:
     DataError
         If they are not numbers of shape (n, ...).
     """
-    if not isinstance(X, Data):
-        table = mixed_table(X)
-        if table is not None:
-            X = fitted_columns(table).transform(table)
-        else:
-            bare = BaseEstimator()  # scikit-learn writes the names on an estimator
-            validate_data(bare, X, skip_check_array=True, ensure_2d=False)
-            names = getattr(bare, "feature_names_in_", None)
-            return Data(_numbers(X), names=None if names is None else tuple(map(str, names)))
-    return Data(_numbers(X.x), names=X.names, columns=X.columns)
+    table = mixed_table(X)
+    if table is not None:
+        X = fitted_columns(table).transform(table)
+    if isinstance(X, Data):
+        return Data(_numbers(X.x), names=X.names, columns=X.columns)
+    named = BaseEstimator()  # scikit-learn writes the names on an estimator
+    validate_data(named, X, skip_check_array=True, ensure_2d=False)
+    names = getattr(named, "feature_names_in_", None)
+    return Data(_numbers(X), names=None if names is None else tuple(map(str, names)))
 
 
 def matching_rows(model: FittedModel, X: Any, *, who: str = "AutoEncoder") -> Rows:
@@ -55,14 +54,12 @@ def matching_rows(model: FittedModel, X: Any, *, who: str = "AutoEncoder") -> Ro
     DataError
         If their shape, names or columns are not those of the rows fitted on.
     """
-    names = None
-    if model.columns is not None and not isinstance(X, (Data, np.ndarray, Tensor)) and is_table(X):
+    if model.columns is not None and is_table(X):
         X = model.columns.transform(X)
     if isinstance(X, Data):
         _check_columns(model, X)
-        X, names = X.x, X.names
+        X = X.x
     x = _numbers(X)
-    _check_names(model, names)
     shape = x.shape[1:]
     if shape in (model.sample_shape, (model.n_features,)):
         return x
@@ -70,12 +67,6 @@ def matching_rows(model: FittedModel, X: Any, *, who: str = "AutoEncoder") -> Ro
         raise DataError(
             f"samples have shape {shape}, and the model was fitted on shape {model.sample_shape}: "
             f"give rows of that shape, or flat rows of {model.n_features} values"
-        )
-    new = [name for name in names or () if model.names is not None and name not in model.names]
-    if len(new) == shape[0] - model.n_features > 0:
-        raise DataError(
-            f"column {new[0]!r} was not there in training: leave it out, or pass --label-column {new[0]} if "
-            "it holds labels"
         )
     raise DataError(
         f"X has {shape[0]} features, but {who} is expecting {model.n_features} features as input: give rows "
@@ -87,11 +78,6 @@ def check_feature_names(estimator: BaseEstimator, model: FittedModel, X: Any) ->
     """Warn of missing column names and refuse others, as scikit-learn does, of rows that bring their own."""
     if not isinstance(X, Data) and (model.columns is None or not is_table(X)):
         validate_data(estimator, X, reset=False, skip_check_array=True, ensure_2d=False)
-
-
-def mixed_table(X: Any) -> Any:
-    """A DataFrame with columns of words or dates as a pyarrow Table; None where X is anything else."""
-    return None if isinstance(X, (Data, np.ndarray, Tensor)) else tables.mixed_table(X)
 
 
 def _numbers(X: Any) -> Rows:
@@ -118,31 +104,31 @@ def _numbers(X: Any) -> Rows:
 
 
 def _check_columns(model: FittedModel, data: Data) -> None:
-    """Rows that columns have made are for the model that knows these columns."""
-    known = model.columns
-    if data.columns is None or known is data.columns:
-        return
-    if known is None:
-        words = [each.name for each in data.columns.columns_ if each.kind in ("category", "date")]
+    """Raise a DataError where the columns of a table that was loaded are not those of training."""
+    known, found = model.columns, data.columns
+    if found is not None and known is None:
+        words = [each.name for each in found.columns_ if each.kind in ("category", "date")]
         raise DataError(
             f"{data.source}: the model was trained on numbers alone, and {listed(words)} "
             f"{'is' if len(words) == 1 else 'are'} none: leave out what was not there in training, or pass "
             "--label-column for what holds labels"
         )
-    if known.to_json() != data.columns.to_json():
+    if found is not None and known is not None and known is not found and known.to_json() != found.to_json():
         raise DataError(
             "the rows were made by other columns than those of the model: give the table itself, or load it "
             "with columns=ae.columns_"
         )
-
-
-def _check_names(model: FittedModel, names: tuple[str, ...] | None) -> None:
-    """Column names of a table that was read from a file."""
-    known = model.names
-    if names is None or known is None or len(known) != len(names) or known == tuple(names):
-        return
-    was, stands = next((a, b) for a, b in zip(known, names, strict=True) if a != b)
-    raise DataError(
-        f"the columns are not those of training: {stands!r} stands where {was!r} was; give the same columns "
-        "in the same order"
-    )
+    names, of_training = data.names or (), model.names or ()
+    new = [name for name in names if name not in of_training]
+    if of_training and len(new) == len(names) - len(of_training) > 0:
+        raise DataError(
+            f"column {new[0]!r} was not there in training: leave it out, or pass --label-column {new[0]} if "
+            "it holds labels"
+        )
+    if len(names) == len(of_training):
+        for stands, was in zip(names, of_training, strict=True):
+            if stands != was:
+                raise DataError(
+                    f"the columns are not those of training: {stands!r} stands where {was!r} was; give the "
+                    "same columns in the same order"
+                )

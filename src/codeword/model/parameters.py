@@ -12,14 +12,24 @@ import inspect
 import re
 import shlex
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from codeword.base.errors import ModelError, ParameterError
 
-__all__ = ["Parameter", "command", "convert", "from_json", "in_words", "of_kinds", "parameters", "to_json"]
+__all__ = [
+    "Parameter",
+    "check_keys",
+    "command",
+    "convert",
+    "from_json",
+    "in_words",
+    "of_kinds",
+    "parameters",
+    "to_json",
+]
 
 NOT_OPTIONS = ("verbose",)
 """What the command line says otherwise: it is verbose unless `--quiet`."""
@@ -168,23 +178,16 @@ def of_kinds(kinds: Mapping[str, str]) -> list[str]:
 
 
 def command(given: Mapping[str, Any], seed: int, source: str, options: Sequence[str] = ()) -> str:
-    """`codeword train …`, with the parameters that differ from the defaults.
+    """`codeword train …` for a shell, with the parameters that differ from the defaults.
 
     Parameters
     ----------
     given : dict
-        The constructor's parameters, as `to_json` gives them and config.json holds them.
+        The constructor's parameters, as `to_json` gives them.
     seed : int
         That the model was trained with, whether it was given or drawn.
-    source : str
-        What it was trained on.
-    options : sequence of str
-        With which the source is read: ``["--label-column", "kind"]``.
-
-    Returns
-    -------
-    str
-        One line for a shell; of modules of the user's own, a comment that says how they are trained.
+    source, options : str, sequence of str
+        What it was trained on, and with which options that is read: ``["--label-column", "kind"]``.
     """
     given = {**given, "random_state": seed}
     words = ["codeword", "train", source, *options, "-o", "again.ae"]
@@ -228,6 +231,13 @@ def _plain(value: Any) -> Any:
     return None  # a RandomState, a torch device: of no use to another process
 
 
+def check_keys(found: Collection[str], expected: Collection[str], where: object) -> None:
+    """Raise a ModelError that names what is there and unknown, or missing."""
+    unknown, missing = sorted(set(found) - set(expected)), sorted(set(expected) - set(found))
+    if unknown or missing:
+        raise ModelError(f"{where}: {f'unknown {unknown}' if unknown else f'missing {missing}'}")
+
+
 def from_json(cls: type, parameters: Mapping[str, Any], *, network: Any = None) -> Any:
     """Make an estimator of what `to_json` gave; `network` takes the place of modules that were not saved.
 
@@ -236,11 +246,9 @@ def from_json(cls: type, parameters: Mapping[str, Any], *, network: Any = None) 
     ModelError
         If a key is not a parameter of `cls`, one is missing, or a name is unknown.
     """
-    known = set(inspect.signature(cls).parameters)
-    unknown, missing = set(parameters) - known, known - set(parameters)
-    if unknown or missing:
-        what = f"unknown {sorted(unknown)}" if unknown else f"missing {sorted(missing)}"
-        raise ModelError(f"config.json: {what} among the parameters of {cls.__name__}")
+    check_keys(
+        parameters, inspect.signature(cls).parameters, f"config.json, among the parameters of {cls.__name__}"
+    )
     values = {}
     for key, value in parameters.items():
         if value == MODULES:

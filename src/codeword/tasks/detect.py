@@ -20,9 +20,10 @@ from codeword.base.constraints import COUNT, FRACTION, Constraint, real, whole
 from codeword.base.errors import DataError, ModelError, ParameterError, check_parameter
 from codeword.data.columns import fitted_columns
 from codeword.data.rows import Rows, blocks, check_finite
+from codeword.data.tables import mixed_table
 from codeword.model.autoencoder import AutoEncoder
 from codeword.model.fitted import collect
-from codeword.model.inputs import check_feature_names, matching_rows, mixed_table, training_data
+from codeword.model.inputs import check_feature_names, matching_rows, training_data
 from codeword.training.steps import mean_squared_error
 
 __all__ = ["NeighborDistance", "OutlierDetector", "OutlierScores", "decoder_map", "rank"]
