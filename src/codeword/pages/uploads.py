@@ -94,32 +94,14 @@ def box(image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
 
 
 def sample_of(
-    data: bytes,
-    display: Display,
-    *,
-    missing: bool = False,
-    invert: bool = False,
-    frame: Frame | None = None,
+    data: bytes, display: Display, *, missing: bool = False, invert: bool = False, frame: Frame | None = None
 ) -> NDArray[Any]:
-    """Read one sample, whatever it came as.
+    """Read one sample, (1, *display.shape), whatever it came as.
 
-    Parameters
-    ----------
-    data : bytes
-        A picture, where samples are images; an .npy file; or a row as text: numbers, or values under a line
-        of column names, which may be in another order and have others beside them.
-    display : Display
-        How samples are shown: the gray levels of a picture become values between its ends.
-    missing : bool, default=False
-        Whether an empty cell is a missing value.
-    invert : bool, default=False
-        Whether light and dark of a picture change places.
-    frame : Frame, optional
-        Where to bring a gray picture to.
-
-    Returns
-    -------
-    ndarray of shape (1, *display.shape)
+    It is a picture, where samples are images: its gray levels become values between the ends of `display`. Or
+    it is an .npy file; or a row as text: numbers, or values under a line of column names, which may be in
+    another order and have others beside them. With `missing` an empty cell is a missing value; with `invert`
+    light and dark of a picture change places; `frame` is where to bring a gray one to.
 
     Raises
     ------
