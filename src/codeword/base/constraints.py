@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
+
+from codeword.base.errors import check_parameter
 
 __all__ = [
     "AUTO",
@@ -17,9 +21,11 @@ __all__ = [
     "POSITIVE",
     "WIDTHS",
     "Constraint",
+    "check",
     "either",
     "one_of",
     "real",
+    "seed_of",
     "whole",
     "widths",
 ]
@@ -55,6 +61,25 @@ WIDTHS: Constraint = (widths, "a sequence of positive integers")
 def one_of(*names: str) -> Constraint:
     """One of a few words."""
     return lambda value: isinstance(value, str) and value in names, f"one of {', '.join(names)}"
+
+
+def seed_of(bits: int) -> Constraint:
+    """A seed of so many bits, what seeds are drawn from, or None."""
+    words = f"an integer from 0 to below 2**{bits}, a RandomState or None"
+    return (
+        lambda value: (
+            value is None
+            or isinstance(value, np.random.RandomState)
+            or (whole(value, least=0) and int(value) < 1 << bits)
+        ),
+        words,
+    )
+
+
+def check(owner: object, constraints: Mapping[str, Constraint]) -> None:
+    """Raise a ParameterError that names the first parameter of `owner` with a value it cannot have."""
+    for name, (holds, words) in constraints.items():
+        check_parameter(owner, name, holds(getattr(owner, name)), words)
 
 
 def either(*constraints: Constraint) -> Constraint:

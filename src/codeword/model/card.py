@@ -77,12 +77,8 @@ def model_card(
 
     Parameters
     ----------
-    config : dict
-        What config.json holds.
-    history : list of dict
-        See `AutoEncoder.history_`.
-    columns : dict, optional
-        What columns.json holds, of a model of a mixed table.
+    config, history, columns : dict, list of dict, dict or None
+        What config.json, history.jsonl and columns.json hold.
     evaluated : Evaluated, optional
         Metrics against PCA, and the name of the data.
     address : str, optional

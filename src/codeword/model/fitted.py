@@ -103,37 +103,18 @@ class TrainingCodes:
 class FittedModel:
     """What `AutoEncoder.fit` learned, in numbers: rows of a mixed table are what `columns` make of it.
 
+    Fields are the attributes of `AutoEncoder` of the same names, such as `network` of `network_`, and these:
+
     Parameters
     ----------
     parameters : dict
         The estimator's parameters when it was fitted.
-    network : Network
-        The trained torch modules, on flat rows in scaled units.
     objective : Objective
         What was minimized, with the losses of a mixed table's columns.
-    scaling : Scaling
-    baseline : PrincipalComponents
-        PCA with the same k, fitted on the same rows.
-    sample_shape : tuple of int
-        The shape of one sample of x.
-    dtype : str
-        The dtype of the rows fitted on.
-    n_samples : int
-        How many these were, those held out included.
-    seed : int
-        The seed that was given or drawn.
-    history : list of dict
-        One for each epoch: `epoch`, `train_loss`, `validation_loss`, `seconds`.
+    dtype, n_samples : str, int
+        The dtype and the number of the rows fitted on, those held out included.
     names : tuple of str or None
         What the values of a row are called, where x had column names.
-    columns : Columns or None
-        What makes rows of numbers of a mixed table, and the table's own columns of these.
-    training_codes : TrainingCodes or None
-        None in a folder that was shared without them.
-    best_epoch : int
-        The epoch whose weights were kept; 0 for those before training. Known after `fit`.
-    interrupted : bool
-        Whether Ctrl-C ended the fit.
     """
 
     parameters: Mapping[str, Any]

@@ -72,17 +72,13 @@ def push(
     ----------
     folder : Folder
     address : str
-        ``hf://user/name``; the repository is made if there is none.
-    evaluated : Evaluated, optional
-        Metrics for the card, and the name of the data.
-    license : str, optional
-        An identifier of the Hub's for the card, such as ``mit`` or ``cc-by-4.0``.
+        ``hf://user/name``; the repository is made, `private` or not, if there is none.
+    evaluated, license : optional
+        Metrics for the card, and an identifier of the Hub's such as ``mit`` or ``cc-by-4.0``.
     codes : bool, default=True
         Send the codes and errors of rows that a model keeps, `training_codes_`. Without them it encodes,
         decodes and evaluates as before, but cannot draw samples without a prior of its own, and p-values need
         rows to be fitted on.
-    private : bool, default=False
-        Let only its owner read a repository that is made.
     overwrite : bool, default=False
         Replace a model that is there; the repository's history keeps it.
     verbose : bool, default=True

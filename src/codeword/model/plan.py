@@ -6,7 +6,6 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from codeword.base.constraints import (
@@ -16,11 +15,13 @@ from codeword.base.constraints import (
     NONE,
     POSITIVE,
     Constraint,
+    check,
     either,
     one_of,
+    seed_of,
     whole,
 )
-from codeword.base.errors import ParameterError, check_parameter
+from codeword.base.errors import ParameterError
 from codeword.data.columns import Columns
 from codeword.data.scaling import KINDS, Scaling
 from codeword.networks import MLP, Network, Skip, Spec, build_network, resolve_architecture
@@ -73,21 +74,13 @@ CONSTRAINTS: dict[str, Constraint] = {
     "precision": one_of("float32", "bfloat16"),
     "validation_fraction": either(BELOW_ONE, AUTO),
     "patience": either(COUNT, NONE),
-    "random_state": (
-        lambda value: (
-            value is None
-            or isinstance(value, np.random.RandomState)
-            or (whole(value, least=0) and int(value) < 1 << 63)
-        ),
-        "an integer from 0 to below 2**63, a RandomState or None",
-    ),
+    "random_state": seed_of(63),
 }
 
 
 def check_parameters(ae: AutoEncoder) -> None:
     """Raise a ParameterError that names the first parameter of an AutoEncoder with a value it cannot have."""
-    for name, (holds, words) in CONSTRAINTS.items():
-        check_parameter(ae, name, holds(getattr(ae, name)), words)
+    check(ae, CONSTRAINTS)
     resolve_objective(ae.objective)
     resolve_architecture(ae.network)
 

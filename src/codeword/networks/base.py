@@ -12,8 +12,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.constraints import Constraint, one_of
-from codeword.base.errors import check_parameter
+from codeword.base.constraints import Constraint, check, one_of
 from codeword.networks.pca import PrincipalComponents
 
 __all__ = [
@@ -48,8 +47,7 @@ class Configurable(BaseEstimator):  # type: ignore[misc]
 
     def check(self) -> None:
         """Raise a ParameterError that names the first parameter with a value it cannot have."""
-        for name, (holds, words) in self.constraints.items():
-            check_parameter(self, name, holds(getattr(self, name)), words)
+        check(self, self.constraints)
 
 
 class Network(nn.Module):

@@ -16,8 +16,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from codeword.base.constraints import COUNT, FRACTION, Constraint, real, whole
-from codeword.base.errors import DataError, ModelError, ParameterError, check_parameter
+from codeword.base.constraints import COUNT, FRACTION, Constraint, check, real, seed_of, whole
+from codeword.base.errors import DataError, ModelError, ParameterError
 from codeword.data.columns import fitted_columns
 from codeword.data.rows import Rows, blocks, check_finite
 from codeword.data.tables import mixed_table
@@ -58,12 +58,7 @@ CONSTRAINTS: dict[str, Constraint] = {
     "max_false_alarms": FRACTION,
     "calibration_fraction": FRACTION,
     "n_neighbors": COUNT,
-    "random_state": (
-        lambda seed: (
-            seed is None or isinstance(seed, np.random.RandomState) or (whole(seed, 0) and seed < 1 << 32)
-        ),
-        "an integer from 0 to below 2**32, a RandomState or None",
-    ),
+    "random_state": seed_of(32),
 }
 
 Values = NDArray[np.float64]
@@ -199,7 +194,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         TrainingError
             If the training of the model diverged.
         """
-        _check_parameters(self)
+        check(self, CONSTRAINTS)
         random = check_random_state(self.random_state)
         model = AutoEncoder(1) if self.model is None else clone(self.model)
         seed = int(random.randint(2**31 - 1))
@@ -267,7 +262,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             If the calibration rows are too few for `max_false_alarms`.
         """
         detector = cls(model, max_false_alarms=max_false_alarms, n_neighbors=n_neighbors)
-        _check_parameters(detector)
+        check(detector, CONSTRAINTS)
         if model is None:
             raise ParameterError("from_model takes a fitted AutoEncoder. Got None instead.")
         check_is_fitted(model)
@@ -423,11 +418,6 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             return shares
         owners = torch.tensor(self.columns_.layout.owners, device=shares.device)
         return shares.new_zeros(len(shares), self.features).index_add_(1, owners, shares)
-
-
-def _check_parameters(detector: OutlierDetector) -> None:
-    for name, (holds, words) in CONSTRAINTS.items():
-        check_parameter(detector, name, holds(getattr(detector, name)), words)
 
 
 def _calibration_size(n: int, fraction: float, level: float) -> int:
