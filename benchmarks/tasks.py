@@ -26,7 +26,7 @@ from claims import Claims, Options, Row, show
 from machine import describe_machine
 
 from codeword import MLP, AutoEncoder, OutlierDetector, evaluate, load
-from codeword.tasks.labels import clustering_metrics
+from codeword.tasks.evaluate import clustering_metrics
 
 
 def main() -> int:

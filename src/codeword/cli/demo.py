@@ -35,9 +35,8 @@ def demo(
     from codeword.model.autoencoder import AutoEncoder
     from codeword.model.plan import PRESETS
     from codeword.plots import map_figure, save
-    from codeword.tasks.evaluate import evaluate
+    from codeword.tasks.evaluate import evaluate, evaluation_table
     from codeword.tasks.map import map_codes
-    from codeword.tasks.text import evaluation_table
 
     started = time.perf_counter()
     if job.overwrite:

@@ -39,8 +39,7 @@ def evaluate(
         )
     if reference_labels is not None and reference is None:
         raise ParameterError("--reference-labels are labels of --reference SOURCE: give both, or neither")
-    from codeword.tasks.evaluate import evaluate
-    from codeword.tasks.text import evaluation_table
+    from codeword.tasks.evaluate import evaluate, evaluation_table
 
     data = job.rows(job.source, labels=labels)
     if no_labels:

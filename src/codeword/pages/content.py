@@ -20,9 +20,8 @@ from codeword.data.labels import Labels, classes_of
 from codeword.model.parameters import command, in_words, of_kinds, to_json
 from codeword.pages.decoder import encoded
 from codeword.plots.sprites import sprite_sheet
-from codeword.tasks.evaluate import evaluate_rows
+from codeword.tasks.evaluate import check_classes, evaluate_rows
 from codeword.tasks.generate import Traversal, traverse
-from codeword.tasks.labels import check_classes
 from codeword.tasks.map import map_codes
 
 if TYPE_CHECKING:

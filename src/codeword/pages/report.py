@@ -23,7 +23,7 @@ from codeword.pages.content import MOST_TRAVERSED, Content, album_of
 from codeword.pages.decoder import Program, Unsupported, encoded, program_of
 from codeword.pages.uploads import row_as_text
 from codeword.plots.style import class_colors
-from codeword.tasks.text import ABSENT, comparison, health, metric_lines
+from codeword.tasks.evaluate import ABSENT, comparison, health, metric_lines
 
 __all__ = ["MOST_BYTES", "MOST_CLUSTERS", "POLICY", "Report", "make_report", "page_of"]
 

@@ -33,9 +33,20 @@ from codeword.model.parameters import in_words, to_json
 from codeword.model.plan import check_parameters, scaling_kind
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import OBJECTIVES, Objective, resolve_objective
-from codeword.tasks.evaluate import Errors, draw, explained_variance, flat, reconstruct_all, scale_by, take
-from codeword.tasks.labels import LabelTask, check_classes, check_reference, nearest_neighbors
-from codeword.tasks.text import ABSENT
+from codeword.tasks.evaluate import (
+    ABSENT,
+    Errors,
+    LabelTask,
+    check_classes,
+    check_reference,
+    draw,
+    explained_variance,
+    flat,
+    nearest_neighbors,
+    reconstruct_all,
+    scale_by,
+    take,
+)
 from codeword.training.checkpoint import digest
 
 __all__ = ["PICTURE", "RESULTS", "TABLE", "Comparison", "Results", "check_folder", "compare"]
@@ -345,13 +356,13 @@ def _by_label(objectives: Any) -> dict[str, Objective]:
         raise ParameterError(
             "The 'objectives' parameter of compare must be at least one objective. Got none instead."
         )
-    found = [resolve_objective(objective) for objective in given]
-    return {
-        in_words(to_json({"objective": objective})["objective"])
-        if type(objective) in OBJECTIVES.values()
-        else " ".join(repr(objective).split()): objective
-        for objective in found
-    }
+    found = {}
+    for objective in map(resolve_objective, given):
+        label = " ".join(repr(objective).split())
+        if type(objective) in OBJECTIVES.values():
+            label = in_words(to_json({"objective": objective})["objective"])
+        found[label] = objective
+    return found
 
 
 def _settings(
@@ -446,7 +457,19 @@ class Results:
                 new.mkdir()
                 (new / SETTINGS).write_text(json.dumps(settings, indent=1), "utf-8")
             return
-        kept, settings = _read_settings(self.path / SETTINGS), json.loads(json.dumps(settings))
+        where = SETTINGS
+        try:
+            kept = dict(json.loads((self.path / SETTINGS).read_text("utf-8")).items())
+            text = (self.path / RESULTS).read_text("utf-8") if (self.path / RESULTS).exists() else ""
+            for number, line in enumerate(text.splitlines(), start=1):
+                where = f"{RESULTS}, line {number}"
+                self._keep([json.loads(line)])
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(
+                f"{self.path / where} is damaged ({shortened(error)}): mend it, or start anew by "
+                "overwrite=True (--overwrite)"
+            ) from None
+        settings = json.loads(json.dumps(settings))
         for name in [*kept, *settings]:
             before, now = kept.get(name), settings.get(name)
             if before != now:
@@ -455,7 +478,6 @@ class Results:
                     f"{shortened(now)}: give the same, choose another folder, or replace this one by "
                     "overwrite=True (--overwrite)"
                 )
-        self._keep(_read_rows(self.path / RESULTS))
 
     def _keep(self, rows: Iterable[Row]) -> None:
         self.rows |= {(row["objective"], row["k"], row["seed"]): row for row in rows}
@@ -494,28 +516,6 @@ class Results:
         if best is not None:
             drawn = [row for row in found.rows if row["mse"] is not None]
             save(comparison_figure(drawn, recommended=best.k), self.path / PICTURE, overwrite=True)
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text("utf-8")).items())
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path} is damaged ({shortened(error)}): start anew with --overwrite") from None
-
-
-def _read_rows(path: Path) -> list[Row]:
-    rows = []
-    text = path.read_text("utf-8", errors="replace") if path.exists() else ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            hash((row["objective"], row["k"], row["seed"]))
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise InputError(
-                f"{path}, line {number}, is no result: delete the line, or start anew with --overwrite"
-            ) from None
-        rows.append(row)
-    return rows
 
 
 # -- what is recommended ------------------------------------------------------------------------------------

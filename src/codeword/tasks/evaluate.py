@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codeword.base.constraints import whole
 from codeword.base.errors import DataError, ParameterError
+from codeword.base.text import METRICS, aligned, listed, shortened
 from codeword.data import Data
 from codeword.data.labels import Labels, classes_of
 from codeword.data.rows import check_finite
 from codeword.data.scaling import Moments
 from codeword.data.tables import is_table
 from codeword.model.fitted import Codec, FittedModel, as_codec
-from codeword.tasks.labels import LABEL_METRICS, LabelTask, check_classes, check_reference
 
-__all__ = ["PREFIXES", "Errors", "Evaluation", "draw", "evaluate", "evaluate_rows", "scale_by", "scaling_of"]
+if TYPE_CHECKING:
+    from sklearn.base import ClassifierMixin
+
+__all__ = ["Evaluation", "check_classes", "evaluate", "evaluate_rows", "evaluation_table", "metric_lines"]
 
 PREFIXES = ("", "pca_", "raw_")
 """What stands before the name of a metric: nothing for the model; the baseline's; the rows' own."""
@@ -49,10 +55,32 @@ NEAREST = 10
 MOST_DIMENSIONS = 4096
 """Beyond this many, a matrix of their correlations is no longer made."""
 
+NEIGHBORS = 5
+FOLDS = 5
+KMEANS_STARTS = 10
+"""With one, the error of k-means differs by some per cent from seed to seed."""
+
+MOST_WORK = 2**32
+"""Products in one step of logistic regression over all folds: about a second of one core."""
+
+MOST_MIXTURE_WORK = 2**31
+"""The same for a mixture, whose steps are up to a hundred too."""
+
+WIDTH = 80
+ALIKE = 0.9
+"""A correlation of two dimensions from which on it is worth a line."""
+
+ABSENT = "–"
+
+ABOUT_ERRORS, ABOUT_LABELS = tuple(METRICS)[:4], tuple(METRICS)[4:]
+
 Floats = NDArray[np.float64]
 RowNumbers = NDArray[np.int64]
 Scale = Callable[[Any], Floats]
 Represented = dict[str, Any]
+Classes = NDArray[np.int64]
+Values = NDArray[Any]
+Line = tuple[str, list[str]]
 
 
 def evaluate(
@@ -205,7 +233,7 @@ def evaluate_rows(
     metrics |= counts | dict.fromkeys(prefix + name for name in LABEL_METRICS for prefix in PREFIXES)
     if labels is not None:
         metrics |= _label_metrics(x, labels, reference, represent, seed, advance)
-    return Evaluation(metrics, own.by_row, other.by_row, np.concatenate(own.kept_codes))
+    return Evaluation(metrics, own.by_row, other.by_row, np.concatenate(own.kept_codes or [codes[:0]]))
 
 
 # -- what was asked -----------------------------------------------------------------------------------------
@@ -342,40 +370,26 @@ def draw(n: int, most: int, seed: int) -> RowNumbers:
 # -- errors -------------------------------------------------------------------------------------------------
 
 
+@dataclass(eq=False)
 class Errors:
-    """How far off the reconstructions of a model are, and how its codes vary.
+    """How far off the reconstructions of a model are, and how its codes vary, over rows taken in by chunks.
 
-    Parameters
-    ----------
-    name : str
-        What messages call the model.
-    codec : Codec
-    n : int
-        The rows that there will be.
-    keep : ndarray of shape (m,), int64, optional
-        Rows whose codes are kept, rising.
-
-    Attributes
-    ----------
-    by_row : ndarray of shape (n,), float32
-        The mean squared error of each row, NaN where no value is known.
-    code_moments : Moments
-        Those of the columns of all codes.
-    kept_codes : list of ndarray
-        The codes of the rows to keep, in parts.
+    Messages call the model `name`. `by_row` takes the mean squared error of each row, NaN where no value is
+    known: four bytes a row, the one thing here that grows with x. Codes of the rows `keep`, rising, are kept.
     """
 
-    def __init__(self, name: str, codec: Codec, n: int, keep: RowNumbers | None = None) -> None:
-        self.name = name
-        self.codec = codec
-        self.k = 0
-        self.squared_error = 0.0
-        self.count = 0
-        self.code_moments = Moments()
-        self.keep = np.zeros(0, np.int64) if keep is None else keep
-        self.kept_codes: list[Floats] = []
-        # Four bytes a row: the one thing here that grows with x.
-        self.by_row: NDArray[np.float32] = np.full(n, np.nan, dtype=np.float32)
+    name: str
+    codec: Any
+    n: int
+    keep: RowNumbers | None = None
+    k: int = 0
+    squared_error: float = 0.0
+    count: int = 0
+    code_moments: Moments = field(default_factory=Moments)
+    kept_codes: list[Floats] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.by_row: NDArray[np.float32] = np.full(self.n, np.nan, np.float32)
 
     def add(self, rows: Any, target: Floats, scale: Scale, start: int) -> None:
         """Take in rows that begin at row `start`, and the same in the units that errors are taken in."""
@@ -383,8 +397,9 @@ class Errors:
         flat_codes = flat(codes)
         check_finite(flat_codes, start, what=f"the code by {self.name}")
         self.code_moments.add(flat_codes)
-        first, last = np.searchsorted(self.keep, (start, start + len(flat_codes)))
-        self.kept_codes.append(flat_codes[self.keep[first:last] - start])
+        if self.keep is not None:
+            first, last = np.searchsorted(self.keep, (start, start + len(flat_codes)))
+            self.kept_codes.append(flat_codes[self.keep[first:last] - start])
         self.k = flat_codes.shape[1]
         x_hat = scale(self.codec.inverse_transform(codes))
         if x_hat.shape != target.shape:
@@ -479,41 +494,6 @@ def _represent(
     return {prefix: np.concatenate(parts) if parts else None for prefix, parts in found.items()}
 
 
-def _label_metrics(
-    x: Any,
-    labels: Labels,
-    reference: tuple[Any, Labels] | None,
-    represent: Callable[..., Represented],
-    seed: int,
-    advance: Callable[[], None],
-) -> dict[str, Any]:
-    """Counts of labels, and each of LABEL_METRICS by prefix."""
-    known = labels.known
-    rows = known[draw(len(known), MOST_JUDGED, seed)]
-    raw = math.prod(x.shape[1:]) <= MOST_RAW_FEATURES
-    judged, learned, y_reference = represent(x, rows, raw=raw), dict.fromkeys(PREFIXES), None
-    if reference is not None:
-        x_reference, their = reference
-        most = _held(MOST_REFERENCE, x) if raw else MOST_REFERENCE
-        near = their.known[draw(len(their.known), most, seed)]
-        learned = represent(x_reference, near, raw=raw)
-        y_reference = their.into(labels.names)[near]
-        judged = {prefix: None if learned[prefix] is None else judged[prefix] for prefix in PREFIXES}
-    task = LabelTask(labels.index[rows], len(labels.names), y_reference, seed)
-    found: dict[str, Any] = {
-        "labelled_rows": len(rows),
-        "unlabelled": len(labels.index) - len(known),
-        "reference_rows": None if y_reference is None else len(y_reference),
-        "classes": task.n_classes,
-    }
-    for name, metric in LABEL_METRICS.items():
-        for prefix in PREFIXES:
-            values = judged[prefix]
-            found[prefix + name] = None if values is None else metric(task, values, learned[prefix])
-            advance()
-    return found
-
-
 def _latent_metrics(model: Any, rows: Any, codes: Any, moments: Moments) -> dict[str, Any]:
     """What of the codes is unused or said twice, and what the model itself knows of them."""
     asked = getattr(model, "latent_metrics", None)
@@ -558,3 +538,346 @@ def _trustworthiness(raw: Any, codes: Any) -> float | None:
     from sklearn.manifold import trustworthiness
 
     return float(trustworthiness(raw, codes, n_neighbors=min(NEAREST, (len(raw) - 1) // 2)))
+
+
+# -- labels -------------------------------------------------------------------------------------------------
+
+
+def check_classes(labels: Labels, what: str = "x", *, referenced: bool) -> None:
+    """Make sure that classes can be told apart on rows with these labels.
+
+    Raises
+    ------
+    DataError
+        If all labels are missing, there is one class only, the labels are no classes, or rows are too few for
+        neighbors, which with `referenced` are looked for elsewhere.
+    """
+    n, c = len(labels.known), len(labels.names)
+    if not n:
+        raise DataError(
+            f"all {len(labels.index):,} labels of {what} are missing: give some, or judge without labels"
+        )
+    if c < 2:
+        raise DataError(
+            f"the labels have one class only, {labels.names[0]!r}, in all {n:,} rows: at least two are "
+            "needed; judge without labels"
+        )
+    if not referenced and n < 2 * NEIGHBORS:
+        raise DataError(
+            f"there are {n} labelled rows, fewer than {2 * NEIGHBORS}: {NEIGHBORS} nearest neighbors in "
+            "cross-validation need as many; give more, or a reference to learn from, or judge without labels"
+        )
+    most = max(2, min(labels.most, n // 2))
+    if c > most:
+        raise DataError(
+            f"the labels take {c:,} different values in {n:,} rows ({listed(labels.names, 3)}), more than "
+            f"{most:,}: these are no classes; give labels that are, or judge without"
+        )
+
+
+def check_reference(labels: Labels, judged: Labels, what: str = "the reference") -> None:
+    """Make sure that classes can be learned from rows with these labels.
+
+    Raises
+    ------
+    DataError
+        If they are fewer than neighbors, of one class only, or share no class with the rows judged.
+    """
+    n = len(labels.known)
+    if n < NEIGHBORS:
+        raise DataError(
+            f"{what} has {n} labelled rows, fewer than the {NEIGHBORS} nearest neighbors: give more"
+        )
+    if len(labels.names) < 2:
+        raise DataError(
+            f"{what} has one class only, {labels.names[0]!r}, in all {n:,} rows: at least two are needed"
+        )
+    if not set(labels.names) & set(judged.names):
+        raise DataError(
+            f"{what} shares no class with the rows judged: it has {listed(labels.names, 4)}, and they have "
+            f"{listed(judged.names, 4)}"
+        )
+
+
+@dataclass(frozen=True)
+class LabelTask:
+    """Classes to be predicted, and the rows to learn them from.
+
+    Attributes
+    ----------
+    y : ndarray of shape (n,), int64
+        The class of each row that is judged, from 0; there are `n_classes` of them.
+    y_reference : ndarray of shape (m,), int64, or None
+        The class of each row to learn from; with None the rows judged are split into five folds, alike for
+        every class, and each fold is judged by what the other four teach.
+    seed : int
+        Of the folds, and of the starts of k-means and the mixture.
+    """
+
+    y: Classes
+    n_classes: int
+    y_reference: Classes | None
+    seed: int
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep scikit-learn's advice from the user, and its small matrix products on one thread.
+
+    Threads that wait for each other by spinning made logistic regression on 16 numbers seventy times slower
+    on two cores of which one was busy; alone, the metrics do not depend on the number of cores either.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
+
+    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+        # A step limit that is reached, a class with fewer rows than folds, fewer distinct rows than clusters:
+        # the metric shows what came of it.
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def _accuracy(classifier: ClassifierMixin, task: LabelTask, x: Values, reference: Values | None) -> float:
+    """Return the share of the rows `x` whose class is predicted rightly."""
+    from sklearn.model_selection import StratifiedKFold
+
+    splits: Any = [(reference, task.y_reference, x, task.y)]
+    if reference is None:
+        folds = min(FOLDS, int(np.bincount(task.y).max()))
+        parts = StratifiedKFold(folds, shuffle=True, random_state=task.seed).split(x, task.y)
+        splits = [(x[near], task.y[near], x[far], task.y[far]) for near, far in parts]
+    right = 0
+    for near, y_near, far, y_far in splits:
+        alone = len(np.unique(y_near)) < 2  # the one row of a class is in the fold that is judged
+        right += int((y_far == (y_near[0] if alone else classifier.fit(near, y_near).predict(far))).sum())
+    return right / len(task.y)
+
+
+@_alone()
+def nearest_neighbors(task: LabelTask, x: Values, reference: Values | None) -> float:
+    """The accuracy of the class that most of the 5 nearest rows to learn from have."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return _accuracy(KNeighborsClassifier(NEIGHBORS, algorithm="brute"), task, x, reference)
+
+
+@_alone()
+def _linear_probe(task: LabelTask, x: Values, reference: Values | None) -> float | None:
+    rows = len(x) * (FOLDS - 1) if reference is None else len(reference)
+    if rows * x.shape[1] * task.n_classes > MOST_WORK:
+        return None
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return _accuracy(make_pipeline(StandardScaler(), LogisticRegression(max_iter=100)), task, x, reference)
+
+
+@_alone()
+def _k_means(task: LabelTask, x: Values, reference: Values | None) -> dict[str, float]:
+    from sklearn.cluster import KMeans
+
+    starts = max(1, min(KMEANS_STARTS, 20 * KMEANS_STARTS // task.n_classes))
+    clusters = KMeans(task.n_classes, n_init=starts, random_state=task.seed).fit_predict(x)
+    return clustering_metrics(task.y, clusters)
+
+
+@_alone()
+def _mixture(task: LabelTask, x: Values, reference: Values | None) -> dict[str, float] | None:
+    n, k = x.shape
+    # The covariance matrix of fewer rows than columns is singular.
+    if task.n_classes * k > n or n * k**2 * task.n_classes > MOST_MIXTURE_WORK:
+        return None
+    from sklearn.mixture import GaussianMixture
+
+    # One number for all columns: distances keep their ratios, and the least variance that is allowed its
+    # meaning.
+    spread = float(np.sqrt(x.var(axis=0).mean())) or 1.0
+    unit = ((x - x.mean(axis=0)) / spread).astype(np.float64)
+    clusters = GaussianMixture(task.n_classes, random_state=task.seed).fit_predict(unit)
+    return clustering_metrics(task.y, clusters)
+
+
+LABEL_METRICS: dict[str, Callable[[LabelTask, Values, Values | None], Any]] = {
+    "knn_accuracy": nearest_neighbors,
+    "linear_accuracy": _linear_probe,
+    "clustering": _k_means,
+    "mixture": _mixture,
+}
+"""Functions of a task, rows (n, d), and rows (m, d) to learn from or None."""
+
+
+def clustering_metrics(y: Classes, clusters: Classes) -> dict[str, float]:
+    """Compare clusters with classes, whatever the clusters are called.
+
+    Parameters
+    ----------
+    y, clusters : ndarray of shape (n,), int
+
+    Returns
+    -------
+    dict
+        - ``accuracy``: the share of rows whose cluster is matched with their class, under the one-to-one
+          matching that makes it largest (Kuhn 1955, "The Hungarian method").
+        - ``nmi``: normalized mutual information, arithmetic mean.
+        - ``ari``: the adjusted Rand index (Hubert and Arabie 1985): 1 is the same partition, 0 is chance.
+    """
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
+
+    table = contingency_matrix(y, clusters)
+    matched = table[linear_sum_assignment(table, maximize=True)].sum()
+    return {
+        "accuracy": float(matched / len(y)),
+        "nmi": float(normalized_mutual_info_score(y, clusters)),
+        "ari": float(adjusted_rand_score(y, clusters)),
+    }
+
+
+def _label_metrics(
+    x: Any,
+    labels: Labels,
+    reference: tuple[Any, Labels] | None,
+    represent: Callable[..., Represented],
+    seed: int,
+    advance: Callable[[], None],
+) -> dict[str, Any]:
+    """Counts of labels, and each of LABEL_METRICS by prefix."""
+    known = labels.known
+    rows = known[draw(len(known), MOST_JUDGED, seed)]
+    raw = math.prod(x.shape[1:]) <= MOST_RAW_FEATURES
+    judged, learned, y_reference = represent(x, rows, raw=raw), dict.fromkeys(PREFIXES), None
+    if reference is not None:
+        x_reference, their = reference
+        most = _held(MOST_REFERENCE, x) if raw else MOST_REFERENCE
+        near = their.known[draw(len(their.known), most, seed)]
+        learned = represent(x_reference, near, raw=raw)
+        y_reference = their.into(labels.names)[near]
+        judged = {prefix: None if learned[prefix] is None else judged[prefix] for prefix in PREFIXES}
+    task = LabelTask(labels.index[rows], len(labels.names), y_reference, seed)
+    found: dict[str, Any] = {
+        "labelled_rows": len(rows),
+        "unlabelled": len(labels.index) - len(known),
+        "reference_rows": None if y_reference is None else len(y_reference),
+        "classes": task.n_classes,
+    }
+    for name, metric in LABEL_METRICS.items():
+        for prefix in PREFIXES:
+            values = judged[prefix]
+            found[prefix + name] = None if values is None else metric(task, values, learned[prefix])
+            advance()
+    return found
+
+
+# -- words --------------------------------------------------------------------------------------------------
+
+
+def evaluation_table(metrics: dict[str, Any], what: str, learned_from: str = "the reference") -> str:
+    """Return the metrics as text: errors, labels, the health of codes, and what to make of it.
+
+    Parameters
+    ----------
+    metrics : dict
+        What `evaluate` returns.
+    what : str
+        Where the rows are from.
+    learned_from : str
+        Where the reference is from, if there is one.
+    """
+    k = metrics["k"]
+    errors, labels = (list(metric_lines(metrics, names)) for names in (ABOUT_ERRORS, ABOUT_LABELS))
+    names = ["auto-encoder", f"PCA with {_count(k, 'component')}", "raw data"]
+    shown = [i for i in range(3) if any(cells[i] not in ("", ABSENT) for _, cells in errors + labels)]
+    table = [("", names), *errors, *labels]
+    lines = aligned([[label, *(cells[i] for i in shown)] for label, cells in table])
+    fill = partial(textwrap.fill, width=WIDTH, break_on_hyphens=False)
+    blocks = [
+        [f"{what}: {_count(metrics['n'], 'row')}, {_count(k, 'number')} each"],
+        lines[: 1 + len(errors)],
+    ]
+    if labels:
+        blocks.append([fill(_about_labels(metrics, learned_from)), *lines[1 + len(errors) :]])
+    blocks.append([fill(sentence) for sentence in health(metrics["latent"], k)])
+    if metrics["mse"] is not None and metrics["pca_mse"] is not None:
+        blocks.append([fill(comparison(metrics["mse"], metrics["pca_mse"]))])
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def metric_lines(metrics: dict[str, Any], names: Sequence[str] = tuple(METRICS)) -> Iterator[Line]:
+    """Write metrics out: what each is called, and a cell for the model, the baseline and the raw rows.
+
+    Lines about labels are left out where there were none, and those about clusters where there are none.
+
+    Parameters
+    ----------
+    metrics : dict
+        What `evaluate` returns.
+    names : sequence of str
+        Those wanted, of METRICS.
+    """
+    for name in names:
+        outer, _, inner = name.partition(".")
+        label, form = METRICS[name]
+        known = [metrics.get(prefix + outer, "") for prefix in PREFIXES]
+        values = [(value or {}).get(inner) for value in known] if inner else known
+        if name in ABOUT_ERRORS or (metrics["classes"] is not None and (not inner or any(known))):
+            yield label, [_cell(value, form) for value in values]
+
+
+def _cell(value: Any, form: str) -> str:
+    if value == "":
+        return ""
+    return ABSENT if value is None else form.format(value)
+
+
+def _about_labels(metrics: dict[str, Any], learned_from: str) -> str:
+    rows = metrics["labelled_rows"]
+    drawn = " drawn at random" if rows < metrics["n"] - metrics["unlabelled"] else ""
+    about = f"Labels: {metrics['classes']:,} classes in {_count(rows, 'row')}{drawn}"
+    if metrics["unlabelled"]:
+        about += f", and {metrics['unlabelled']:,} without"
+    if metrics["reference_rows"] is None:
+        return f"{about}; accuracy in five-fold cross-validation."
+    return f"{about}; learned from {metrics['reference_rows']:,} rows of {shortened(learned_from, 40)}."
+
+
+def health(latent: dict[str, Any], k: int) -> Iterator[str]:
+    """Sentences on what is worth knowing of the codes themselves."""
+    unused = latent["unused_dimensions"]
+    if unused:
+        verb = "is" if len(unused) == 1 else "are"
+        yield f"{len(unused):,} of {_count(k, 'dimension')} {verb} unused: {listed(unused)}."
+    else:
+        yield "The one dimension is in use." if k == 1 else f"All {k:,} dimensions are in use."
+    if (latent["max_correlation"] or 0) >= ALIKE:
+        one, other = latent["most_correlated"]
+        yield f"Dimensions {one} and {other} say nearly the same: |r| = {latent['max_correlation']:.3f}."
+    kl = latent.get("kl_per_dimension")
+    if kl:
+        yield (
+            f"A code is {sum(kl):.1f} nats from the prior (KL), {min(kl):.2g} to {max(kl):.2g} "
+            "in each dimension."
+        )
+    use = latent.get("codebook_use")
+    if use:
+        books = "codebook" if len(use) == 1 else f"{len(use):,} codebooks"
+        least = "" if len(use) == 1 else f"; of the least used, {min(use):.0%}"
+        yield f"{sum(use) / len(use):.0%} of the {books} is in use{least}."
+
+
+def comparison(error: float, pca: float) -> str:
+    """A sentence on which of the two errors is smaller, and by how much."""
+    # In scaled units: what is left is float32's rounding.
+    if error <= 0 or pca <= 0 or max(error, pca) < 1e-10 or abs(error / pca - 1) < 0.005:
+        return "The auto-encoder and PCA keep the same."
+    if error < pca:
+        return f"The auto-encoder's error is {_times(pca / error)} smaller than PCA's."
+    return f"PCA's error is {_times(error / pca)} smaller than the auto-encoder's: train longer, or use PCA."
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f} times" if ratio < 1000 else "more than a thousand times"
+
+
+def _count(n: int, name: str) -> str:
+    return f"{n:,} {name}{'' if n == 1 else 's'}"

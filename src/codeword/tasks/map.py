@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.base.text import shortened
@@ -131,14 +132,9 @@ def map_codes(
 def _checked(codes: ArrayLike) -> NDArray[np.float64]:
     """Return `codes` as a table of finite float64, or say what is wrong with it."""
     try:
-        rows = np.asarray(codes, dtype=np.float64)
+        rows: NDArray[np.float64] = check_array(codes, dtype=np.float64, ensure_all_finite=False)
     except (TypeError, ValueError) as error:
         raise DataError(f"codes must be a table of numbers: {shortened(error)}") from error
-    if rows.ndim != 2 or 0 in rows.shape:
-        raise DataError(
-            "codes must have the shape (n_samples, n_components) with at least one of each. "
-            f"Got {rows.shape} instead."
-        )
     with np.errstate(over="ignore"):  # the map is float32: a number beyond its range would come out infinite
         check_finite(rows.astype(np.float32), what="the table of float32 codes")
     return rows

@@ -19,8 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from codeword import Data, load
 from codeword.base.errors import DataError, ParameterError
 from codeword.tasks import evaluate as judging
-from codeword.tasks.evaluate import evaluate
-from codeword.tasks.labels import clustering_metrics
+from codeword.tasks.evaluate import clustering_metrics, evaluate
 
 MEASURES = ["knn_accuracy", "linear_accuracy", "clustering", "mixture"]
 
@@ -256,8 +255,8 @@ def test_what_would_take_too_long_is_left_out(blobs, monkeypatch):
     assert [figures[f"raw_{name}"] for name in MEASURES] == [None] * 4
     assert figures["trustworthiness"] is not None
     monkeypatch.undo()
-    monkeypatch.setattr("codeword.tasks.labels.MOST_WORK", 4 * 120 * 3 * 2)
-    monkeypatch.setattr("codeword.tasks.labels.MOST_MIXTURE_WORK", 120 * 3 * 2**2)
+    monkeypatch.setattr("codeword.tasks.evaluate.MOST_WORK", 4 * 120 * 3 * 2)
+    monkeypatch.setattr("codeword.tasks.evaluate.MOST_MIXTURE_WORK", 120 * 3 * 2**2)
     figures = evaluate(pca, x, y)
     assert figures["linear_accuracy"] == 1
     assert figures["mixture"]["accuracy"] == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from codeword.tasks.text import evaluation_table
+from codeword.tasks.evaluate import evaluation_table
 
 METRICS = {
     **dict.fromkeys(["labelled_rows", "unlabelled", "reference_rows", "classes"]),
