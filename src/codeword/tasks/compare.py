@@ -474,8 +474,8 @@ class Results:
             before, now = kept.get(name), settings.get(name)
             if before != now:
                 raise InputError(
-                    f"{self.path} was made with {name} = {shortened(before)}, and this run has "
-                    f"{shortened(now)}: give the same, choose another folder, or replace this one by "
+                    f"{self.path} was made with {shortened(name)} = {shortened(before)}, and this "
+                    f"run has {shortened(now)}: give the same, choose another folder, or replace this one by "
                     "overwrite=True (--overwrite)"
                 )
 
