@@ -198,7 +198,7 @@ def load(
         x, y = _read(source, kind, files, split, size)
         return Data(_checked_rows(x, where), _checked_labels(y, len(x), where), None, name, missing)
     if files and columns is None and not kinds and is_large_parquet(files):
-        x, y, names = open_parquet(files, label_column, missing=missing)
+        x, y, names = open_parquet(files, where, label_column, missing=missing)
         return Data(_checked_rows(x, where), y, names, name, missing)
     as_text = {column for column, each in (kinds or {}).items() if each == "category"}
     if columns is not None:
@@ -295,7 +295,9 @@ def _read(source: Any, kind: str, files: list[Path], split: str, size: Any) -> t
         return _read_npz(files[0], split)
     if kind == "parts":
         return open_arrays(files), None
-    return _read_pictures(files[0], size)
+    from codeword.data.images import read_folder
+
+    return read_folder(files[0], size)
 
 
 def _in_memory(source: Any) -> NDArray[Any]:
@@ -341,22 +343,6 @@ def _npz_keys(path: Path, keys: list[str], split: str) -> list[str]:
             f"x_{split}, found {listed(keys) or 'nothing'}"
         )
     return [plain[0], *y_keys]
-
-
-def _read_pictures(folder: Path, size: Any) -> tuple[Any, Any]:
-    from codeword.data.images import SUFFIXES, read_folder
-
-    found = read_folder(folder, size)
-    if found is not None:
-        return found
-    inside = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-    files = [name for name in inside if name.lower().endswith((*_ENDINGS["table"], ".npz"))]
-    hint = f"; for a table or an array give the file itself, such as {folder / files[0]}" if files else ""
-    raise DataError(
-        f"{folder} holds nothing that can be read: looked for IDX files (train-images-idx3-ubyte, …), "
-        f"pictures ({', '.join(SUFFIXES)}) there or in sub-folders, and folders train and test; "
-        f"found {listed(inside, 4) or 'nothing'}{hint}"
-    )
 
 
 def _checked_rows(x: Any, where: str) -> Any:

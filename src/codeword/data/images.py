@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword.base.errors import DataError, ParameterError
+from codeword.base.text import listed
 from codeword.data.reading import reading
 
-__all__ = ["SUFFIXES", "plain", "read_folder"]
+__all__ = ["plain", "read_folder"]
 
 PIXELS_AT_ONCE = 1 << 20
 
@@ -25,7 +26,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 def read_folder(
     folder: Path, size: int | tuple[int, int] | None
-) -> tuple[NDArray[np.uint8], NDArray[np.str_] | None] | None:
+) -> tuple[NDArray[np.uint8], NDArray[np.str_] | None]:
     """Return the pictures of a folder and the names of the sub-folders they lie in.
 
     Hidden files and folders, and files that are no pictures, are passed over. The order is that of the names.
@@ -38,21 +39,25 @@ def read_folder(
         With three channels if any picture has color.
     y : ndarray of shape (n,) of str, or None
         The sub-folder right under `folder` that each picture lies in; None if they lie in `folder` itself.
-        The whole is None if there is no picture.
 
     Raises
     ------
     DataError
-        If a picture is damaged or too large, pictures differ in size and `size` is None, or some lie in
-        sub-folders and some do not.
+        If there is no picture, one is damaged or too large, they differ in size and `size` is None, or some
+        lie in sub-folders and some do not.
     ParameterError
         If `size` is not one or two positive integers.
     """
     target = _checked_size(size)
     with reading(folder, "a folder of pictures"):
         paths = _pictures(folder)
+        inside = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     if not paths:
-        return None
+        raise DataError(
+            f"{folder} holds nothing that can be read: looked for IDX files (train-images-idx3-ubyte, …), "
+            f"pictures ({', '.join(SUFFIXES)}) there or in sub-folders, and folders train and test; found "
+            f"{listed(inside, 4) or 'nothing'}; for a table or an array give the file itself"
+        )
     parts = [path.relative_to(folder).parts for path in paths]
     here = [path for path, part in zip(paths, parts, strict=True) if len(part) == 1]
     if here and len(here) < len(paths):

@@ -429,7 +429,7 @@ def _metadata(paths: Sequence[Path]) -> list[Any]:
 
 
 def open_parquet(
-    paths: Sequence[Path], label_column: str | None, *, missing: bool
+    paths: Sequence[Path], where: str, label_column: str | None, *, missing: bool
 ) -> tuple[PartFolder, NDArray[Any] | None, tuple[str, ...] | None]:
     """Rows, labels and column names of Parquet files, read when they are asked for.
 
@@ -443,7 +443,6 @@ def open_parquet(
     files = _metadata(paths)
     schemas = [metadata.schema.to_arrow_schema() for metadata in files]
     names = _alike(paths, [[name for name in each.names if not _names_rows(name)] for each in schemas])
-    where = str(paths[0] if len(paths) == 1 else paths[0].parent)
     check_names(names, sum(metadata.num_rows for metadata in files), label_column, where)
     names = [name for name in names if name != label_column]
     dtype = np.result_type(*(_stored_dtype(metadata, names, missing) for metadata in files))
