@@ -601,17 +601,10 @@ def check_reference(labels: Labels, judged: Labels, what: str = "the reference")
 
 @dataclass(frozen=True)
 class LabelTask:
-    """Classes to be predicted, and the rows to learn them from.
+    """The class of each row that is judged (n,), and of each row to learn from (m,), below `n_classes`.
 
-    Attributes
-    ----------
-    y : ndarray of shape (n,), int64
-        The class of each row that is judged, from 0; there are `n_classes` of them.
-    y_reference : ndarray of shape (m,), int64, or None
-        The class of each row to learn from; with None the rows judged are split into five folds, alike for
-        every class, and each fold is judged by what the other four teach.
-    seed : int
-        Of the folds, and of the starts of k-means and the mixture.
+    Without rows to learn from, those judged are split into five folds, alike for every class, and each fold
+    is judged by what the other four teach. `seed` is that of folds and of the starts of clusterings.
     """
 
     y: Classes
@@ -807,13 +800,7 @@ def metric_lines(metrics: dict[str, Any], names: Sequence[str] = tuple(METRICS))
     """Write metrics out: what each is called, and a cell for the model, the baseline and the raw rows.
 
     Lines about labels are left out where there were none, and those about clusters where there are none.
-
-    Parameters
-    ----------
-    metrics : dict
-        What `evaluate` returns.
-    names : sequence of str
-        Those wanted, of METRICS.
+    `metrics` are what `evaluate` returns, and `names` those wanted, of METRICS.
     """
     for name in names:
         outer, _, inner = name.partition(".")

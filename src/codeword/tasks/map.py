@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import count
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -94,7 +94,11 @@ def map_codes(
             f"Got {method!r} instead."
         )
     rows = _checked(codes)
-    umap = _import_umap() if method == "umap" else None
+    if method == "umap" and find_spec("umap") is None:
+        raise ParameterError(
+            "The method 'umap' of map_codes needs umap-learn, which is not installed: "
+            "pip install 'codeword[umap]'"
+        )
     if method == "auto" and rows.shape[1] == 2:
         return rows.astype(np.float32)
     random = np.random.default_rng(random_state)
@@ -122,10 +126,8 @@ def map_codes(
     with warnings.catch_warnings():
         # What these libraries warn about (a number of threads, a coming default) is nothing the caller chose.
         warnings.simplefilter("ignore")
-        if umap is not None:
-            points = _umap(umap, unit.astype(np.float32), start, random_state, n_jobs, report)
-        else:
-            points = _tsne(unit.astype(np.float32), start, random_state, n_jobs, report)
+        layout = _umap if method == "umap" else _tsne
+        points = layout(unit.astype(np.float32), start, random_state, n_jobs, report)
     return np.ascontiguousarray(points, dtype=np.float32)
 
 
@@ -189,20 +191,7 @@ def _tsne(
     return points
 
 
-def _import_umap() -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return import_module("umap")
-    except ImportError as error:
-        raise ParameterError(
-            "The method 'umap' of map_codes needs umap-learn, which is not installed: "
-            "pip install 'codeword[umap]'"
-        ) from error
-
-
 def _umap(
-    umap: Any,
     rows: NDArray[np.float32],
     start: NDArray[np.float32],
     random_state: int | None,
@@ -210,7 +199,7 @@ def _umap(
     progress: Progress,
 ) -> ArrayLike:
     # UMAP unfolds from a span of about ten, not from a point; and a seed allows it one thread only.
-    layout = umap.UMAP(
+    layout = import_module("umap").UMAP(
         n_neighbors=min(NEIGHBORS, len(rows) - 1),
         init=start / np.abs(start).max() * 10,
         random_state=random_state,
