@@ -92,7 +92,10 @@ def model_card(
         Markdown. There is nothing in it of the machine that the model was made on.
     """
     data, parameters, seed = config["data"], config["parameters"], config["seed"]
-    k, shape = parameters["n_components"], " × ".join(str(size) for size in data["sample_shape"])
+    n, k, shape = f"{data['n']:,}", parameters["n_components"], " × ".join(map(str, data["sample_shape"]))
+    names = [_code(name) for name in data["names"] or ()]
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    held = [row["validation_loss"] for row in history if row.get("validation_loss") is not None]
     said = [[_code(name), _code(in_words(v))] for name, v in parameters.items() if name not in NOT_SAID]
     parts = [
         f"# {address.rpartition('/')[2] or 'An auto-encoder made with codeword'}",
@@ -100,9 +103,20 @@ def model_card(
         f"Made with codeword {__version__}, a Python library of auto-encoders.",
         f"> **What of the data travels with this model.** {_travels(kept, mixed='columns' in config)}",
         "## Data",
-        "\n".join(_data(config, shape)),
+        _list(
+            f"{n} samples, each of {shape} numbers, {_code(data['dtype'])}.",
+            f"Scaling: {_code(config['scaling'])}. Errors are in scaled units.",
+            "columns" in config
+            and "A table of mixed columns, of which numbers are made: see `columns.json`.",
+            names and f"Columns: {', '.join(names[:MOST_NAMES])}{more}.",
+        ),
         "## Training",
-        "\n".join(_training(config, history)),
+        _list(
+            f"Fitted on {n} samples for {len(history)} epochs, seed {seed}.",
+            history
+            and f"Mean training loss of the last epoch, in scaled units: {history[-1]['train_loss']:.6f}.",
+            held and f"Least loss on held-out rows: {min(held):.6f}.",
+        ),
         *([] if evaluated is None else ["## Metrics against PCA", *_metrics(evaluated, k)]),
         "## Parameters",
         _table(["parameter", "value"], [*said, ["`random_state`", f"`{seed}`"]]),
@@ -111,7 +125,12 @@ def model_card(
         "## Train it again",
         *_again(parameters, seed, columns or {}, evaluated),
         "## Limits",
-        "\n".join(_limits(evaluated)),
+        _list(
+            _tested(evaluated),
+            "Not tested: rows of another origin or in other units. They get codes too, and nothing says that "
+            "these mean anything; the error of each row, which `codeword score` writes, is a hint.",
+            "Not tested: whether errors are alike for all groups of rows.",
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -130,31 +149,6 @@ def _travels(kept: tuple[int, int] | None, *, mixed: bool) -> str:
         "out. The decoder makes rows of codes that come near the real ones: who may not see the rows may not "
         f"have this folder.{table}"
     )
-
-
-def _data(config: Mapping[str, Any], shape: str) -> list[str]:
-    data, names = config["data"], config["data"]["names"]
-    lines = [
-        f"- {data['n']:,} samples, each of {shape} numbers, {_code(data['dtype'])}.",
-        f"- Scaling: {_code(config['scaling'])}. Errors are in scaled units.",
-    ]
-    if "columns" in config:
-        lines.append("- A table of mixed columns, of which numbers are made: see `columns.json`.")
-    if names is not None:
-        more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
-        lines.append(f"- Columns: {', '.join(_code(name) for name in names[:MOST_NAMES])}{more}.")
-    return lines
-
-
-def _training(config: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = [f"- Fitted on {config['data']['n']:,} samples for {len(history)} epochs, seed {config['seed']}."]
-    if history:
-        loss = history[-1]["train_loss"]
-        lines.append(f"- Mean training loss of the last epoch, in scaled units: {loss:.6f}.")
-    held = [row["validation_loss"] for row in history if row.get("validation_loss") is not None]
-    if held:
-        lines.append(f"- Least loss on held-out rows: {min(held):.6f}.")
-    return lines
 
 
 def _metrics(evaluated: Evaluated, k: int) -> list[str]:
@@ -189,22 +183,20 @@ def _again(
     ]
 
 
-def _limits(evaluated: Evaluated | None) -> list[str]:
+def _tested(evaluated: Evaluated | None) -> str:
     if evaluated is None:
-        tested = "- It has no metrics here: `codeword evaluate` makes them, on rows of yours."
-    elif evaluated.part == "test":
-        tested = f"- Tested on the test part of {_code(evaluated.name)}, and on nothing else."
-    else:
-        tested = (
-            f"- Tested on the rows of {_code(evaluated.name)} and on nothing else. Where the model was "
-            "fitted on these very rows, the metrics flatter it."
-        )
-    return [
-        tested,
-        "- Not tested: rows of another origin or in other units. They get codes too, and nothing says that "
-        "these mean anything; the error of each row, which `codeword score` writes, is a hint.",
-        "- Not tested: whether errors are alike for all groups of rows.",
-    ]
+        return "It has no metrics here: `codeword evaluate` makes them, on rows of yours."
+    if evaluated.part == "test":
+        return f"Tested on the test part of {_code(evaluated.name)}, and on nothing else."
+    return (
+        f"Tested on the rows of {_code(evaluated.name)} and on nothing else. Where the model was fitted on "
+        "these very rows, the metrics flatter it."
+    )
+
+
+def _list(*lines: object) -> str:
+    """A list of those lines that there are."""
+    return "\n".join(f"- {line}" for line in lines if line)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -122,7 +122,7 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
             f"{path} is a file; a model is a folder with config.json and weights.safetensors in it"
         )
     file = path / "config.json"
-    config = _read(file, _json)
+    config = _read(file, json.loads)
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         found = config.get("format") if isinstance(config, dict) else type(config).__name__
         raise ModelError(f"{file}: the format is {found!r}, and this codeword reads {FORMAT}; upgrade it")
@@ -135,12 +135,12 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
         if not tensor.isfinite().all():
             raise ModelError(f"{file}: {name} holds values that are not finite; train or copy it again")
     file = path / "history.jsonl"
-    history = _read(file, lambda content: [_json(line) for line in content.splitlines()])
+    history = _read(file, lambda content: [json.loads(line) for line in content.splitlines()])
     for row in history:
         loss = row.get("train_loss") if isinstance(row, dict) and "epoch" in row else None
         if not isinstance(loss, (int, float)) or not abs(loss) < math.inf:
             raise ModelError(f"{file}: a line lacks 'epoch' or 'train_loss'; train or copy the model again")
-    return Folder(config, tensors, history, columns=_read(path / COLUMNS, _json) if mixed else None)
+    return Folder(config, tensors, history, columns=_read(path / COLUMNS, json.loads) if mixed else None)
 
 
 def _read(path: Path, parse: Callable[[bytes], T]) -> T:
@@ -156,10 +156,6 @@ def _read(path: Path, parse: Callable[[bytes], T]) -> T:
         raise ModelError(
             f"{path} is damaged or cut short ({reason}); train or copy the model again"
         ) from None
-
-
-def _json(content: bytes) -> Any:
-    return json.loads(content.decode("utf-8"))
 
 
 def _check_types(path: Path, found: dict[str, Any], expected: dict[str, type]) -> None:
