@@ -81,25 +81,10 @@ class _Answers(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def do_HEAD(self):
-        self.do_GET()
-
     def do_GET(self):
-        self._answer(b"")
+        self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
 
-    def do_PUT(self):
-        self.do_POST()
-
-    def do_POST(self):
-        if self.headers.get("Transfer-Encoding", "") == "chunked":
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-        else:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self._answer(body)
+    do_HEAD = do_PUT = do_POST = do_GET
 
     # -- what is asked --------------------------------------------------------------------------------------
 

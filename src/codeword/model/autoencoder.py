@@ -302,8 +302,7 @@ class AutoEncoder(_Encoder):
         seen = describe(x, missing=objective.takes_missing, group=group)
         kind = scaling_kind(self.scaling, data.columns)
         scaling = Scaling.choose(kind, x.dtype, data.sample_shape, seen)
-        mean = scaling.scaled_mean(seen)
-        baseline = PrincipalComponents.fit(x, scaling, mean, self.n_components, seed)
+        baseline = PrincipalComponents.fit(x, scaling, scaling.scaled_mean(seen), self.n_components, seed)
         with seeded(seed, torch.device("cpu")):
             spec = network_spec(self.n_components, objective, scaling, data.sample_shape)
             network = make_network(self.network, objective, spec, baseline).to(device)
