@@ -322,4 +322,4 @@ def make_checkpoint(
     def write(folder: Path, extra: dict[str, bytes]) -> None:
         write_folder(folder, to_folder(model), overwrite=True, extra=extra)
 
-    return Checkpoint(path, settings, write, group.is_main)
+    return Checkpoint(Path(path), settings, write, group.is_main)

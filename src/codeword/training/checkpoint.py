@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from codeword.base.errors import InputError, ModelError, TrainingError
-from codeword.base.files import Lock, check_free, recover, remove
+from codeword.base.files import Lock, check_free, recover
 from codeword.base.text import shortened
 
 __all__ = ["Checkpoint", "digest"]
@@ -32,12 +32,13 @@ EVERY_SECONDS = 300.0
 """Within a long epoch, a checkpoint after this long."""
 
 
+@dataclass
 class Checkpoint:
     """The checkpoint of one run.
 
     Parameters
     ----------
-    path : path
+    path : Path
         The folder to keep it in.
     settings : dict
         Whatever has to be the same for a run to go on: parameters, data, processes. It is compared on `load`.
@@ -54,17 +55,15 @@ class Checkpoint:
         If it cannot be written there.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        settings: dict[str, Any],
-        write: Callable[[Path, dict[str, bytes]], None],
-        writes: bool,
-    ) -> None:
-        self.path, self.settings, self.write, self.writes = Path(path), settings, write, writes
-        self.last = time.monotonic()
-        self.cost = 0.0
-        if not writes:
+    path: Path
+    settings: dict[str, Any]
+    write: Callable[[Path, dict[str, bytes]], None]
+    writes: bool
+    last: float = field(default_factory=time.monotonic, init=False)
+    cost: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        if not self.writes:
             return
         check_free(self.path, overwrite=True)
         try:
@@ -95,11 +94,10 @@ class Checkpoint:
         started = time.monotonic()
         packed = save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()})
         kept: dict[str, Any] = {"settings": self.settings, "state": state}
-        kept["checksum"] = _checksum(kept, packed)
+        kept["checksum"] = digest(json.dumps(kept).encode(), packed)
+        extra = {"training.safetensors": packed, "training.json": json.dumps(kept).encode()}
         try:
-            self.write(
-                self.path, {"training.safetensors": packed, "training.json": json.dumps(kept).encode()}
-            )
+            self.write(self.path, extra)
         except OSError as error:
             raise TrainingError(
                 f"the checkpoint {self.path} could not be written ({error.strerror or error}): the one "
@@ -125,7 +123,7 @@ class Checkpoint:
         try:
             kept = json.loads((self.path / "training.json").read_text("utf-8"))
             packed = (self.path / "training.safetensors").read_bytes()
-            if kept.pop("checksum") != _checksum(kept, packed):
+            if kept.pop("checksum") != digest(json.dumps(kept).encode(), packed):
                 raise ValueError("its checksum is another")
         except (OSError, LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ModelError(
@@ -142,21 +140,10 @@ class Checkpoint:
                 )
         return kept["state"], load(packed)
 
-    def remove(self) -> None:
-        """Delete it: the run has ended and its model is saved."""
-        remove(self.path)
 
-
-def _checksum(kept: dict[str, Any], packed: bytes) -> str:
-    """The SHA-256 of a checkpoint's content."""
-    found = hashlib.sha256(json.dumps(kept).encode())
-    found.update(packed)
-    return found.hexdigest()
-
-
-def digest(*arrays: Any) -> str:
-    """A short name for data, that differs where they do."""
+def digest(*parts: Any) -> str:
+    """A short name for arrays and bytes, that differs where they do."""
     found = hashlib.sha256()
-    for array in arrays:
-        found.update(array.tobytes())
+    for part in parts:
+        found.update(part if isinstance(part, bytes) else part.tobytes())
     return found.hexdigest()[:16]

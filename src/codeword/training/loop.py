@@ -56,34 +56,13 @@ class Plan:
 class Trainer:
     """A training: what is trained on which rows, and where it stands.
 
-    Parameters
-    ----------
-    network : Network
-        Trained in place.
-    objective : Objective
-    train : Batches
-    validation : ResidentBatches or None
-        Rows held out. The weights of the epoch with the least loss on them are kept; or, where the network
-        starts as a solution (`starts_as_pca`), the start's, unless what was learned is clearly better.
-    plan : Plan
-    history : list of dict
-        Gets a row for each epoch: `epoch`, `train_loss` (the mean over the epoch's rows while they were
-        trained on), `validation_loss` (None without held-out rows) and `seconds`; and each named loss, where
-        the objective has several.
-    starts_as_pca : bool
-    progress : Progress
-    on_epoch : callable, optional
-        Called with each row of the history.
-    checkpoint : Checkpoint, optional
+    The network is trained in place. The weights of the epoch with the least loss on the rows held out for
+    `validation` are kept; or, where the network starts as a solution (`starts_as_pca`), the start's, unless
+    what was learned is clearly better.
 
-    Attributes
-    ----------
-    epoch, batch : int
-        Epochs done, and batches done of the epoch under way.
-    best_epoch : int
-        The epoch whose weights are kept; 0 for the start.
-    interrupted : bool
-        Whether Ctrl-C ended the training.
+    `history` gets a row for each epoch: `epoch`, `train_loss` (the mean over the epoch's rows while they were
+    trained on), `validation_loss` (None without held-out rows) and `seconds`; and each named loss, where the
+    objective has several. `on_epoch` is called with it.
     """
 
     network: Network
@@ -97,6 +76,7 @@ class Trainer:
     on_epoch: Callable[[dict[str, Any]], None] | None = None
     checkpoint: Checkpoint | None = None
 
+    # Epochs done, and batches done of the epoch under way; and the best weights so far.
     epoch: int = field(default=0, init=False)
     batch: int = field(default=0, init=False)
     best_epoch: int = field(default=0, init=False)
