@@ -17,7 +17,7 @@ from codeword import MLP, AutoEncoder
 from codeword.base.constraints import real, whole, widths
 from codeword.base.errors import DataError, ParameterError
 from codeword.data.scaling import Scaling, describe
-from codeword.networks import Network, Spec, build_network
+from codeword.networks import ARCHITECTURES, Network, Spec, build_network
 from codeword.networks.base import start_linear
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import (
@@ -108,6 +108,14 @@ def pca(x: torch.Tensor, k: int) -> PrincipalComponents:
 def test_a_wrong_parameter_is_named(objective):
     with pytest.raises(ParameterError, match=f"parameter of {type(objective).__name__} "):
         resolve_objective(objective)
+
+
+@pytest.mark.parametrize("name", [*OBJECTIVES, *ARCHITECTURES])
+def test_no_parameter_takes_any_value(name):
+    kind = (OBJECTIVES | ARCHITECTURES)[name]
+    for parameter in kind().get_params():
+        with pytest.raises(ParameterError, match=f"'{parameter}' parameter of {kind.__name__} must be"):
+            kind(**{parameter: object()}).check()
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

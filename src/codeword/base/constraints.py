@@ -1,11 +1,13 @@
-"""Constraints on parameters: whether one can have a value, and in words what it must be."""
+"""Constraints on parameters, as types: whether one can have a value, and in words what it must be."""
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 
@@ -17,11 +19,16 @@ __all__ = [
     "COUNT",
     "FRACTION",
     "NONE",
-    "NON_NEGATIVE",
     "POSITIVE",
-    "WIDTHS",
+    "BelowOne",
     "Constraint",
+    "Count",
+    "Fraction",
+    "NonNegative",
+    "Positive",
+    "Widths",
     "check",
+    "check_annotated",
     "either",
     "one_of",
     "real",
@@ -50,17 +57,23 @@ def widths(value: Any) -> bool:
 
 AUTO: Constraint = (lambda value: isinstance(value, str) and value == "auto", "'auto'")
 NONE: Constraint = (lambda value: value is None, "None")
-NON_NEGATIVE: Constraint = (lambda value: real(value) and value >= 0, "a number, zero or above")
-POSITIVE: Constraint = (lambda value: real(value) and value > 0, "a positive number")
-FRACTION: Constraint = (lambda value: real(value) and 0 < value < 1, "a number between 0 and 1")
-BELOW_ONE: Constraint = (lambda value: real(value) and 0 <= value < 1, "a number from 0 to below 1")
 COUNT: Constraint = (whole, "a positive integer")
-WIDTHS: Constraint = (widths, "a sequence of positive integers")
+POSITIVE: Constraint = (lambda value: real(value) and value > 0, "a positive number")
+BELOW_ONE: Constraint = (lambda value: real(value) and 0 <= value < 1, "a number from 0 to below 1")
+FRACTION: Constraint = (lambda value: real(value) and 0 < value < 1, "a number between 0 and 1")
+
+Count = Annotated[int, COUNT]
+Positive = Annotated[float, POSITIVE]
+NonNegative = Annotated[float, (lambda value: real(value) and value >= 0, "a number, zero or above")]
+Fraction = Annotated[float, FRACTION]
+BelowOne = Annotated[float, BELOW_ONE]
+Widths = Annotated[Sequence[int], (widths, "a sequence of positive integers")]
 
 
 def one_of(*names: str) -> Constraint:
     """One of a few words."""
-    return lambda value: isinstance(value, str) and value in names, f"one of {', '.join(names)}"
+    words = f"one of {', '.join(names)}" if len(names) > 1 else names[0]
+    return lambda value: isinstance(value, str) and value in names, words
 
 
 def seed_of(bits: int) -> Constraint:
@@ -86,3 +99,28 @@ def either(*constraints: Constraint) -> Constraint:
     """What any of the constraints allows."""
     words = " or ".join(words for _, words in constraints)
     return lambda value: any(holds(value) for holds, _ in constraints), words
+
+
+def check_annotated(owner: object) -> None:
+    """Raise a ParameterError that names the first attribute with a value that its type does not allow."""
+    for cls in type(owner).__mro__:
+        found = {name: _constraint_of(hint) for name, hint in inspect.get_annotations(cls).items()}
+        check(owner, {name: constraint for name, constraint in found.items() if constraint is not None})
+
+
+def _constraint_of(hint: Any) -> Constraint | None:
+    """What a Literal, an Annotated with a constraint, or a union of such allows; None of any other type."""
+    if hint is NoneType:
+        return NONE
+    if hint is bool:
+        return lambda value: isinstance(value, bool), "True or False"
+    if get_origin(hint) is Literal:
+        return one_of(*get_args(hint))
+    if get_origin(hint) is Annotated:
+        constraint: Constraint = hint.__metadata__[0]
+        return constraint
+    if get_origin(hint) in (Union, UnionType):
+        found = [_constraint_of(one) for one in get_args(hint)]
+        known = [constraint for constraint in found if constraint is not None]
+        return either(*known) if len(known) == len(found) else None
+    return None

@@ -1,22 +1,21 @@
 """The parts that all networks share: the two maps, their specification, and where training begins."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Literal
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.constraints import Constraint, check, one_of
+from codeword.base.constraints import check_annotated
 from codeword.networks.pca import PrincipalComponents
 
 __all__ = [
     "ACTIVATIONS",
+    "Activation",
     "Architecture",
     "ChannelsFirst",
     "ChannelsLast",
@@ -31,7 +30,9 @@ __all__ = [
     "start_linear",
 ]
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+Activation = Literal["leaky_relu", "relu", "silu", "gelu", "tanh"]
+
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "leaky_relu": nn.LeakyReLU,
     "relu": nn.ReLU,
     "silu": nn.SiLU,
@@ -41,13 +42,15 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class Configurable(BaseEstimator):  # type: ignore[misc]
-    """Parameters stored as given, so that `clone` and `set_params` reach them; checked when they are used."""
+    """Parameters stored as given, so that `clone` and `set_params` reach them; checked when they are used.
 
-    constraints: ClassVar[dict[str, Constraint]] = {}
+    Their types say what values they can have (see `base.constraints`), and are read at run time: a module of
+    such classes does not postpone annotations.
+    """
 
     def check(self) -> None:
-        """Raise a ParameterError that names the first parameter with a value it cannot have."""
-        check(self, self.constraints)
+        """Raise a ParameterError that names the first parameter with a value that its type does not allow."""
+        check_annotated(self)
 
 
 class Network(nn.Module):
@@ -93,10 +96,8 @@ class Spec:
 class Architecture(Configurable):
     """Base of the architectures: `build` makes the two maps once the shape of a sample is known."""
 
-    activation: str
+    activation: Activation
     linear_skip: bool
-
-    constraints = Configurable.constraints | {"activation": one_of(*ACTIVATIONS)}
 
     def build(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """Make the encoder (n, d) → (n, width) and the decoder (n, k) → (n, d).
@@ -120,6 +121,26 @@ class Architecture(Configurable):
         back = Transposed(linear, spec.n_components) if tied else nn.Linear(spec.n_components, spec.d)
         skip = Skip(back, decoder, gated=tied)
         return Skip(linear, encoder, gated=tied), nn.Sequential(skip, Clip()) if closed else skip
+
+
+class Transposed(nn.Module):
+    """A dense layer with another one's weights, transposed, and a bias of its own.
+
+    Only the layer's first `rows` outputs serve, where it has more; each can have a fixed `scale`.
+    """
+
+    scale: Tensor
+
+    def __init__(self, source: nn.Linear, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.weight = source.weight
+        self.bias = nn.Parameter(torch.zeros(source.in_features))
+        self.register_buffer("scale", torch.ones(rows))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Codes, or hidden rows, back through the weights."""
+        return F.linear(x * self.scale, self.weight[: self.rows].t(), self.bias)
 
 
 class Skip(nn.Module):
@@ -149,26 +170,6 @@ class Skip(nn.Module):
         last = [m for m in self.deep.modules() if isinstance(getattr(m, "weight", None), Tensor)][-1]
         for parameter in last.parameters(recurse=False):
             parameter.zero_()
-
-
-class Transposed(nn.Module):
-    """A dense layer with another one's weights, transposed, and a bias of its own.
-
-    Only the layer's first `rows` outputs serve, where it has more; each can have a fixed `scale`.
-    """
-
-    scale: Tensor
-
-    def __init__(self, source: nn.Linear, rows: int) -> None:
-        super().__init__()
-        self.rows = rows
-        self.weight = source.weight
-        self.bias = nn.Parameter(torch.zeros(source.in_features))
-        self.register_buffer("scale", torch.ones(rows))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Codes, or hidden rows, back through the weights."""
-        return F.linear(x * self.scale, self.weight[: self.rows].t(), self.bias)
 
 
 class Clip(nn.Module):

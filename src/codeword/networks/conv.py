@@ -1,20 +1,23 @@
 """Convolutions, for images and for signals."""
 
-from __future__ import annotations
-
 import math
 from collections import abc
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor, nn
 
-from codeword.base.constraints import COUNT, widths
+from codeword.base.constraints import Count, widths
 from codeword.base.errors import ParameterError
-from codeword.networks.base import ACTIVATIONS, Architecture, ChannelsFirst, ChannelsLast, Spec
+from codeword.networks.base import ACTIVATIONS, Activation, Architecture, ChannelsFirst, ChannelsLast, Spec
 
 __all__ = ["Conv", "Residual", "Sequence"]
+
+Channels = Annotated[
+    abc.Sequence[int],
+    (lambda v: widths(v) and len(v) > 0, "a sequence of at least one positive integer"),
+]
 
 _CONV: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d}
 _TRANSPOSE: dict[int, Any] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}
@@ -35,14 +38,12 @@ class Conv(Architecture):
         As for `MLP`: a linear map beside the convolutions, which starts as PCA.
     """
 
+    channels: Channels
+
     _dims = 2
 
-    constraints = Architecture.constraints | {
-        "channels": (lambda v: widths(v) and len(v) > 0, "a sequence of at least one positive integer"),
-    }
-
     def __init__(
-        self, channels: abc.Sequence[int] = (32, 64), activation: str = "silu", linear_skip: bool = True
+        self, channels: Channels = (32, 64), activation: Activation = "silu", linear_skip: bool = True
     ) -> None:
         self.channels = channels
         self.activation = activation
@@ -104,12 +105,10 @@ class Residual(Conv):
     linear_skip : bool, default=True
     """
 
-    channels: abc.Sequence[int] = (32, 64)
-    blocks: int = 1
-    activation: str = "silu"
+    channels: Channels = (32, 64)
+    blocks: Count = 1
+    activation: Activation = "silu"
     linear_skip: bool = True
-
-    constraints = Conv.constraints | {"blocks": COUNT}
 
     def _stage(self, channels: int) -> list[nn.Module]:
         return [Block(self._dims, channels, ACTIVATIONS[self.activation]) for _ in range(self.blocks)]

@@ -1,16 +1,15 @@
 """Dense layers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.constraints import BELOW_ONE, NONE, WIDTHS, either, one_of
-from codeword.networks.base import ACTIVATIONS, Architecture, Spec, Transposed
+from codeword.base.constraints import BelowOne, Widths
+from codeword.networks.base import ACTIVATIONS, Activation, Architecture, Spec, Transposed
 
 __all__ = ["MLP", "BatchNorm"]
 
@@ -50,18 +49,12 @@ class MLP(Architecture):
         The decoder's weights are the encoder's, transposed; its biases are its own.
     """
 
-    hidden: Sequence[int] = (512, 256)
-    activation: str = "silu"
+    hidden: Widths = (512, 256)
+    activation: Activation = "silu"
     linear_skip: bool = True
-    norm: str | None = None
-    dropout: float = 0.0
+    norm: Literal["batch", "layer"] | None = None
+    dropout: BelowOne = 0.0
     tied: bool = False
-
-    constraints = Architecture.constraints | {
-        "hidden": WIDTHS,
-        "norm": either(one_of(*_NORMS), NONE),
-        "dropout": BELOW_ONE,
-    }
 
     def build(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         into = [nn.Linear(a, b) for a, b in pairwise([spec.d, *self.hidden, spec.width])]

@@ -1,14 +1,13 @@
 """The base of all objectives, as the fit loop and the estimator see one, and plain reconstruction."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.constraints import POSITIVE, one_of
+from codeword.base.constraints import Positive
 from codeword.base.errors import ParameterError
 from codeword.data.columns import Layout
 from codeword.networks import Network, Spec
@@ -16,7 +15,18 @@ from codeword.networks.base import Configurable, start_linear
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import mixed
 
-__all__ = ["Objective", "Reconstruction", "component_std", "squared_jacobian"]
+__all__ = ["Loss", "Objective", "Reconstruction", "component_std", "squared_jacobian"]
+
+
+Loss = Literal["mse", "bce", "l1", "huber"]
+
+LOSSES: dict[Loss, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "mse": lambda out, x, delta: F.mse_loss(out, x, reduction="none"),
+    "bce": lambda out, x, delta: F.binary_cross_entropy_with_logits(out, x, reduction="none"),
+    "l1": lambda out, x, delta: F.l1_loss(out, x, reduction="none"),
+    "huber": lambda out, x, delta: F.huber_loss(out, x, reduction="none", delta=delta),
+}
+"""Losses of each value, by name: of the decoder's output, the data, and the Huber loss's bend."""
 
 
 class Objective(Configurable):
@@ -120,7 +130,7 @@ class Objective(Configurable):
         """Further columns of the history: numbers that are shown, and not minimized."""
         return {}
 
-    def value_errors(self, out: Tensor, x: Tensor, loss: str = "mse", delta: float = 1.0) -> Tensor:
+    def value_errors(self, out: Tensor, x: Tensor, loss: Loss = "mse", delta: float = 1.0) -> Tensor:
         """The loss of each value of rows x (n, d), given what the decoder put out: (n, d).
 
         For a mixed table `loss` is that of the numbers: see `mixed.errors`.
@@ -132,15 +142,6 @@ class Objective(Configurable):
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         """Named scalar losses of a batch (n, d), each averaged over its rows; their sum is minimized."""
         raise NotImplementedError
-
-
-LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
-    "mse": lambda out, x, delta: F.mse_loss(out, x, reduction="none"),
-    "bce": lambda out, x, delta: F.binary_cross_entropy_with_logits(out, x, reduction="none"),
-    "l1": lambda out, x, delta: F.l1_loss(out, x, reduction="none"),
-    "huber": lambda out, x, delta: F.huber_loss(out, x, reduction="none", delta=delta),
-}
-"""Losses of each value, by name: of the decoder's output, the data, and the Huber loss's bend."""
 
 
 class Reconstruction(Objective):
@@ -155,12 +156,10 @@ class Reconstruction(Objective):
         In scaled units; for `huber` alone.
     """
 
-    loss: str
-    delta: float = 1.0
+    loss: Loss
+    delta: Positive = 1.0
 
-    constraints = Configurable.constraints | {"loss": one_of(*LOSSES), "delta": POSITIVE}
-
-    def __init__(self, loss: str = "mse", delta: float = 1.0) -> None:
+    def __init__(self, loss: Loss = "mse", delta: float = 1.0) -> None:
         self.loss = loss
         self.delta = delta
 

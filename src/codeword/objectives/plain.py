@@ -1,20 +1,19 @@
 """Reconstruction with something done to the input, or asked of the code."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.constraints import BELOW_ONE, COUNT, FRACTION, NON_NEGATIVE, NONE, either, one_of
+from codeword.base.constraints import BelowOne, Count, Fraction, NonNegative
 from codeword.base.errors import ParameterError, check_parameter
 from codeword.networks import Network, Spec
 from codeword.networks.base import code_size, linear_maps, start_linear
 from codeword.networks.pca import PrincipalComponents
-from codeword.objectives.base import Reconstruction, squared_jacobian
+from codeword.objectives.base import Loss, Reconstruction, squared_jacobian
 
 __all__ = ["Contractive", "Denoising", "Masked", "Nested", "Sparse"]
 
@@ -37,14 +36,9 @@ class Denoising(Reconstruction):
         See `Reconstruction`.
     """
 
-    noise: str = "gaussian"
-    level: float = 0.3
-    loss: str = "mse"
-
-    constraints = Reconstruction.constraints | {
-        "noise": one_of("gaussian", "masking", "salt_and_pepper"),
-        "level": NON_NEGATIVE,
-    }
+    noise: Literal["gaussian", "masking", "salt_and_pepper"] = "gaussian"
+    level: NonNegative = 0.3
+    loss: Loss = "mse"
 
     def check(self) -> None:
         super().check()
@@ -83,11 +77,9 @@ class Contractive(Reconstruction):
         See `Reconstruction`.
     """
 
-    weight: float = 1e-3
-    directions: int | None = 1
-    loss: str = "mse"
-
-    constraints = Reconstruction.constraints | {"weight": NON_NEGATIVE, "directions": either(COUNT, NONE)}
+    weight: NonNegative = 1e-3
+    directions: Count | None = 1
+    loss: Loss = "mse"
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         # Held-out rows come without gradients, of which the penalty is made.
@@ -126,22 +118,13 @@ class Sparse(Reconstruction):
         See `Reconstruction`.
     """
 
-    penalty: str = "topk"
-    active: int | None = None
-    weight: float = 0.01
-    target: float = 0.05
-    revive: float = 1 / 32
-    dead_after: int = 10000
-    loss: str = "mse"
-
-    constraints = Reconstruction.constraints | {
-        "penalty": one_of("topk", "l1", "kl"),
-        "active": either(COUNT, NONE),
-        "weight": NON_NEGATIVE,
-        "target": FRACTION,
-        "revive": NON_NEGATIVE,
-        "dead_after": COUNT,
-    }
+    penalty: Literal["topk", "l1", "kl"] = "topk"
+    active: Count | None = None
+    weight: NonNegative = 0.01
+    target: Fraction = 0.05
+    revive: NonNegative = 1 / 32
+    dead_after: Count = 10000
+    loss: Loss = "mse"
 
     def extra_modules(self, spec: Spec) -> nn.Module | None:
         """Rows since each number of the code was last used."""
@@ -248,18 +231,11 @@ class Masked(Reconstruction):
         See `Reconstruction`.
     """
 
-    ratio: float = 0.5
-    patch: int = 1
-    missing: str = "error"
-    on: str = "all"
-    loss: str = "mse"
-
-    constraints = Reconstruction.constraints | {
-        "ratio": BELOW_ONE,
-        "patch": COUNT,
-        "missing": one_of("error", "mask"),
-        "on": one_of("all", "hidden"),
-    }
+    ratio: BelowOne = 0.5
+    patch: Count = 1
+    missing: Literal["error", "mask"] = "error"
+    on: Literal["all", "hidden"] = "all"
+    loss: Loss = "mse"
 
     @property
     def takes_missing(self) -> bool:
@@ -320,16 +296,11 @@ class Nested(Reconstruction):
         See `Reconstruction`.
     """
 
-    truncation: str = "uniform"
-    rate: float = 0.1
-    loss: str = "mse"
+    truncation: Literal["uniform", "geometric"] = "uniform"
+    rate: Fraction = 0.1
+    loss: Loss = "mse"
 
     ordered = True
-
-    constraints = Reconstruction.constraints | {
-        "truncation": one_of("uniform", "geometric"),
-        "rate": FRACTION,
-    }
 
     def lengths(self, n: int, k: int, device: torch.device) -> Tensor:
         """The numbers of k that each of n rows keeps: (n, 1), from 1 to k."""

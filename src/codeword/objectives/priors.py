@@ -1,16 +1,14 @@
 """Objectives with a prior on the code: variational, Wasserstein, adversarial, regularized."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.constraints import NON_NEGATIVE, WIDTHS, one_of
+from codeword.base.constraints import NonNegative, Widths
 from codeword.networks import Network, Spec
 from codeword.objectives.base import Objective, squared_jacobian
 
@@ -31,10 +29,9 @@ class Wasserstein(Objective):
         λ.
     """
 
-    weight: float = 10.0
+    weight: NonNegative = 10.0
 
     normal_prior = True
-    constraints = Objective.constraints | {"weight": NON_NEGATIVE}
 
     def losses(self, network: Network, x: Tensor) -> dict[str, Tensor]:
         z = self.encode(network, x)
@@ -86,11 +83,10 @@ class Adversarial(Objective):
         Widths of the discriminator's hidden layers.
     """
 
-    weight: float = 10.0
-    hidden: Sequence[int] = (128, 128)
+    weight: NonNegative = 10.0
+    hidden: Widths = (128, 128)
 
     normal_prior = True
-    constraints = Objective.constraints | {"weight": NON_NEGATIVE, "hidden": WIDTHS}
 
     def extra_modules(self, spec: Spec) -> nn.Module | None:
         """The discriminator, codes (n, k) to logits (n, 1)."""
@@ -134,15 +130,9 @@ class Regularized(Objective):
         one random direction; `l2` the squared norm of its parameters.
     """
 
-    beta: float = 1e-4
-    weight: float = 1e-5
-    penalty: str = "gradient"
-
-    constraints = Objective.constraints | {
-        "beta": NON_NEGATIVE,
-        "weight": NON_NEGATIVE,
-        "penalty": one_of("gradient", "l2"),
-    }
+    beta: NonNegative = 1e-4
+    weight: NonNegative = 1e-5
+    penalty: Literal["gradient", "l2"] = "gradient"
 
     @property
     def whitened(self) -> bool:

@@ -1,24 +1,24 @@
 """Discrete codes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.constraints import BELOW_ONE, COUNT, FRACTION, NON_NEGATIVE, either, one_of, whole, widths
+from codeword.base.constraints import BelowOne, Count, Fraction, NonNegative, whole, widths
 from codeword.base.errors import DataError, ParameterError
 from codeword.networks import Network, Spec
 from codeword.networks.base import code_size
 from codeword.networks.pca import PrincipalComponents
-from codeword.objectives.base import Reconstruction
+from codeword.objectives.base import Loss, Reconstruction
 
 __all__ = ["VectorQuantized"]
 
-ABOVE_ONE = (lambda v: whole(v, 2), "an integer above 1")
+AboveOne = Annotated[int, (lambda v: whole(v, 2), "an integer above 1")]
+Levels = Annotated[Sequence[int], (lambda v: widths(v) and 1 not in v, "a sequence of such")]
 
 
 @dataclass(eq=False, repr=False)
@@ -55,24 +55,14 @@ class VectorQuantized(Reconstruction):
         See `Reconstruction`.
     """
 
-    method: str = "ema"
-    codebook_size: int = 256
-    groups: int = 4
-    levels: int | Sequence[int] = 8
-    commitment: float = 0.25
-    decay: float = 0.99
-    revive: float = 0.05
-    loss: str = "mse"
-
-    constraints = Reconstruction.constraints | {
-        "method": one_of("ema", "residual", "finite"),
-        "codebook_size": ABOVE_ONE,
-        "groups": COUNT,
-        "levels": either(ABOVE_ONE, (lambda v: widths(v) and 1 not in v, "a sequence of such")),
-        "commitment": NON_NEGATIVE,
-        "decay": FRACTION,
-        "revive": BELOW_ONE,
-    }
+    method: Literal["ema", "residual", "finite"] = "ema"
+    codebook_size: AboveOne = 256
+    groups: Count = 4
+    levels: AboveOne | Levels = 8
+    commitment: NonNegative = 0.25
+    decay: Fraction = 0.99
+    revive: BelowOne = 0.05
+    loss: Loss = "mse"
 
     @property
     def whitened(self) -> bool:

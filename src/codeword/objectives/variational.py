@@ -1,17 +1,15 @@
 """The variational auto-encoder and its kin."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeword.base.constraints import COUNT, NON_NEGATIVE, NONE, POSITIVE, either, one_of
+from codeword.base.constraints import Count, NonNegative, Positive
 from codeword.base.errors import ParameterError
 from codeword.networks import Network, Spec
 from codeword.networks.base import linear_maps, start_linear
@@ -60,23 +58,14 @@ class Variational(Objective):
         one, the bound is taken as it is, without `beta`, `decomposition` or `free_bits`.
     """
 
-    beta: float = 1.0
-    decomposition: str | None = None
-    free_bits: float = 0.0
-    likelihood: str = "gaussian"
-    variance: str | float = "learned"
-    n_importance: int = 1
+    beta: NonNegative = 1.0
+    decomposition: Literal["tc"] | None = None
+    free_bits: NonNegative = 0.0
+    likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
+    variance: Literal["learned", "by_feature"] | Positive = "learned"
+    n_importance: Count = 1
 
     normal_prior = True
-
-    constraints = Objective.constraints | {
-        "beta": NON_NEGATIVE,
-        "decomposition": either(one_of("tc"), NONE),
-        "free_bits": NON_NEGATIVE,
-        "likelihood": one_of("gaussian", "bernoulli"),
-        "variance": either(one_of("learned", "by_feature"), POSITIVE),
-        "n_importance": COUNT,
-    }
 
     @property
     def logits(self) -> bool:
