@@ -1,5 +1,3 @@
 """What this library is called by others."""
 
-__all__ = ["__version__"]
-
 __version__ = "0.1.0"

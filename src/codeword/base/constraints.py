@@ -13,30 +13,6 @@ import numpy as np
 
 from codeword.base.errors import check_parameter
 
-__all__ = [
-    "AUTO",
-    "BELOW_ONE",
-    "COUNT",
-    "FRACTION",
-    "NONE",
-    "POSITIVE",
-    "BelowOne",
-    "Constraint",
-    "Count",
-    "Fraction",
-    "NonNegative",
-    "Positive",
-    "Widths",
-    "check",
-    "check_annotated",
-    "either",
-    "one_of",
-    "real",
-    "seed_of",
-    "whole",
-    "widths",
-]
-
 Constraint = tuple[Callable[[Any], bool], str]
 
 

@@ -13,18 +13,6 @@ Every message is one line: what was wrong, where, what was expected, what to do.
     └── TrainingError (also a RuntimeError)   training that cannot go on
 """
 
-__all__ = [
-    "CodewordError",
-    "DataError",
-    "DownloadError",
-    "InputError",
-    "ModelError",
-    "ParameterError",
-    "TrainingError",
-    "check_parameter",
-    "out_of_memory",
-]
-
 
 class CodewordError(Exception):
     """Whatever `codeword` raises on purpose."""

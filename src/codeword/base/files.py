@@ -15,8 +15,6 @@ from typing import ClassVar
 
 from codeword.base.errors import InputError
 
-__all__ = ["MODEL_FILES", "Lock", "check_free", "recover", "remove", "writing"]
-
 MODEL_FILES = ("config.json", "weights.safetensors", "history.jsonl", "README.md", "columns.json")
 """What a model folder holds."""
 

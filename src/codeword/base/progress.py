@@ -6,8 +6,6 @@ import sys
 from types import TracebackType
 from typing import Any, TextIO
 
-__all__ = ["Progress"]
-
 
 class Progress:
     """A bar over all rows of a run, and a line for each epoch above it.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["METRICS", "aligned", "listed", "shortened"]
-
 METRICS = {
     "mse": ("mean squared error", "{:.5g}"),
     "worst_decile_mse": ("  of the worst tenth", "{:.5g}"),

@@ -16,8 +16,6 @@ from codeword.base.errors import CodewordError, InputError
 from codeword.cli.app import Interrupted, app
 from codeword.model.parameters import parameters
 
-__all__ = ["app", "main", "run"]
-
 COMMANDS = (
     *("demo", "train", "encode", "decode", "reconstruct", "map", "evaluate", "score"),
     *("sample", "interpolate", "traverse", "neighbors", "compare", "report", "explore"),

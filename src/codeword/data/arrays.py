@@ -21,8 +21,6 @@ from codeword.base.errors import DataError
 from codeword.base.text import listed
 from codeword.data.reading import check_unpacked, opened, reading
 
-__all__ = ["find_images", "is_idx", "read_idx", "read_images"]
-
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _SPLITS = {"train": ("train",), "test": ("t10k", "test")}
 _IMAGES = re.compile(r"(?:.*[-_.])?(train|t10k|test)[-_.]images[-_.]idx\d[-_.]ubyte(?:\.gz)?", re.IGNORECASE)

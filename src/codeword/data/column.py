@@ -26,8 +26,6 @@ from codeword.data.tables import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["KINDS", "MISSING", "NOT_KNOWN", "Column", "recognized", "shown"]
-
 KINDS = ("number", "date", "flag", "category")
 
 MISSING, OTHER = "\0missing", "\0other"

@@ -22,8 +22,6 @@ from codeword.data.tables import arrow_table, check_names
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Columns", "Layout", "fitted_columns"]
-
 FORMAT = 1
 """The format of columns.json: another number where an older codeword could not read what is written."""
 

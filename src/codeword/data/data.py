@@ -35,8 +35,6 @@ from codeword.data.tables import (
 if TYPE_CHECKING:
     from codeword.data.columns import Columns
 
-__all__ = ["Data", "load"]
-
 _X_KEYS = ("x", "X", "data", "images", "arr_0")
 _Y_KEYS = ("y", "labels", "target")
 _ENDINGS = {

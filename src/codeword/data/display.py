@@ -16,8 +16,6 @@ from codeword.base.errors import DataError, ParameterError
 if TYPE_CHECKING:
     from codeword.data.columns import Columns
 
-__all__ = ["DISPLAYS", "Display", "cells_of", "display_of", "in_shape", "plain_cell"]
-
 DISPLAYS = ("image", "curve", "table")
 
 _CURVE_FROM = 20

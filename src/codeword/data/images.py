@@ -14,8 +14,6 @@ from codeword.base.errors import DataError, ParameterError
 from codeword.base.text import listed
 from codeword.data.reading import reading
 
-__all__ = ["plain", "read_folder"]
-
 PIXELS_AT_ONCE = 1 << 20
 
 MOST_LINES = 1_000_000

@@ -14,8 +14,6 @@ from codeword.base.errors import DataError, ParameterError
 from codeword.data.arrays import is_idx, read_idx
 from codeword.data.reading import reading
 
-__all__ = ["Labels", "classes_of", "read_label_file"]
-
 MOST_CLASSES = 1_000
 FEW_CLASSES = 20
 """As many different numbers may be classes though they are not whole, or though few of them come twice."""

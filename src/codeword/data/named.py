@@ -22,8 +22,6 @@ from codeword.base.errors import DownloadError
 from codeword.base.text import shortened
 from codeword.data.arrays import find_images, read_idx, read_images
 
-__all__ = ["FILES", "MIRRORS", "NAMES", "SUMS", "load_named"]
-
 TIMEOUT = (6.0, 10.0)
 """Seconds to wait for a connection, and for the next bytes."""
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from codeword.data.columns import Columns
 
-__all__ = ["FORMATS", "check_output", "row_writer", "table_writer", "write_rows"]
-
 FORMATS = (".npy", ".npz", ".csv", ".parquet")
 
 

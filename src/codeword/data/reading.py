@@ -11,8 +11,6 @@ from pathlib import Path
 from codeword.base.errors import CodewordError, DataError
 from codeword.base.text import shortened
 
-__all__ = ["check_unpacked", "opened", "reading"]
-
 MOST_UNPACKED = 1 << 29
 BOMB = 200
 """Files of numbers, sparse ones too, are seldom packed to less than a hundredth; a bomb to a thousandth."""

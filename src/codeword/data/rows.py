@@ -16,23 +16,6 @@ from numpy.typing import NDArray
 from codeword.base.errors import DataError
 from codeword.data.reading import reading
 
-__all__ = [
-    "BLOCK_BYTES",
-    "Part",
-    "PartFolder",
-    "Rows",
-    "Selected",
-    "block_length",
-    "blocks",
-    "check_finite",
-    "first_not_finite",
-    "hand_back",
-    "open_array",
-    "open_arrays",
-    "plain_dtype",
-    "read",
-]
-
 BLOCK_BYTES = 32 << 20
 """How much is read at once: large enough for a disk to stream, small beside any memory."""
 

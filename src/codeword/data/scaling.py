@@ -14,8 +14,6 @@ from codeword.data.rows import Rows, block_length, check_finite, read
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["KINDS", "Moments", "Scaling", "describe"]
-
 KINDS = ("auto", "pixels", "unit", "standard", "none")
 
 BLOCK_BYTES = 8 << 20

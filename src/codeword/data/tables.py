@@ -18,27 +18,6 @@ from codeword.base.text import listed, shortened
 from codeword.data.reading import check_unpacked, opened, reading
 from codeword.data.rows import Part, PartFolder, first_not_finite
 
-__all__ = [
-    "NUMBER",
-    "arrow_table",
-    "check_names",
-    "decoded",
-    "is_date",
-    "is_large_parquet",
-    "is_mixed",
-    "is_number",
-    "is_table",
-    "is_text",
-    "is_time",
-    "labels_of",
-    "mixed_table",
-    "nearly_numbers",
-    "numbers_of",
-    "open_parquet",
-    "parsed",
-    "read_tables",
-]
-
 NUMBER = r"(?i)^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$|^\s*[+-]?(inf|infinity)\s*$"
 _FLOAT32_INTEGERS = 1 << 24  # up to here float32 holds every integer
 _ROWS_AT_ONCE = 4096

@@ -19,8 +19,6 @@ from codeword.base.errors import ModelError
 from codeword.base.text import shortened
 from codeword.model.fitted import FittedModel
 
-__all__ = ["IR_VERSION", "OPSET", "Decode", "Encode", "traced"]
-
 OPSET = 18
 """What torch's exporter writes without a conversion, from 2.7 on; later sets have nothing that we need."""
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from codeword.model.autoencoder import AutoEncoder
     from codeword.model.fitted import FittedModel
 
-__all__ = ["FILES", "check_onnx", "write_onnx"]
-
 PARTS = {"encoder": ("x", "code"), "decoder": ("code", "x_hat"), "reconstruction": ("x", "x_hat")}
 """The files, and the names of what goes into each and comes out."""
 

@@ -24,8 +24,6 @@ from codeword.tasks.neighbors import neighbors
 if TYPE_CHECKING:
     from codeword.model.autoencoder import AutoEncoder
 
-__all__ = ["NEIGHBORS", "write_parquet"]
-
 NEIGHBORS = 10
 """As many as are named for each point where there are so many others."""
 

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     from codeword.model.autoencoder import AutoEncoder
 
-__all__ = ["encode_parts", "without_secret"]
-
 PLACE = ("file", "row", "position")
 """The columns of the output that say where a row comes from."""
 

@@ -45,8 +45,6 @@ from codeword.training.batches import make_batches
 from codeword.training.distributed import ProcessGroup
 from codeword.training.loop import Trainer, seeded
 
-__all__ = ["AutoEncoder"]
-
 
 def _learned(name: str) -> Any:
     """A part of `model_` as an attribute, which is not there before `fit` nor where there is none."""

@@ -11,8 +11,6 @@ from codeword.base.about import __version__
 from codeword.base.text import METRICS
 from codeword.model.parameters import command, in_words, of_kinds
 
-__all__ = ["Evaluated", "model_card"]
-
 MOST_NAMES = 20
 """Columns that are named; config.json has them all."""
 

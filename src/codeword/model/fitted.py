@@ -26,8 +26,6 @@ from codeword.objectives import Objective
 from codeword.training.batches import Batches, ResidentBatches
 from codeword.training.steps import mean_squared_error
 
-__all__ = ["PRIORS", "Codec", "FittedModel", "TrainingCodes", "as_codec", "collect", "mixture_codes"]
-
 PRIORS = ("auto", "normal", "mixture")
 
 MIXTURE_COMPONENTS = 10

@@ -43,8 +43,6 @@ from codeword.training.checkpoint import Checkpoint, digest
 from codeword.training.distributed import ProcessGroup
 from codeword.training.loop import Plan, seeded
 
-__all__ = ["FORMAT", "Folder", "from_folder", "make_checkpoint", "read_folder", "to_folder", "write_folder"]
-
 FORMAT = 1
 """Raised when an older codeword could no longer read what is written."""
 

@@ -23,8 +23,6 @@ from codeword.base.text import shortened
 from codeword.model.card import Evaluated, model_card
 from codeword.model.folder import Folder, write_folder
 
-__all__ = ["is_address", "local", "push"]
-
 ADDRESS = re.compile(r"hf:/+(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>(?!.*\.\.)[\w./-]+))?", re.ASCII)
 
 TAGS = ["auto-encoder", "representation-learning", "dimensionality-reduction", "safetensors"]

@@ -20,8 +20,6 @@ from codeword.data.tables import is_table, mixed_table
 if TYPE_CHECKING:
     from codeword.model.fitted import FittedModel
 
-__all__ = ["check_feature_names", "matching_rows", "training_data"]
-
 
 def training_data(X: Any) -> Data:
     """Rows to fit on, as numbers, with their names and columns.

@@ -19,18 +19,6 @@ from typing import Any
 
 from codeword.base.errors import ModelError, ParameterError
 
-__all__ = [
-    "Parameter",
-    "check_keys",
-    "command",
-    "convert",
-    "from_json",
-    "in_words",
-    "of_kinds",
-    "parameters",
-    "to_json",
-]
-
 NOT_OPTIONS = ("verbose",)
 """What the command line says otherwise: it is verbose unless `--quiet`."""
 

@@ -35,18 +35,6 @@ from codeword.training.loop import SCHEDULES, Plan
 if TYPE_CHECKING:
     from codeword.model.autoencoder import AutoEncoder
 
-__all__ = [
-    "PRESETS",
-    "check_parameters",
-    "choose_device",
-    "held_out_rows",
-    "make_network",
-    "make_plan",
-    "network_spec",
-    "scaling_kind",
-    "starts_as_pca",
-]
-
 PRESETS: dict[str, dict[str, Any]] = {
     "tutorial": {
         "n_components": 16,

@@ -13,23 +13,6 @@ from torch.nn import functional as F
 from codeword.base.constraints import check_annotated
 from codeword.networks.pca import PrincipalComponents
 
-__all__ = [
-    "ACTIVATIONS",
-    "Activation",
-    "Architecture",
-    "ChannelsFirst",
-    "ChannelsLast",
-    "Clip",
-    "Configurable",
-    "Network",
-    "Skip",
-    "Spec",
-    "Transposed",
-    "code_size",
-    "linear_maps",
-    "start_linear",
-]
-
 Activation = Literal["leaky_relu", "relu", "silu", "gelu", "tanh"]
 
 ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {

@@ -12,8 +12,6 @@ from codeword.base.constraints import Count, widths
 from codeword.base.errors import ParameterError
 from codeword.networks.base import ACTIVATIONS, Activation, Architecture, ChannelsFirst, ChannelsLast, Spec
 
-__all__ = ["Conv", "Residual", "Sequence"]
-
 Channels = Annotated[
     abc.Sequence[int],
     (lambda v: widths(v) and len(v) > 0, "a sequence of at least one positive integer"),

@@ -12,8 +12,6 @@ from codeword.base.errors import ParameterError
 from codeword.base.text import shortened
 from codeword.networks.base import ChannelsFirst, ChannelsLast, Spec
 
-__all__ = ["wrap_pair"]
-
 _WRONG_INPUT = (RuntimeError, ValueError, TypeError, IndexError)
 
 

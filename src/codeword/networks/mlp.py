@@ -11,8 +11,6 @@ from torch.nn import functional as F
 from codeword.base.constraints import BelowOne, Widths
 from codeword.networks.base import ACTIVATIONS, Activation, Architecture, Spec, Transposed
 
-__all__ = ["MLP", "BatchNorm"]
-
 
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalization that takes a batch of one row, whose variance is not known, by the running one."""

@@ -16,8 +16,6 @@ from torch import Tensor
 from codeword.data.rows import Rows, block_length, blocks, read
 from codeword.data.scaling import Scaling
 
-__all__ = ["PrincipalComponents", "affine", "onednn_is_faster"]
-
 MOST_ROWS = 1 << 17
 """Beyond this many rows a regular sample of blocks serves: the components no longer change visibly."""
 

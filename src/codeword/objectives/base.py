@@ -15,9 +15,6 @@ from codeword.networks.base import Configurable, start_linear
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import mixed
 
-__all__ = ["Loss", "Objective", "Reconstruction", "component_std", "squared_jacobian"]
-
-
 Loss = Literal["mse", "bce", "l1", "huber"]
 
 LOSSES: dict[Loss, Callable[[Tensor, Tensor, float], Tensor]] = {

@@ -19,8 +19,6 @@ from torch.nn import functional as F
 
 from codeword.data.columns import Layout
 
-__all__ = ["LEAST_ENTROPY", "decoded", "errors", "impute", "log_likelihood", "start"]
-
 LEAST_ENTROPY = 0.2
 """Nats: by no less is a part's loss divided, or a flag that is set once in a million rows would rule."""
 

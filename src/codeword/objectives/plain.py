@@ -15,8 +15,6 @@ from codeword.networks.base import code_size, linear_maps, start_linear
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives.base import Loss, Reconstruction, squared_jacobian
 
-__all__ = ["Contractive", "Denoising", "Masked", "Nested", "Sparse"]
-
 
 @dataclass(eq=False, repr=False)
 class Denoising(Reconstruction):

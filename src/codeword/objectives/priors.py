@@ -12,8 +12,6 @@ from codeword.base.constraints import NonNegative, Widths
 from codeword.networks import Network, Spec
 from codeword.objectives.base import Objective, squared_jacobian
 
-__all__ = ["Adversarial", "Regularized", "Wasserstein", "mmd", "reverse"]
-
 
 @dataclass(eq=False, repr=False)
 class Wasserstein(Objective):

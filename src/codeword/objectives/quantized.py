@@ -15,8 +15,6 @@ from codeword.networks.base import code_size
 from codeword.networks.pca import PrincipalComponents
 from codeword.objectives.base import Loss, Reconstruction
 
-__all__ = ["VectorQuantized"]
-
 AboveOne = Annotated[int, (lambda v: whole(v, 2), "an integer above 1")]
 Levels = Annotated[Sequence[int], (lambda v: widths(v) and 1 not in v, "a sequence of such")]
 

@@ -17,8 +17,6 @@ from codeword.networks.pca import PrincipalComponents
 from codeword.objectives import mixed
 from codeword.objectives.base import Objective, component_std
 
-__all__ = ["Variational", "total_correlation"]
-
 LOG_2PI = math.log(2 * math.pi)
 
 LEAST_VARIANCE = 1e-6

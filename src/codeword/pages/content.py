@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from codeword.model.autoencoder import AutoEncoder
     from codeword.model.fitted import FittedModel
 
-__all__ = ["MOST_TRAVERSED", "Content", "Map", "album_of", "gather", "packed"]
-
 MOST_POINTS, MOST_LIVE_POINTS = 100_000, 500_000
 """Points on the map of a file that has to travel by mail, and of a live page."""
 

@@ -20,8 +20,6 @@ from codeword.networks.base import ChannelsLast
 if TYPE_CHECKING:
     from codeword.model.fitted import FittedModel
 
-__all__ = ["MOST_WEIGHTS", "Program", "Unsupported", "encoded", "program_of"]
-
 MOST_WEIGHTS = 2_000_000
 """Weights of a decoder that runs in a page: more take longer than a frame, and many megabytes."""
 

@@ -37,8 +37,6 @@ from codeword.tasks.neighbors import neighbors
 if TYPE_CHECKING:
     from codeword.model.autoencoder import AutoEncoder
 
-__all__ = ["HOST", "MOST_CODES", "MOST_SAMPLES", "Explorer", "listen", "serve"]
-
 MOST_CODES = 64
 MOST_SAMPLES = 64
 """Decoded, or read from the source, at once."""

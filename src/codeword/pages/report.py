@@ -25,8 +25,6 @@ from codeword.pages.uploads import row_as_text
 from codeword.plots.style import class_colors
 from codeword.tasks.evaluate import ABSENT, comparison, health, metric_lines
 
-__all__ = ["MOST_BYTES", "MOST_CLUSTERS", "POLICY", "Report", "make_report", "page_of"]
-
 MOST_BYTES = 8_000_000
 """Size of the file: what most mail servers let through, twice over."""
 

@@ -22,8 +22,6 @@ from codeword.data.reading import reading
 from codeword.data.rows import check_finite
 from codeword.data.tables import check_names, numbers_of, read_tables
 
-__all__ = ["MOST_BYTES", "MOST_PIXELS", "Frame", "row_as_text", "sample_of"]
-
 MOST_BYTES = 10_000_000
 """Size of an upload."""
 

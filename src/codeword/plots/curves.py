@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["comparison_figure", "history_figure"]
-
 PCA = "pca"
 PCA_COLOR = "0.5"
 MARKERS = "osD^"

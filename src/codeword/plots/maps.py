@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["map_figure"]
-
 LARGEST_LEGEND = 30
 MOST_TEXTS = 100
 

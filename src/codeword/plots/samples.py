@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["reconstruction_figure", "sample_figure"]
-
 SAMPLE, MARKED, GROUND = "#4477AA", "0.35", "0.965"
 TEXT_SIZE = 6.5
 """In points."""

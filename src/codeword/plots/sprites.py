@@ -7,8 +7,6 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["png", "resized", "sprite_sheet"]
-
 Pixels = NDArray[np.uint8]
 
 

@@ -15,22 +15,6 @@ from codeword.base.files import writing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = [
-    "NO_LABEL",
-    "ORIGINAL",
-    "PALETTE",
-    "RECONSTRUCTION",
-    "blend",
-    "class_colors",
-    "legend",
-    "new_figure",
-    "plain",
-    "require_count",
-    "save",
-    "short",
-    "styled",
-]
-
 # The date is the one thing matplotlib puts into a file that differs between two runs.
 METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 DOTS_PER_INCH = 200

@@ -49,8 +49,6 @@ from codeword.tasks.evaluate import (
 )
 from codeword.training.checkpoint import digest
 
-__all__ = ["PICTURE", "RESULTS", "TABLE", "Comparison", "Results", "check_folder", "compare"]
-
 SET_HERE = {"n_components": "k", "objective": "objectives", "random_state": "seeds"}
 """Parameters of AutoEncoder that a comparison sets itself, and what it takes instead."""
 

@@ -26,8 +26,6 @@ from codeword.model.fitted import collect
 from codeword.model.inputs import check_feature_names, matching_rows, training_data
 from codeword.training.steps import mean_squared_error
 
-__all__ = ["NeighborDistance", "OutlierDetector", "OutlierScores", "decoder_map", "rank"]
-
 MOST_COMPONENTS = 8
 """The most numbers in a code of the default model: a narrow code leaves out what is unusual."""
 

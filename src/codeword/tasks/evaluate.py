@@ -27,8 +27,6 @@ from codeword.model.fitted import Codec, FittedModel, as_codec
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
 
-__all__ = ["Evaluation", "check_classes", "evaluate", "evaluate_rows", "evaluation_table", "metric_lines"]
-
 PREFIXES = ("", "pca_", "raw_")
 """What stands before the name of a metric: nothing for the model; the baseline's; the rows' own."""
 

@@ -12,8 +12,6 @@ from codeword.base.errors import DataError, ParameterError
 from codeword.model.fitted import Codec, as_codec
 from codeword.tasks.evaluate import scale_by, scaling_of
 
-__all__ = ["Traversal", "interpolate", "traverse"]
-
 Array = NDArray[np.float32]
 
 

@@ -17,8 +17,6 @@ from codeword.base.errors import DataError, ParameterError
 from codeword.base.text import shortened
 from codeword.data.rows import check_finite
 
-__all__ = ["map_codes"]
-
 METHODS = ("auto", "tsne", "pca", "umap")
 
 # Below this many points scikit-learn's exact neighbors win; above it openTSNE's interpolation does. Measured

@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from codeword.base.errors import DataError
 
-__all__ = ["neighbors"]
-
 
 def neighbors(
     codes: ArrayLike, queries: ArrayLike, n_neighbors: int = 8

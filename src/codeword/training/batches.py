@@ -23,8 +23,6 @@ from codeword.data.rows import Rows, Selected, block_length, blocks, check_finit
 from codeword.data.scaling import Scaling
 from codeword.training.distributed import ALONE, ProcessGroup
 
-__all__ = ["Batches", "ResidentBatches", "StreamedBatches", "make_batches"]
-
 GATHER_ROWS = 2048
 GATHER_VALUES = 1 << 24
 """Rows, and values, gathered and scaled in one go: the cost of each call is shared by many small batches."""

@@ -23,8 +23,6 @@ from codeword.base.errors import InputError, ModelError, TrainingError
 from codeword.base.files import Lock, check_free, recover
 from codeword.base.text import shortened
 
-__all__ = ["Checkpoint", "digest"]
-
 MOST_OF_THE_TIME = 0.02
 """The share of a run's time that checkpoints may take: where epochs are short, not each of them is kept."""
 

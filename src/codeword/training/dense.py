@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from codeword.networks import Clip, Network, Skip
 from codeword.networks.pca import affine
 
-__all__ = ["Buffers", "Chain", "chain_of"]
-
 _aten = torch.ops.aten
 
 

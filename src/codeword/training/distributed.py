@@ -15,8 +15,6 @@ from torch import distributed as dist
 
 from codeword.base.errors import ParameterError
 
-__all__ = ["ALONE", "ProcessGroup"]
-
 CPU = torch.device("cpu")
 
 

@@ -28,8 +28,6 @@ from codeword.training.batches import Batches, ResidentBatches
 from codeword.training.checkpoint import Checkpoint
 from codeword.training.steps import FlatAdam, Threads, make_step, mean_squared_error
 
-__all__ = ["SCHEDULES", "Plan", "Trainer", "seeded"]
-
 SCHEDULES = ("constant", "cosine")
 
 SMALL_STEP = 1 << 26

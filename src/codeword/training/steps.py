@@ -21,8 +21,6 @@ from codeword.objectives import Objective, Reconstruction
 from codeword.training.dense import Buffers, Chain, chain_of
 from codeword.training.distributed import ALONE, ProcessGroup
 
-__all__ = ["AutogradStep", "DenseStep", "FlatAdam", "GraphStep", "Step", "Threads", "make_step"]
-
 
 class FlatAdam:
     """Adam (Kingma & Ba 2014) over all parameters of a network as one flat tensor.
