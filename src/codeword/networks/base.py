@@ -122,7 +122,6 @@ class Transposed(nn.Module):
         self.register_buffer("scale", torch.ones(rows))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Codes, or hidden rows, back through the weights."""
         return F.linear(x * self.scale, self.weight[: self.rows].t(), self.bias)
 
 
@@ -139,7 +138,6 @@ class Skip(nn.Module):
         self.gate = nn.Parameter(torch.ones(())) if gated else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """The sum of the two maps."""
         deep: Tensor = self.deep(x) if self.gate is None else self.gate * self.deep(x)
         y: Tensor = self.linear(x) + deep
         return y
@@ -164,7 +162,6 @@ class Clip(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Values in [0, 1]; while training, nearly."""
         clipped = x.clamp(0, 1)
         return clipped + 0.01 * (x - clipped) if self.training else clipped
 
@@ -177,7 +174,6 @@ class ChannelsFirst(nn.Module):
         self.shape = (*grid, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same values as (n, channels, *grid)."""
         return x.reshape(x.shape[0], *self.shape).movedim(-1, 1).contiguous()
 
 
@@ -185,7 +181,6 @@ class ChannelsLast(nn.Module):
     """The way back: (n, channels, *grid) as rows (n, d)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same values as (n, d)."""
         return x.movedim(1, -1).flatten(1)
 
 

@@ -19,12 +19,7 @@ def wrap_pair(pair: Sequence[nn.Module], spec: Spec) -> tuple[nn.Module, nn.Modu
     """Copies of the user's modules, fed rows in the first of the usual shapes that they accept.
 
     A decoder that ends in `nn.Sigmoid` loses it where the objective works on logits; any other is then taken
-    to give logits.
-
-    Raises
-    ------
-    ParameterError
-        If they do not take (n, d) to (n, width) and (n, k) to (n, d).
+    to give logits. A ParameterError says what (n, d) → (n, width) and (n, k) → (n, d) lack.
     """
     encoder, decoder = copy.deepcopy(tuple(pair))  # together: weights that are tied stay so
     shape = spec.sample_shape

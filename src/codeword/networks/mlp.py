@@ -16,7 +16,6 @@ class BatchNorm(nn.BatchNorm1d):
     """Batch normalization that takes a batch of one row, whose variance is not known, by the running one."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Rows (n, width), normalized."""
         if self.training and len(x) == 1:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(x)

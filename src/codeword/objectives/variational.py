@@ -190,21 +190,10 @@ class Variational(Objective):
     def log_likelihood(
         self, network: Network, x: Tensor, n_samples: int = 100, batch_size: int = 1 << 14
     ) -> Tensor:
-        """A lower bound of log p(x) of each row, reached with many samples (Burda et al. 2015, eq. 8).
+        """A lower bound of log p(x) of each row, (n,) in nats, reached with many samples of its code.
 
-        Parameters
-        ----------
-        network : Network
-        x : Tensor of shape (n, d)
-            In scaled units.
-        n_samples : int
-            Codes drawn for each row, from torch's default generator. One gives the usual bound.
-        batch_size : int
-            Codes decoded at once.
-
-        Returns
-        -------
-        Tensor of shape (n,), in nats, for values in scaled units.
+        Burda et al. 2015, eq. 8; values x (n, d) are in scaled units, codes are drawn from torch's default
+        generator, and `batch_size` of them are decoded at once. One sample gives the usual bound.
         """
         parts = []
         for rows in torch.split(x, max(1, batch_size // n_samples)):

@@ -170,9 +170,7 @@ def compare(
     d = math.prod(train.sample_shape)
     lengths = check_k(k, d)
     held = HeldOut(train, held_out, strict=y is not None)
-    settings = {}
-    if folder is not None:
-        settings = _settings(by_label, lengths, seeds, parameters, train, held_out)
+    settings = {} if folder is None else _settings(by_label, lengths, seeds, parameters, train, held_out)
     results = Results(folder, settings, overwrite=overwrite)
     rows, pca = results.rows, None
     done, total = sum(name != PCA for name, _, _ in rows), seeds * len(by_label) * len(lengths)
@@ -411,13 +409,7 @@ def check_k(k: Any, d: int) -> list[int]:
 
 
 def check_folder(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
-    """Say early that a comparison cannot be kept in `path`.
-
-    Raises
-    ------
-    InputError
-        If it is something else than the folder of a comparison, or its own folder is missing.
-    """
+    """Raise an InputError if `path` is something else than a comparison, or its own folder is missing."""
     path = Path(path)
     if path.name:
         recover(path)
@@ -434,18 +426,11 @@ def check_folder(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
 class Results:
     """The finished rows of a comparison, by objective, k and seed, and the folder that they are kept in.
 
-    A folder of the same `settings`, fit for JSON, goes on; without a path rows are in memory only.
-
-    Raises
-    ------
-    InputError
-        See `check_folder`; also if the folder is damaged or its settings are others: the message names the
-        first that differs.
+    A folder of the same `settings`, fit for JSON, goes on; without a path rows are in memory only. An
+    InputError says what is damaged in a folder, or names the first setting that differs.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str] | None, settings: dict[str, Any], *, overwrite: bool = False
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None, settings: Row, *, overwrite: bool) -> None:
         self.path = None if path is None else check_folder(path, overwrite=overwrite)
         self.rows: dict[tuple[str, int, int | None], Row] = {}
         if self.path is None:
@@ -521,16 +506,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """One k, and why.
-
-    Attributes
-    ----------
-    k : int
-    objective : str
-        As the command line takes it.
-    reason : str
-        One sentence with the numbers.
-    """
+    """One k, the objective as the command line takes it, and the reason: a sentence with the numbers."""
 
     k: int
     objective: str
@@ -599,15 +575,8 @@ def elbow(ks: Sequence[int], kept: Sequence[float], *, from_zero: bool = True) -
 
     The point farthest above the chord from the curve's first point to its last (Satopää, Albrecht, Irwin &
     Raghavan 2011, section III), if beyond it a doubling of k keeps less than half of what one before it kept.
-
-    Parameters
-    ----------
-    ks : sequence of int, increasing
-    kept : sequence of float
-        For example the share of the variance; where a larger k keeps less, what the smaller kept counts.
-    from_zero : bool, default=True
-        Whether the curve starts where no numbers keep nothing, so that the bend does not depend on which k
-        happens to be the smallest, and may lie there; else it starts at the smallest k.
+    Where a larger k keeps less, what the smaller kept counts. The curve starts `from_zero`, where no numbers
+    keep nothing, so that the bend may be at the smallest k; or else at the smallest k.
     """
     x = np.log2(1 + np.asarray(ks, dtype=np.float64))
     y = np.asarray(kept, dtype=np.float64)

@@ -443,16 +443,7 @@ def decoder_map(codes: NDArray[Any], decoded: Iterable[NDArray[Any]]) -> NDArray
     on known rows, x̂ ≈ A z + b, says what a difference of codes comes to: T with
     \\|(z - z') T\\|² = \\|A (z - z')\\|² / d, the mean squared difference of the two reconstructions.
 
-    Parameters
-    ----------
-    codes : ndarray of shape (n, k)
-    decoded : iterable of ndarray of shape (m, d)
-        What the codes decode to, some at a time.
-
-    Returns
-    -------
-    ndarray of shape (k, k), float64
-        T; all zero if no decoded value follows the codes.
+    Codes (n, k) come with what they decode to, (m, d) at a time; T (k, k) is zero if that follows no code.
     """
     centered = codes - codes.mean(axis=0, dtype=np.float64)
     shared: Any = 0.0
@@ -482,21 +473,8 @@ class NeighborDistance:
 
     Ramaswamy, Rastogi & Shim (2000), "Efficient algorithms for mining outliers from large data sets", with
     the mean over the neighbors of Angiulli & Pizzuti (2002), "Fast outlier detection in high dimensional
-    spaces".
-
-    Parameters
-    ----------
-    codes : ndarray of shape (m, k)
-        Known codes.
-    map_ : ndarray of shape (k, k)
-        Applied to codes before distances are taken, as `decoder_map` gives it.
-    n_neighbors : int
-        How many, or all where there are fewer.
-
-    Attributes
-    ----------
-    typical : float
-        What nine in ten known codes, each among the others, stay below.
+    spaces". Distances are taken after `map_` (k, k), which `decoder_map` gives; `typical` is what nine in ten
+    known codes, each among the others, stay below.
     """
 
     def __init__(self, codes: NDArray[Any], map_: NDArray[np.float64], n_neighbors: int) -> None:

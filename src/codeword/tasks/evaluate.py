@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,18 +158,10 @@ def evaluate(
     return evaluate_rows(model, x, y, reference, baseline, random_state, progress).metrics
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """The metrics of a model, and what came of each row on the way to them.
+class Evaluation(NamedTuple):
+    """What `evaluate` returns, the mean squared error of each row (n,), and the codes (m, k) asked for.
 
-    Attributes
-    ----------
-    metrics : dict
-        What `evaluate` returns.
-    errors, baseline_errors : ndarray of shape (n,), float32
-        Mean squared errors of the rows: NaN where no value is known, or where there is no baseline.
-    codes : ndarray of shape (m, k), float64
-        Codes of the rows asked for.
+    Errors are NaN where no value is known, or where there is no baseline.
     """
 
     metrics: dict[str, Any]
@@ -430,19 +422,11 @@ class Errors:
 
 
 def reconstruct_all(
-    models: list[Errors],
-    x: Any,
-    scale: Scale,
-    *,
-    missing: bool,
-    advance: Callable[[int], None] | None = None,
+    models: list[Errors], x: Any, scale: Scale, *, missing: bool, advance: Callable[[int], None] | None = None
 ) -> Moments:
     """Take in the reconstructions of every row of `x` by each model; return the moments of x in scaled units.
 
-    Raises
-    ------
-    DataError
-        If a row or its reconstruction is not finite, or the two differ in shape.
+    A DataError says which row or reconstruction is not finite, or that the two differ in shape.
     """
     moments = Moments()
     for start, rows in chunks(x):
@@ -542,13 +526,9 @@ def _trustworthiness(raw: Any, codes: Any) -> float | None:
 
 
 def check_classes(labels: Labels, what: str = "x", *, referenced: bool) -> None:
-    """Make sure that classes can be told apart on rows with these labels.
+    """Raise a DataError if classes cannot be told apart on rows with these labels.
 
-    Raises
-    ------
-    DataError
-        If all labels are missing, there is one class only, the labels are no classes, or rows are too few for
-        neighbors, which with `referenced` are looked for elsewhere.
+    With `referenced`, their neighbors are looked for elsewhere.
     """
     n, c = len(labels.known), len(labels.names)
     if not n:
@@ -574,13 +554,7 @@ def check_classes(labels: Labels, what: str = "x", *, referenced: bool) -> None:
 
 
 def check_reference(labels: Labels, judged: Labels, what: str = "the reference") -> None:
-    """Make sure that classes can be learned from rows with these labels.
-
-    Raises
-    ------
-    DataError
-        If they are fewer than neighbors, of one class only, or share no class with the rows judged.
-    """
+    """Raise a DataError if classes of the rows judged cannot be learned from rows with these labels."""
     n = len(labels.known)
     if n < NEIGHBORS:
         raise DataError(
@@ -698,19 +672,11 @@ LABEL_METRICS: dict[str, Callable[[LabelTask, Values, Values | None], Any]] = {
 
 
 def clustering_metrics(y: Classes, clusters: Classes) -> dict[str, float]:
-    """Compare clusters with classes, whatever the clusters are called.
+    """Compare clusters (n,) with classes (n,), whatever the clusters are called.
 
-    Parameters
-    ----------
-    y, clusters : ndarray of shape (n,), int
-
-    Returns
-    -------
-    dict
-        - ``accuracy``: the share of rows whose cluster is matched with their class, under the one-to-one
-          matching that makes it largest (Kuhn 1955, "The Hungarian method").
-        - ``nmi``: normalized mutual information, arithmetic mean.
-        - ``ari``: the adjusted Rand index (Hubert and Arabie 1985): 1 is the same partition, 0 is chance.
+    ``accuracy`` is the share of rows whose cluster is matched with their class, under the one-to-one matching
+    that makes it largest (Kuhn 1955, "The Hungarian method"); ``nmi`` normalized mutual information, by the
+    arithmetic mean; ``ari`` the adjusted Rand index (Hubert and Arabie 1985), 1 for the same partition.
     """
     from scipy.optimize import linear_sum_assignment
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
@@ -764,17 +730,7 @@ def _label_metrics(
 
 
 def evaluation_table(metrics: dict[str, Any], what: str, learned_from: str = "the reference") -> str:
-    """Return the metrics as text: errors, labels, the health of codes, and what to make of it.
-
-    Parameters
-    ----------
-    metrics : dict
-        What `evaluate` returns.
-    what : str
-        Where the rows are from.
-    learned_from : str
-        Where the reference is from, if there is one.
-    """
+    """Return what `evaluate` returns as text, of rows from `what` and a reference from `learned_from`."""
     k = metrics["k"]
     errors, labels = (list(metric_lines(metrics, names)) for names in (ABOUT_ERRORS, ABOUT_LABELS))
     names = ["auto-encoder", f"PCA with {_count(k, 'component')}", "raw data"]
@@ -798,7 +754,6 @@ def metric_lines(metrics: dict[str, Any], names: Sequence[str] = tuple(METRICS))
     """Write metrics out: what each is called, and a cell for the model, the baseline and the raw rows.
 
     Lines about labels are left out where there were none, and those about clusters where there are none.
-    `metrics` are what `evaluate` returns, and `names` those wanted, of METRICS.
     """
     for name in names:
         outer, _, inner = name.partition(".")
@@ -856,12 +811,10 @@ def comparison(error: float, pca: float) -> str:
     if error <= 0 or pca <= 0 or max(error, pca) < 1e-10 or abs(error / pca - 1) < 0.005:
         return "The auto-encoder and PCA keep the same."
     if error < pca:
-        return f"The auto-encoder's error is {_times(pca / error)} smaller than PCA's."
-    return f"PCA's error is {_times(error / pca)} smaller than the auto-encoder's: train longer, or use PCA."
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.2f} times" if ratio < 1000 else "more than a thousand times"
+        return f"The auto-encoder's error is {pca / error:,.2f} times smaller than PCA's."
+    return (
+        f"PCA's error is {error / pca:,.2f} times smaller than the auto-encoder's: train longer, or use PCA."
+    )
 
 
 def _count(n: int, name: str) -> str:
