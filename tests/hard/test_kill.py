@@ -76,7 +76,7 @@ def kill_at_each_step(act, folder, found, prepare, every=1):
         step += every
         prepare()
     assert set(states) == {"old", "new"} or (set(states) == {"old"} and every > 1), states
-    assert states.total() * every > 10
+    assert states.total() >= 3
     happened = f"{states['old']} times the old is there, {states['new']} times the new, always whole"
     return f"{states.total()} kills", happened
 

@@ -6,8 +6,8 @@
       config.json          parameters, library version, the shape and names of the data, the scaling
       weights.safetensors  every tensor; codes and errors of some rows trained on, and of rows held out
       history.jsonl        one line an epoch
-      README.md            what it is, in words and figures
-      columns.json         of a mixed table: its columns, and the figures of what makes numbers of them
+      README.md            what it is, in words and metrics
+      columns.json         of a mixed table: its columns, and what makes numbers of them
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ codeword.Live = class {
 
   // -- what is said of one sample -----------------------------------------------------------------------
 
-  // Pictures, figures and neighbors of a sample that is no point of the map; its place is marked there. Null
+  // Pictures, metrics and neighbors of a sample that is no point of the map; its place is marked there. Null
   // where something else has been selected since it was asked for, at the turn `turn`.
   async about(found, turn) {
     const { map } = this.page;

@@ -1,4 +1,4 @@
-// Puts the page together: figures, galleries, sliders, colors.
+// Puts the page together: charts, galleries, sliders, colors.
 
 codeword.Page = class {
   constructor(content) {
