@@ -738,6 +738,13 @@ def test_every_kind_of_picture(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_allclose(x[0, 0, 0], [250, 10, 20], atol=8)
 
 
+def test_a_picture_that_another_program_would_draw_is_refused(tmp_path: Path) -> None:
+    """Pillow hands EPS to Ghostscript, whatever the file is called."""
+    Image.new("L", (5, 4)).save(tmp_path / "a.png", "EPS")
+    with pytest.raises(DataError, match=r"a\.png cannot be read as a picture: cannot identify"):
+        load(tmp_path)
+
+
 def test_one_color_picture_gives_all_three_channels(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", 9)
     picture(tmp_path / "b.png", (1, 2, 3), mode="RGB")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import socket
 import struct
 import subprocess
@@ -131,6 +132,18 @@ def test_a_set_is_fetched_once_and_then_read_from_the_cache(
     assert sorted(path.name for path in cache.iterdir()) == [IMAGES, LABELS]
     check()
     assert len(web.asked) == 2
+
+
+def test_files_of_a_shared_cache_can_be_read_by_others(
+    web: Web, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, web.mirrors("good"))
+    before = os.umask(0o022)
+    try:
+        check()
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in cache.iterdir()} == {0o644}
 
 
 @pytest.mark.parametrize("first", ["broken", "cut", "wrong", "page"])
@@ -276,6 +289,6 @@ def test_digits() -> None:
 
 
 def test_importing_the_readers_is_light() -> None:
-    heavy = "{'torch', 'pyarrow', 'PIL', 'pooch', 'sklearn', 'pandas', 'requests'}"
+    heavy = "{'torch', 'PIL', 'pooch', 'sklearn', 'pandas', 'requests'}"
     code = f"import sys; import codeword.data; found = {heavy} & set(sys.modules); assert not found, found"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from codeword.base.errors import DataError
@@ -18,13 +20,9 @@ from codeword.data.tables import (
     is_date,
     is_number,
     is_text,
-    is_time,
     nearly_numbers,
     parsed,
 )
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 KINDS = ("number", "date", "flag", "category")
 
@@ -83,8 +81,6 @@ class Column:
         TypeError, ValueError
             If a part is missing or unknown, or has a value that it cannot have.
         """
-        import pyarrow as pa
-
         blank = asdict(cls("", "", "", missing=False)) | {"values": []}
         types = {key: type(part) for key, part in blank.items()}
         if {key: type(part) for key, part in known.items()} != types:
@@ -112,8 +108,6 @@ class Column:
     @property
     def cell_type(self) -> pa.DataType:
         """The pyarrow type of cells, or ValueError where a column cannot have it."""
-        import pyarrow as pa
-
         if found := _TIMESTAMP.fullmatch(self.type):
             return pa.timestamp(found[1], "UTC" if found[2] else None)
         made = pa.type_for_alias(self.type)
@@ -124,24 +118,18 @@ class Column:
     @property
     def arrow_type(self) -> pa.DataType:
         """What `cells` gives."""
-        import pyarrow as pa
-
         own = self.cell_type
         return pa.dictionary(pa.int32(), own, ordered=self.encoded == "ordered") if self.encoded else own
 
     @property
     def per_second(self) -> float:
         """How many of what dates are counted in make a second."""
-        import pyarrow as pa
-
         own = self.cell_type
         return {pa.date32(): 1 / 86_400, pa.date64(): 10**3}.get(own) or _PER_SECOND[own.unit]
 
     @property
     def limits(self) -> tuple[float, float] | None:
         """The least and the largest float of whole numbers or of dates (years 1 to 9999), else None."""
-        import pyarrow as pa
-
         own = self.cell_type
         if is_date(own):
             unit = self.per_second
@@ -183,8 +171,6 @@ class Column:
 
     def cells(self, values: NDArray[Any]) -> pa.Array:
         """Numbers as cells of the column's own type: NaN and no category are missing, whole numbers whole."""
-        import pyarrow as pa
-
         own = self.cell_type
         if self.kind == "category":
             # Among numbers there is no word for the rarer ones.
@@ -206,19 +192,18 @@ class Column:
             return pa.array(values.astype(f"int{own.bit_width}"), mask=gone).cast(own)
         return pa.array(values.astype(own.to_pandas_dtype()), own, mask=gone)
 
-    def most_probable(self, shares: NDArray[Any], *, fill: bool) -> NDArray[Any]:
-        """The place of each row's category; none where missing is more probable, unless `fill`."""
+    def most_probable(self, shares: NDArray[Any]) -> NDArray[Any]:
+        """The place of each row's category; none where missing is more probable."""
         shares = np.nan_to_num(shares, nan=-np.inf)
         own = [i for i, word in enumerate(self.group) if word != MISSING]
         chosen: NDArray[Any] = np.array(own)[shares[:, own].argmax(axis=1)]
         # Of a missing one nothing is known; a word that was not there in training is none of them.
         chosen[~(shares > 0).any(axis=1)] = NO_CATEGORY
-        if self.missing and not fill:
+        if self.missing:
             chosen[shares[:, len(self.values)] > 0.5] = NO_CATEGORY
         return chosen
 
     def _places(self, column: Any) -> NDArray[Any]:
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         words = _as_text(column)
@@ -229,8 +214,6 @@ class Column:
         return places
 
     def _ticks(self, column: Any, where: str) -> NDArray[Any]:
-        import pyarrow as pa
-
         own, found = self.cell_type, column
         if column.null_count == len(column):
             return np.full(len(column), math.nan)
@@ -267,7 +250,6 @@ def recognized(name: str, column: Any, where: str, kind: str | None, most: int) 
     DataError
         If most cells are numbers, and others words; or the cells are not of the `kind`.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     unasked, encoded = kind is None, ""
@@ -286,7 +268,7 @@ def recognized(name: str, column: Any, where: str, kind: str | None, most: int) 
     if kind == "category":
         if not (is_text(column.type) or is_number(column.type)):
             why = ", which are neither numbers nor words"
-            if is_time(column.type) and not is_date(column.type):
+            if pa.types.is_temporal(column.type) and not is_date(column.type):
                 why = ": give durations and times of day as numbers, such as hours"
             return f"holds {type_} values{why}"
         found = Column(name, kind, type_, column.null_count > 0, encoded=encoded)
@@ -305,7 +287,6 @@ def recognized(name: str, column: Any, where: str, kind: str | None, most: int) 
 
 def _kind_of(name: str, column: Any, where: str) -> str:
     """The kind that cells show by their type or, of text, by what they all spell."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     if not is_text(column.type):
@@ -335,8 +316,6 @@ def _with_categories(
 
     Text with more than `few` of them, nearly as many as cells, is left out.
     """
-    import pyarrow.compute as pc
-
     counted = pc.value_counts(pc.drop_null(_as_text(column)))
     counts = dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
     known = len(column) - column.null_count
@@ -355,8 +334,6 @@ def _with_categories(
 
 def _counts_rows(column: Any) -> bool:
     """Whether whole numbers go up by one from row to row, as those of a DataFrame's index in a file do."""
-    import pyarrow as pa
-
     if not pa.types.is_integer(column.type) or column.null_count or len(column) < FEW:
         return False
     numbers = column.to_numpy()
@@ -365,8 +342,6 @@ def _counts_rows(column: Any) -> bool:
 
 def _filled(column: Any) -> int:
     """The first row whose cell is not missing."""
-    import pyarrow.compute as pc
-
     return max(0, int(pc.index(pc.is_valid(column), True).as_py()))
 
 
@@ -376,7 +351,6 @@ def _cell(column: Any, row: int) -> str:
 
 def _as_text(column: Any) -> Any:
     """Cells as text; whole numbers without a point, however they came."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     if not (is_text(column.type) or is_number(column.type) or is_date(column.type)):
@@ -391,7 +365,5 @@ def _as_text(column: Any) -> Any:
 
 
 def _floats(column: Any) -> NDArray[np.float64]:
-    import pyarrow as pa
-
     values: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return values

@@ -6,11 +6,13 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from codeword.base.errors import DataError, ModelError, ParameterError, check_parameter
@@ -18,9 +20,6 @@ from codeword.base.text import listed, shortened
 from codeword.data import Data
 from codeword.data.column import KINDS, MISSING, NOT_KNOWN, Column, recognized, shown
 from codeword.data.tables import arrow_table, check_names
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 FORMAT = 1
 """The format of columns.json: another number where an older codeword could not read what is written."""
@@ -129,8 +128,6 @@ class Columns(BaseEstimator):  # type: ignore[misc]
             is of any use.
         ParameterError
         """
-        from sklearn.preprocessing import StandardScaler
-
         table = _named(frame, where)
         kinds = self._checked(table.column_names, where)
         found: list[Column] = []
@@ -281,19 +278,17 @@ class Columns(BaseEstimator):  # type: ignore[misc]
             x[:, own[0]] = values.clip(-FARTHEST, FARTHEST)
         return x
 
-    def inverse_table(self, matrix: Any, *, fill: bool = False) -> pa.Table:
+    def inverse_table(self, matrix: Any) -> pa.Table:
         """Rows of numbers (n, d), or of probabilities, as a pyarrow Table: own columns, types, units.
 
         A category is the most probable one, a boolean true from ½ on; whole numbers are rounded. A cell is
-        missing where that is more probable than not, unless `fill`, which takes the most probable value.
+        missing where that is more probable than not.
 
         Raises
         ------
         DataError
             If the rows are not of d numbers.
         """
-        import pyarrow as pa
-
         check_is_fitted(self)
         x = np.asarray(matrix, dtype=np.float64)
         if x.ndim != 2 or x.shape[1] != len(self.feature_names_):
@@ -304,30 +299,28 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         found = {}
         for column, own in zip(self.columns_, self.places_, strict=True):
             if column.kind == "category":
-                values = column.most_probable(x[:, own], fill=fill)
+                values = column.most_probable(x[:, own])
             else:
                 values = x[:, own[0]]
                 if column.kind != "flag":
                     values = values * self.scale_[own[0]] + self.mean_[own[0]]
-                if column.missing and not fill:
+                if column.missing:
                     values = np.where(x[:, own[1]] > 0.5, np.nan, values)
             found[column.name] = column.cells(values)
         return pa.table(found)
 
     def schema(self, *, plain: bool = False) -> pa.Schema:
         """What `inverse_table` gives; `plain` has for each column a type that a CSV file can hold."""
-        import pyarrow as pa
-
         return pa.schema(
             [(each.name, each.cell_type if plain else each.arrow_type) for each in self.columns_]
         )
 
-    def inverse_transform(self, matrix: Any, *, fill: bool = False, index: Any = None) -> Any:
+    def inverse_transform(self, matrix: Any, *, index: Any = None) -> Any:
         """`inverse_table` as a pandas DataFrame; where pandas is not installed, the pyarrow Table.
 
         `index` is that of the DataFrame.
         """
-        table = self.inverse_table(matrix, fill=fill)
+        table = self.inverse_table(matrix)
         try:
             import pandas  # noqa: F401
         except ImportError:

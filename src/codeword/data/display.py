@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import DTypeLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
@@ -292,7 +293,6 @@ def plain_cell(value: Any) -> bool | int | float | str | None:
 
 def cells_of(columns: Columns, rows: NDArray[Any]) -> list[list[Any]]:
     """Rows of numbers (n, d), or of probabilities, as lists of cells, one for each of the table's columns."""
-    import pyarrow as pa
 
     def listed(column: Any) -> list[Any]:
         if getattr(column.type, "unit", "") == "ns":  # which Python's own dates do not go down to

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.base.text import listed
@@ -18,6 +19,9 @@ PIXELS_AT_ONCE = 1 << 20
 
 MOST_LINES = 1_000_000
 """Lines of pixels of a picture: Pillow needs some memory for each, however short it is."""
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
+"""Decoded by Pillow itself, whatever a file is called: for some others it would run another program."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
@@ -102,8 +106,6 @@ def _raise(error: OSError) -> None:
 
 def _stacked(paths: list[Path], target: tuple[int, int] | None) -> NDArray[np.uint8]:
     """Decode pictures straight into one array, which gains its channels when the first color turns up."""
-    from PIL import Image
-
     x: NDArray[np.uint8] = np.empty(0, np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -129,9 +131,7 @@ def _stacked(paths: list[Path], target: tuple[int, int] | None) -> NDArray[np.ui
 
 def _decoded(path: Path, target: tuple[int, int] | None) -> NDArray[np.uint8]:
     """The pixels of a picture, the right way up, in gray or in color."""
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as opened:
+    with Image.open(path, formats=FORMATS) as opened:
         if opened.height > MOST_LINES:
             raise ValueError(f"it has {opened.height:,} lines of pixels; expected at most {MOST_LINES:,}")
         ImageOps.exif_transpose(opened, in_place=True)
@@ -144,8 +144,6 @@ def _decoded(path: Path, target: tuple[int, int] | None) -> NDArray[np.uint8]:
 
 def plain(picture: Any) -> Any:
     """Return a picture as 8-bit gray ("L") or color ("RGB")."""
-    from PIL import Image
-
     mode = picture.mode
     if mode == "I" or mode.startswith("I;16"):
         return Image.fromarray(_eight_bits(np.asarray(picture)))

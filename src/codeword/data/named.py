@@ -105,11 +105,16 @@ def _cached(name: str, file: str) -> Path:
         timeout=TIMEOUT,
         headers={"Accept-Encoding": "identity"},
     )
+
+    def fetched(url: str, file: str, own: Any) -> None:
+        Path(file).unlink()  # which pooch made for its owner's eyes alone, and a cache may be shared
+        download(url, file, own)
+
     reasons = []
     for mirror in MIRRORS[name]:
         files = pooch.create(folder, mirror, registry=SUMS[name], retry_if_failed=RETRIES)
         try:
-            return Path(files.fetch(file, downloader=download))
+            return Path(files.fetch(file, downloader=fetched))
         except Exception as error:
             if isinstance(error, PermissionError) or getattr(error, "strerror", None):
                 raise DownloadError(

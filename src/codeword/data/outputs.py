@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from codeword.base.errors import InputError
@@ -20,8 +23,6 @@ from codeword.data.data import Data
 from codeword.data.rows import blocks, check_finite
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from codeword.data.columns import Columns
 
 FORMATS = (".npy", ".npz", ".csv", ".parquet")
@@ -77,8 +78,6 @@ def row_writer(
             # By name: numpy before 2.1 would store an allow_pickle among the arrays.
             np.savez_compressed(file, z=whole) if names[0] == "z0" else np.savez_compressed(file, x=whole)
         return
-    import pyarrow as pa
-
     schema = pa.schema([(name, pa.float32()) for name in names])
     if columns is not None:
         schema = columns.schema(plain=suffix == ".csv")
@@ -121,8 +120,6 @@ def table_writer(
     path: Path, schema: pa.Schema, *, overwrite: bool = False
 ) -> Iterator[Callable[[pa.Table], None]]:
     """A function that takes pyarrow Tables into a CSV or, by the path's ending, a Parquet file."""
-    import pyarrow.csv as pa_csv
-    import pyarrow.parquet as pq
 
     make = pq.ParquetWriter if path.suffix.lower() == ".parquet" else pa_csv.CSVWriter
     with (

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.data.rows import Rows, block_length, check_finite, read
-
-if TYPE_CHECKING:
-    import torch
 
 KINDS = ("auto", "pixels", "unit", "standard", "none")
 
@@ -126,8 +124,6 @@ def _look(x: Rows, first: int, last: int, sums: Moments) -> None:
 
 def _shared(sums: Moments, group: Processes, bad: DataError | None) -> Moments:
     """The sums of all processes, merged in their order, on each of them."""
-    import torch
-
     d = len(sums.mean)
     mine = [np.broadcast_to(sums.known, d), sums.mean, sums.squares, [sums.low, sums.high, bad is not None]]
     table = torch.zeros(group.size, 3 * d + 3, dtype=torch.float64, device=group.device)
@@ -147,8 +143,6 @@ def _shared(sums: Moments, group: Processes, bad: DataError | None) -> Moments:
 def _moments(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The mean of each column, and the sum of squared distances to it."""
     if rows.dtype == np.uint8:  # single precision does, and torch is several times faster at it
-        import torch
-
         rows = np.ascontiguousarray(rows)
         x = torch.from_numpy(rows if rows.flags.writeable else rows.copy()).float()
         center = x.mean(dim=0)
@@ -219,8 +213,6 @@ class Scaling:
 
     def forward(self, rows: NDArray[Any]) -> torch.Tensor:
         """Rows of shape (n, ...) in raw units to a float32 CPU tensor of shape (n, d) in scaled units."""
-        import torch
-
         # By rows, as they lie in no DataFrame: another order in memory would be rounded otherwise.
         flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
         if flat.dtype == np.uint8:
@@ -234,8 +226,6 @@ class Scaling:
 
     def finish(self, raw: torch.Tensor) -> torch.Tensor:
         """uint8 rows, on any device, to float32 in scaled units: what is left to do for each batch."""
-        import torch
-
         x = raw.to(torch.float32)
         if self.kind == "standard":
             offset, scale = (torch.from_numpy(a).to(x) for a in (self.offset, self.scale))

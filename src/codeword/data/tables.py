@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet
 
 from codeword.base.errors import DataError
 from codeword.base.text import listed, shortened
@@ -43,8 +47,6 @@ def arrow_table(frame: Any) -> Any:
 
     The index of a DataFrame is no column of it.
     """
-    import pyarrow as pa
-
     with reading("the DataFrame", "columns of one type each"):
         if hasattr(frame, "to_arrow"):
             return frame.to_arrow()
@@ -108,7 +110,6 @@ def _are_parquet(paths: Sequence[Path]) -> bool:
 
 
 def _read_parquet(paths: Sequence[Path], columns: list[str] | None = None) -> Any:
-    import pyarrow as pa
     from pyarrow import parquet
 
     tables = []
@@ -137,7 +138,6 @@ def _alike(paths: Sequence[Path], names: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _read_csv(path: Path, label_column: str | None, as_text: Collection[str]) -> Any:
-    import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     line = _first_line(path)
@@ -214,13 +214,11 @@ def is_mixed(table: Any) -> bool:
 
     A column half of whose cells are numbers is one of numbers, with mistakes in it.
     """
-    import pyarrow as pa
-
     for column in table.columns:
         if pa.types.is_dictionary(column.type) and not is_text(column.type.value_type):
             return True
         column = decoded(column)
-        if is_time(column.type):
+        if pa.types.is_temporal(column.type):
             return True
         if is_text(column.type) and parsed(column)[0] is None and not nearly_numbers(column):
             return True
@@ -235,8 +233,6 @@ def labels_of(column: Any, name: str, where: str) -> NDArray[Any]:
     DataError
         If the cells are lists or structures.
     """
-    import pyarrow as pa
-
     column = decoded(column)
     if pa.types.is_nested(column.type):
         raise DataError(f"{where}: column {name!r} holds {column.type} values: expected labels, one a row")
@@ -305,8 +301,6 @@ def _dtype_of(kind: Any, limits: Collection[Any], *, holes: bool) -> np.dtype[An
 
     Integers lie between `limits`; `holes` says whether cells are missing.
     """
-    import pyarrow as pa
-
     types = pa.types
     if types.is_uint8(kind) and not holes:
         return np.dtype(np.uint8)
@@ -340,7 +334,6 @@ def _as_numbers(columns: list[Any], names: list[str], where: str, first_row: int
 
 def _matrix(columns: list[Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
     """Bring columns together as rows, a few thousand at once so that they stay in the processor's cache."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     plain, found = [], set()
@@ -364,8 +357,6 @@ def _matrix(columns: list[Any], dtype: np.dtype[Any] | None = None) -> NDArray[A
 
 def _from_lists(column: Any, name: str, where: str, dtype: np.dtype[Any] | None) -> NDArray[Any]:
     """Return a column whose cells are lists, all alike, as (n, length, …)."""
-    import pyarrow.compute as pc
-
     shape = [len(column)]
     while is_list(column.type):
         lengths = pc.list_value_length(column)
@@ -398,8 +389,6 @@ def is_large_parquet(paths: Sequence[Path]) -> bool:
 
 
 def _metadata(paths: Sequence[Path]) -> list[Any]:
-    from pyarrow import parquet
-
     found = []
     for path in paths:
         with reading(path, "Parquet"):
@@ -455,8 +444,6 @@ def _row_group(
     missing: bool,
 ) -> NDArray[Any]:
     """The rows of a row group; the one that was read last is kept."""
-    from pyarrow import parquet
-
     rows = kept.get((path, group))
     if rows is None:
         with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
@@ -469,8 +456,6 @@ def _row_group(
 
 def _stored_dtype(metadata: Any, names: Collection[str], missing: bool) -> np.dtype[Any]:
     """The type that `numbers_of` gives columns of a Parquet file, by what the file says of itself."""
-    import pyarrow as pa
-
     kinds = {field.name: field.type for field in metadata.schema.to_arrow_schema()}
     found = set()
     for j in range(metadata.num_columns):
@@ -496,8 +481,6 @@ def _stored_dtype(metadata: Any, names: Collection[str], missing: bool) -> np.dt
 
 def decoded(column: Any) -> Any:
     """Return the column as plain cells: words of a dictionary, floats of decimals, text of bytes, UTC."""
-    import pyarrow as pa
-
     kind = column.type
     if pa.types.is_dictionary(kind):
         return decoded(column.cast(kind.value_type))
@@ -513,47 +496,28 @@ def decoded(column: Any) -> Any:
 
 def is_list(kind: Any) -> bool:
     """Whether the cells are lists."""
-    import pyarrow as pa
-
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def is_number(kind: Any) -> bool:
     """Whether the cells are numbers or booleans, or there are none."""
-    import pyarrow as pa
-
-    types = pa.types
-    return bool(
-        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind)
-    )
+    checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+    return any(check(kind) for check in checks)
 
 
 def is_text(kind: Any) -> bool:
     """Whether the cells are text."""
-    import pyarrow as pa
-
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def is_date(kind: Any) -> bool:
     """Whether the cells are days or moments."""
-    import pyarrow as pa
-
     return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind))
-
-
-def is_time(kind: Any) -> bool:
-    """Whether the cells are dates, times or stretches of time."""
-    import pyarrow as pa
-
-    return bool(pa.types.is_temporal(kind))
 
 
 def without_blanks(column: Any) -> Any:
     """Return a column of text without space around the cells; those that stand for nothing are missing."""
-    import pyarrow as pa
     import pyarrow.compute as pc
-    from pyarrow import csv as arrow_csv
 
     column = pc.utf8_trim_whitespace(column.cast(pa.string()))
     empty = pc.is_in(column, value_set=pa.array(arrow_csv.ConvertOptions().null_values))
@@ -562,15 +526,12 @@ def without_blanks(column: Any) -> Any:
 
 def nearly_numbers(column: Any) -> bool:
     """Whether half of the cells of a column of text, or more, are numbers."""
-    import pyarrow.compute as pc
-
     numbers = pc.sum(pc.match_substring_regex(column, NUMBER)).as_py() or 0
     return bool(2 * numbers >= max(1, len(column) - column.null_count))
 
 
 def parsed(column: Any) -> tuple[Any, int]:
     """Return a column of text as numbers, or None and the first row that is neither a number nor empty."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     column = without_blanks(column)

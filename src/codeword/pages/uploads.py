@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from codeword.base.errors import DataError
 from codeword.base.text import listed
 from codeword.data.display import Display
-from codeword.data.images import plain
+from codeword.data.images import FORMATS, plain
 from codeword.data.reading import reading
 from codeword.data.rows import check_finite
 from codeword.data.tables import check_names, numbers_of, read_tables
@@ -27,9 +27,6 @@ MOST_BYTES = 10_000_000
 
 MOST_PIXELS = 40_000_000
 """Pixels of a picture, known from its first bytes before any of it is decoded."""
-
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
-"""Decoded by Pillow itself: for some others it would run another program."""
 
 MOST_SIDE = 1024
 """Pixels a side of a picture that ink is sought in: a larger one is made smaller first."""
