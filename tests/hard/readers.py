@@ -214,7 +214,7 @@ def comparison(folder: Path, chance: random.Random) -> None:
     """Go on with a comparison that was stopped."""
     from codeword.tasks.compare import Results
 
-    assert isinstance(Results(folder, COMPARED).rows, dict)
+    assert isinstance(Results(folder, COMPARED, overwrite=False).rows, dict)
 
 
 def label_file(folder: Path, chance: random.Random) -> None:

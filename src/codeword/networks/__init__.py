@@ -44,13 +44,8 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
 def resolve_architecture(architecture: Any) -> Architecture | None:
     """The architecture that the `network` parameter of AutoEncoder asks for; None for a pair of modules.
 
-    "auto" is `MLP`: dense layers train soonest on a CPU, whatever the shape of a sample.
-
-    Raises
-    ------
-    ParameterError
-        If it is not "auto", a name in `ARCHITECTURES`, an Architecture whose parameters have values that they
-        can have, or a pair of torch modules.
+    "auto" is `MLP`: dense layers train soonest on a CPU, whatever the shape of a sample. Anything else, or an
+    architecture with a parameter that has a value it cannot have, is a ParameterError.
     """
     if isinstance(architecture, str) and architecture in ("auto", *ARCHITECTURES):
         return ARCHITECTURES.get(architecture, MLP)()
@@ -70,13 +65,8 @@ def resolve_architecture(architecture: Any) -> Architecture | None:
 def build_network(architecture: Any, spec: Spec, extra: nn.Module | None = None) -> Network:
     """Make the network that the `network` parameter of AutoEncoder asks for.
 
-    A pair of modules is copied, and starts from the weights it comes with.
-
-    Raises
-    ------
-    ParameterError
-        If the parameter has a value it cannot have, or a pair does not take (n, d) to (n, width) and
-        (n, k) to (n, d).
+    A pair of modules is copied, and starts from the weights it comes with; a ParameterError says what it, or
+    a parameter of an architecture, should be.
     """
     resolved = resolve_architecture(architecture)
     encoder, decoder = wrap_pair(architecture, spec) if resolved is None else resolved.build(spec)

@@ -213,17 +213,11 @@ def start_linear(
 ) -> None:
     """Make the linear maps PCA, and let the deep ones start at zero; do nothing where there are none.
 
-    Numbers that the encoder puts out beyond the components of the data start at zero.
-
-    Parameters
-    ----------
-    encode, decode : Tensor of shape (number of components,), optional
-        Factors of each component on its way into the code, and back. By default codes are divided
-        by their root mean square, one number for all, so that the deep layers find inputs of the usual size
-        while distances between codes stay PCA's.
-    slope, bias : Tensor of shape (d,), optional
-        For a decoder whose output goes through a function: that function's derivative at `bias`, which the
-        decoder gives for a code of zeros. By default 1 and the data's mean.
+    Numbers that the encoder puts out beyond the components of the data start at zero. `encode` and `decode`
+    are factors of each component on its way into the code, and back; by default codes are divided by their
+    root mean square, one number for all, so that the deep layers find inputs of the usual size while
+    distances between codes stay PCA's. `bias` (d,) is what the decoder gives for a code of zeros, by default
+    the data's mean, and `slope` (d,) the derivative there of a function that its output goes through.
     """
     maps = linear_maps(network)
     if maps is None:

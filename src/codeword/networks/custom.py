@@ -40,12 +40,8 @@ def wrap_pair(pair: Sequence[nn.Module], spec: Spec) -> tuple[nn.Module, nn.Modu
 def _shape_taken(encoder: nn.Module, spec: Spec) -> tuple[int, ...]:
     """The shape in which the encoder takes a sample: flat, as it is, or with channels in front."""
     shape, reasons = spec.sample_shape, []
-    usual = [(spec.d,), shape]
-    if len(shape) == 2:
-        usual.append((1, *shape))
-    if len(shape) > 1:
-        usual.append((shape[-1], *shape[:-1]))
-    for tried in dict.fromkeys(usual):
+    one_channel = [(1, *shape)] if len(shape) == 2 else []
+    for tried in dict.fromkeys([(spec.d,), shape, *one_channel, (shape[-1], *shape[:-1])]):
         try:
             code = _run(encoder, torch.zeros(2, *tried))
         except _WRONG_INPUT as error:

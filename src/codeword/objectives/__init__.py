@@ -52,12 +52,8 @@ OBJECTIVES: dict[str, type[Objective]] = {
 def resolve_objective(objective: Any, layout: Layout | None = None) -> Objective:
     """The objective that the `objective` parameter of AutoEncoder asks for: a name or an instance.
 
-    With `layout`, the same with the losses that fit the parts of a mixed table's rows.
-
-    Raises
-    ------
-    ParameterError
-        If it is neither, or one of its own parameters has a value it cannot have.
+    With `layout`, the same with the losses that fit the parts of a mixed table's rows. Anything else, or an
+    objective with a parameter that has a value it cannot have, is a ParameterError.
     """
     if isinstance(objective, str) and objective in OBJECTIVES:
         objective = OBJECTIVES[objective]()

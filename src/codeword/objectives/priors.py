@@ -38,21 +38,19 @@ class Wasserstein(Objective):
         return {"error": error, "discrepancy": self.weight * discrepancy}
 
 
-def mmd(a: Tensor, b: Tensor, *, unbiased: bool = True) -> Tensor:
-    """The squared maximum mean discrepancy between samples a and b, each of shape (n, k).
+def mmd(a: Tensor, b: Tensor) -> Tensor:
+    """The squared maximum mean discrepancy of samples a and b (n, k), Tolstikhin et al. 2018, algorithm 2.
 
-    Tolstikhin et al. 2018, algorithm 2; `unbiased` leaves out a sample's likeness to itself, which two rows
-    or more allow.
+    A row's likeness to itself is left out where there are others, so that the estimate is unbiased.
     """
     n, k = a.shape
-    unbiased = unbiased and n > 1
     distances = [_squared_distances(p, q) for p, q in ((a, a), (b, b), (a, b))]
     total = torch.zeros((), device=a.device)
     for scale in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0):
         c = 2.0 * k * scale
         own_a, own_b, across = ((c / (c + d)).sum() for d in distances)
         own = own_a + own_b
-        own = (own - 2 * n) / (n * (n - 1)) if unbiased else own / n**2
+        own = (own - 2 * n) / (n * (n - 1)) if n > 1 else own
         total = total + own - 2 * across / n**2
     return total
 
@@ -102,7 +100,7 @@ class Adversarial(Objective):
         return {"error": error, "discriminator": guesses if network.training else -self.weight * guesses}
 
 
-def reverse(x: Tensor, weight: float = 1.0) -> Tensor:
+def reverse(x: Tensor, weight: float) -> Tensor:
     """x itself; but its gradient is `-weight` times what comes back (Ganin et al. 2016, section 4.2)."""
     y = x.view_as(x)
     if y.requires_grad:

@@ -193,9 +193,9 @@ def gather(
         left_out.append(f"Labels are left out: {error}.")
         data = replace(data, y=None)
     with Progress(0, "metrics", verbose=verbose) as progress:
-        found = evaluate_rows(ae, data, random_state=seed, progress=progress.upto, codes_of=on_map)
+        found = evaluate_rows(ae, data, random_state=seed, progress=progress.upto)
     errors, pca = (np.nan_to_num(each) for each in (found.errors, found.baseline_errors))
-    codes = found.codes.astype(np.float32)
+    codes = np.asarray(model.transform(data.x[on_map]), dtype=np.float32)
     with Progress(0, "map", verbose=verbose) as progress:
         plane = map_codes(codes, method=method, random_state=seed, progress=progress.upto)
     pictured = rng.permutation(m)[:MOST_PICTURED]

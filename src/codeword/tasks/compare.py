@@ -683,7 +683,7 @@ class Comparison:
             mark = "*" if best is not None and (best.objective, best.k) == (name, k) else " "
             cells.append(
                 [
-                    f"{mark} {name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 1] + '…'}",
+                    f"{mark} {shortened(name, NAME_WIDTH)}",
                     str(k),
                     _cell(form, row["mse"], row["mse_std"]) if row["seeds"] else "failed",
                     _cell(form, beside.get("mse")),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -62,24 +62,13 @@ CONSTRAINTS: dict[str, Constraint] = {
 Values = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class OutlierScores:
-    """What a detector says of n rows.
+class OutlierScores(NamedTuple):
+    """What a detector says of n rows: four numbers of each, and the `top` features that share in its error.
 
-    Parameters
-    ----------
-    errors : ndarray of shape (n,), float64
-        Mean squared error of the reconstruction, in scaled units.
-    rarity : ndarray of shape (n,), float64
-        Mean squared distance to the nearest known codes, in scaled units of the reconstruction.
-    scores : ndarray of shape (n,), float64
-        Low is unusual; usual rows are above -1, as a rule.
-    p_values : ndarray of shape (n,), float64
-    features : ndarray of shape (n, top), int64
-        The features of the flat row that share most in its squared error, most first; of a mixed table its
-        own columns, by their place in `columns_.names`.
-    shares : ndarray of shape (n, top), float32
-        The share of each.
+    `errors` are mean squared errors of the reconstruction, and `rarity` mean squared distances to the nearest
+    known codes, both in scaled units; `scores` are low where a row is unusual, and above -1, as a rule, where
+    it is not. `features` (n, top) are those of the flat row that share most in its squared error, most first,
+    or a mixed table's own columns by their place in `columns_.names`; `shares` are how much of it.
     """
 
     errors: Values
@@ -316,9 +305,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def explain(self, X: Any, *, top: int = 3) -> OutlierScores:
         """All there is to say of each row, in one pass; `top` features that contribute most to its error."""
-        parts = list(self.scan(X, top=top))
-        names = [field.name for field in fields(OutlierScores)]
-        return OutlierScores(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        return OutlierScores(*map(np.concatenate, zip(*self.scan(X, top=top), strict=True)))
 
     def scan(self, X: Any, *, top: int = 3) -> Iterator[OutlierScores]:
         """What `explain` says, of a bounded number of rows at a time, in order: X may be larger than memory.

@@ -159,7 +159,7 @@ def evaluate(
 
 
 class Evaluation(NamedTuple):
-    """What `evaluate` returns, the mean squared error of each row (n,), and the codes (m, k) asked for.
+    """What `evaluate` returns, and the mean squared error of each row, (n,) float32.
 
     Errors are NaN where no value is known, or where there is no baseline.
     """
@@ -167,7 +167,6 @@ class Evaluation(NamedTuple):
     metrics: dict[str, Any]
     errors: NDArray[np.float32]
     baseline_errors: NDArray[np.float32]
-    codes: NDArray[Any]
 
 
 def evaluate_rows(
@@ -178,9 +177,8 @@ def evaluate_rows(
     baseline: Codec | str | None = "auto",
     random_state: int | None = 0,
     progress: Callable[[int, int], object] | None = None,
-    codes_of: RowNumbers | None = None,
 ) -> Evaluation:
-    """Evaluate as `evaluate` does; keep the errors of all rows and the codes of some, in rising order."""
+    """Evaluate as `evaluate` does, and keep the errors of all rows."""
     codec, pca = _codecs(model, baseline)
     x, y = _rows(model, x, y)
     labels = None if y is None else classes_of(y, x.shape[0])
@@ -202,7 +200,7 @@ def evaluate_rows(
 
     advance(0)
     scale = scale_by(scaling_of(codec))
-    own, other = Errors("the model", codec, n, codes_of), Errors("the baseline", pca, n)
+    own, other = Errors("the model", codec, n), Errors("the baseline", pca, n)
     judged = [own] if pca is None else [own, other]
     missing = bool(getattr(codec, "takes_missing", False))
     moments = reconstruct_all(judged, x, scale, missing=missing, advance=advance)
@@ -223,7 +221,7 @@ def evaluate_rows(
     metrics |= counts | dict.fromkeys(prefix + name for name in LABEL_METRICS for prefix in PREFIXES)
     if labels is not None:
         metrics |= _label_metrics(x, labels, reference, represent, seed, advance)
-    return Evaluation(metrics, own.by_row, other.by_row, np.concatenate(own.kept_codes or [codes[:0]]))
+    return Evaluation(metrics, own.by_row, other.by_row)
 
 
 # -- what was asked -----------------------------------------------------------------------------------------
@@ -365,18 +363,16 @@ class Errors:
     """How far off the reconstructions of a model are, and how its codes vary, over rows taken in by chunks.
 
     Messages call the model `name`. `by_row` takes the mean squared error of each row, NaN where no value is
-    known: four bytes a row, the one thing here that grows with x. Codes of the rows `keep`, rising, are kept.
+    known: four bytes a row, the one thing here that grows with x.
     """
 
     name: str
     codec: Any
     n: int
-    keep: RowNumbers | None = None
     k: int = 0
     squared_error: float = 0.0
     count: int = 0
     code_moments: Moments = field(default_factory=Moments)
-    kept_codes: list[Floats] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.by_row: NDArray[np.float32] = np.full(self.n, np.nan, np.float32)
@@ -387,9 +383,6 @@ class Errors:
         flat_codes = flat(codes)
         check_finite(flat_codes, start, what=f"the code by {self.name}")
         self.code_moments.add(flat_codes)
-        if self.keep is not None:
-            first, last = np.searchsorted(self.keep, (start, start + len(flat_codes)))
-            self.kept_codes.append(flat_codes[self.keep[first:last] - start])
         self.k = flat_codes.shape[1]
         x_hat = scale(self.codec.inverse_transform(codes))
         if x_hat.shape != target.shape:
