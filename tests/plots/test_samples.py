@@ -434,7 +434,7 @@ def test_cells_of_a_mixed_table_that_differ_are_in_color(people):
         wanted += ["red"] * (frame["color"][i] != "red") + [f"{frame['size'][i] + 30:.4g}"]
         wanted += ["true"] * (not frame["new"][i])
     assert off(figure) == wanted
-    assert lines_of(figure)[-1][0].startswith("in color: another category, or more than 0.7 standard dev")
+    assert lines_of(figure)[-1][0] == "in color: more than 0.7 scaled units away, or another category"
     missing = columns.transform(frame).x[5:6]
     figure = reconstruction_figure(missing, x[:1], display=display, errors=np.nan_to_num(x[:1] - missing))
     assert f"{frame['size'][0]:.4g}" in off(figure)

@@ -7,9 +7,7 @@ from codeword.cli.app import MODEL, PICTURES, READING, SAMPLES, Job, Steps, comm
 
 
 @command(
-    "traverse digits.ae -o traversals.png",
-    [*MODEL, *READING, "display"],
-    writes=("traversals.png", *SAMPLES),
+    "traverse digits.ae -o traversals.png", [*MODEL, *READING, "display"], writes=("traversals.png", *SAMPLES)
 )
 def traverse(
     job: Job,

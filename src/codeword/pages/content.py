@@ -146,33 +146,12 @@ def gather(
     live: bool = False,
     verbose: bool = False,
 ) -> Content:
-    """Collect what a page shows, in one pass over the rows.
+    """Collect what a page shows, in one pass over the rows of `data`, which may have labels.
 
-    Parameters
-    ----------
-    ae : AutoEncoder
-        Fitted.
-    data : Data
-        Rows that fit it, with or without labels.
-    source, part : str
-        What the rows are called, and which part of them they are: "" where there are no parts.
-    options : sequence of str
-        With which they were read, on the command line: ``["--label-column", "kind"]``.
-    points : int, default=2000
-        How many rows go on the map, drawn at random; 0 for all.
-    method, display
-        See `map_codes` and `display_of`.
-    seed : int, default=0
-        Seed of everything that is drawn.
-    live : bool, default=False
-        For a page that the model answers: its map can hold more than that of a file.
-    verbose : bool, default=False
-        Show bars on a terminal.
-
-    Raises
-    ------
-    DataError, ParameterError
-        If the rows do not fit the model, or the map cannot be made.
+    The rows are called `source`, `part` is "" where that has no parts, and `options` are those they were read
+    with on the command line. So many `points` go on the map, drawn at random (0: all); that of a `live` page,
+    which the model answers, can hold more than that of a file. `method` and `display` are those of
+    `map_codes` and `display_of`.
     """
     left_out: list[str] = []
     model, n = ae.model_, len(data)

@@ -223,11 +223,8 @@ def serve(explorer: Explorer, taken: socket.socket, ready: Callable[[str], objec
     key = secrets.token_urlsafe(16)
 
     async def run() -> None:
-        server = HTTPServer(
-            application(explorer, port, key),
-            max_body_size=MOST_BYTES,
-            body_timeout=BODY_SECONDS,
-        )
+        answers = application(explorer, port, key)
+        server = HTTPServer(answers, max_body_size=MOST_BYTES, body_timeout=BODY_SECONDS)
         server.add_socket(taken)
         ready(f"http://{HOST}:{port}/?key={key}")
         await asyncio.Event().wait()

@@ -290,7 +290,7 @@ def make_report(content: Content, *, most_bytes: int = MOST_BYTES) -> Report:
     Where everything does not fit, the decoder's weights and the codes are rounded to half precision first,
     then samples go without a picture, then the decoder stays out.
     """
-    codes, every = content.map.codes, len(content.pictures)
+    codes = content.map.codes
     too_large = f"with it this file would be larger than {most_bytes / 1e6:g} MB"
     try:
         program, reason = program_of(content.model, codes), ""
@@ -309,21 +309,15 @@ def make_report(content: Content, *, most_bytes: int = MOST_BYTES) -> Report:
         html = page_of(content, album(kept), decoder, reason=why, precision=precision, left_out=left_out)
         return Report(html, len(codes), kept, None if decoder is None else precision, left_out)
 
-    plans: list[tuple[Program | None, str]] = [(program, "float32")]
-    if float(np.abs(codes).max()) < np.finfo(np.float16).max:
-        if program is not None and program.agrees(codes[:64], program.run(codes[:64]), "float16"):
-            plans.append((program, "float16"))
-        plans.append((None, "float16"))
-    for decoder, precision in plans:
-        report = made(decoder, precision, every)
-        if report.size <= most_bytes:
-            return report
-        bare = made(decoder, precision, 0).size
-        kept = max(0, int(0.97 * (most_bytes - bare) / (report.size - bare) * every))
+    half = float(np.abs(codes).max()) < np.finfo(np.float16).max
+    counts = [len(content.pictures) * tenths // 10 for tenths in range(10, -1, -1)]
+    plans: list[tuple[Program | None, str, int]] = [(program, "float32", counts[0])]
+    if half and program is not None and program.agrees(codes[:64], program.run(codes[:64]), "float16"):
         # A page with few pictures is worth more than one that cannot decode, but not one without any.
-        if precision == "float16" and kept >= min(every, 100):
+        plans += [(program, "float16", count) for count in counts if count >= min(counts[0], 100)]
+    plans += [(None, "float16" if half else "float32", count) for count in counts]
+    for plan in plans:
+        report = made(*plan)
+        if report.size <= most_bytes:
             break
-    while report.size > most_bytes and report.pictures:
-        report = made(decoder, precision, kept)
-        kept = kept * 9 // 10
     return report

@@ -97,7 +97,6 @@ class Runs:
     name: str
     color: str
     marker: str
-    dashed: bool
     spread: NDArray[np.float64]
 
 
@@ -166,13 +165,13 @@ def _runs(rows: Sequence[Mapping[str, Any]], key: str) -> list[Runs]:
             continue
         spread = np.array([(k, np.mean(v), min(v), max(v)) for k, v in sorted(values.items())]).T
         if name == PCA:
-            runs.append(Runs("PCA", PCA_COLOR, "o", True, spread))
+            runs.append(Runs("PCA", PCA_COLOR, "o", spread))
             continue
         cycle, color = divmod(place, len(PALETTE))
         # Names that begin alike are cut in their middle.
         shown = name if len(name) <= 24 else f"{name[:11]}…{name[-12:]}"
         shade = blend(PALETTE[color], 0.0, 0.35 * (cycle % 2))
-        runs.append(Runs(shown, shade, MARKERS[cycle % len(MARKERS)], False, spread))
+        runs.append(Runs(shown, shade, MARKERS[cycle % len(MARKERS)], spread))
     return runs
 
 
@@ -199,7 +198,7 @@ def _curves(measures: Sequence[tuple[str, list[Runs]]], ks: Sequence[int], recom
         axes = figure.add_subplot(1, len(measures), i + 1)
         for run in runs:
             k, mean, low, high = run.spread
-            line = "--" if run.dashed else "-"
+            line = "--" if run.name == "PCA" else "-"
             axes.plot(k, mean, line, color=run.color, marker=run.marker, markersize=2.8)
             if len(k) == 1:
                 axes.vlines(k, low, high, color=run.color, alpha=0.4, linewidth=2)

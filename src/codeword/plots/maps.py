@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,13 +78,8 @@ def _map_axes(points: NDArray[np.float64], title: str | None) -> tuple[Figure, A
     width, height = 3.4 * half / half.max()
     figure = new_figure(max(width, 1.6) + 0.1, max(height, 1.0) + (0.3 if title else 0.1), "compressed")
     axes = figure.add_subplot()
-    axes.set(
-        xlim=(center[0] - half[0], center[0] + half[0]),
-        ylim=(center[1] - half[1], center[1] + half[1]),
-        xticks=[],
-        yticks=[],
-        aspect="equal",
-    )
+    (left, bottom), (right, top) = center - half, center + half
+    axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
     axes.spines[:].set_visible(True)
     axes.spines[:].set_color("0.85")
     if title:
@@ -144,24 +138,16 @@ def _scatter_classes(figure: Figure, axes: Axes, points: NDArray[np.float64], la
         few = len(names) <= 15 and max(map(len, names)) <= 12
         legend(figure, handles, names, beside=few)
     else:
-        _class_texts(axes, points, names, index)
+        _class_texts(axes, points, labels)
 
 
-def _class_texts(
-    axes: Axes, points: NDArray[np.float64], names: Sequence[str], index: NDArray[np.intp]
-) -> None:
+def _class_texts(axes: Axes, points: NDArray[np.float64], labels: Labels) -> None:
     from matplotlib.patheffects import withStroke
 
+    names, index = labels.names, labels.index
+    size, halo = 6 if len(names) <= 60 else 5, [withStroke(linewidth=1.5, foreground="white")]
+    how: dict[str, Any] = {"ha": "center", "va": "center", "color": "0.1", "fontsize": size}
     counts = np.bincount(index[index >= 0], minlength=len(names))
     for place in np.argsort(-counts, kind="stable")[: min(MOST_TEXTS, np.count_nonzero(counts))]:
         x, y = np.median(points[index == place], axis=0)
-        axes.text(
-            x,
-            y,
-            short(names[place], 14),
-            ha="center",
-            va="center",
-            fontsize=6 if len(names) <= 60 else 5,
-            color="0.1",
-            path_effects=[withStroke(linewidth=1.5, foreground="white")],
-        )
+        axes.text(x, y, short(names[place], 14), path_effects=halo, **how)

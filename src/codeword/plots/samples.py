@@ -485,13 +485,8 @@ def _table(
     tops = [start + LINE * i + (GROUP_GAP * (i // group) if group else 0) for i in range(len(rows))]
     notes = []
     if off is not None and off.any():
-        mixed = display.columns is not None
-        far = (
-            "another category, or more than 0.7 standard deviations"
-            if mixed
-            else "more than 0.7 scaled units"
-        )
-        notes.append(f"in color: {far} away")
+        category = "" if display.columns is None else ", or another category"
+        notes.append(f"in color: more than 0.7 scaled units away{category}")
     if len(display.names) > len(names):
         notes.append(f"and {len(display.names) - len(names)} more columns")
     note = "; ".join(notes)
