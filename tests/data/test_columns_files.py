@@ -14,7 +14,7 @@ from test_columns import OWN, TINY, people
 
 from codeword import MLP, AutoEncoder, Columns
 from codeword.base.errors import DataError
-from codeword.data.display import cells_of, display_of
+from codeword.data.display import display_of
 from codeword.pages.uploads import sample_of
 
 
@@ -117,13 +117,14 @@ def test_moments_go_out_as_text_and_come_back_in_utc(tmp_path, monkeypatch, do):
         do(picture, "t.ae", *["t.parquet"] * (picture == "reconstruct"), "-o", f"{picture}.png", "-q")
     columns = AutoEncoder.load("t.ae").columns_
     assert [column.type for column in columns.columns_[:2]] == ["timestamp[ms, tz=UTC]", "timestamp[ns]"]
+    display = display_of((4,), columns=columns)
     # What the page shows can be typed.
-    shown = cells_of(columns, columns.transform(table).x)
+    shown = display.cells(columns.transform(table).x)
     for i, (seen, noted, *_) in enumerate(shown):
         moment = dt.datetime.fromtimestamp(int(seconds[i]), dt.UTC).replace(tzinfo=None)
         assert abs(dt.datetime.fromisoformat(seen) - moment) < dt.timedelta(minutes=2)
         row = typed(f"seen,noted,old,kind\n{seen},{noted},0001-01-02 12:00,a\n", columns)
-        assert cells_of(columns, row)[0][:2] == [seen, noted]
+        assert display.cells(row)[0][:2] == [seen, noted]
     with pytest.raises(DataError, match=r"row 1, column 'seen' holds 'soon': expected a date \(timestamp"):
         typed("seen,noted,old,kind\nsoon,2020-01-01,2020-01-01,a\n", columns)
 

@@ -305,9 +305,9 @@ def test_npz_files_that_do_not_do(tmp_path: Path) -> None:
     np.savez(tmp_path / "train.npz", x_train=np.eye(2))
     complaint(tmp_path / "train.npz", "test split", split="test")
     np.savez(tmp_path / "count.npz", x=np.eye(3), y=np.arange(5))
-    complaint(tmp_path / "count.npz", "3 samples", "5 labels")
+    complaint(tmp_path / "count.npz", "3 rows", "5 labels")
     np.savez(tmp_path / "deep.npz", x=np.eye(3), y=np.eye(3))
-    complaint(tmp_path / "deep.npz", "labels of shape (3, 3)")
+    complaint(tmp_path / "deep.npz", "labels of", "the shape (3, 3)")
     np.savez(tmp_path / "objects.npz", allow_pickle=True, x=np.array([[None]]))
     complaint(tmp_path / "objects.npz", "objects.npz", "allow_pickle=False")
     complaint(write(tmp_path / "text.npz", "hello"), "text.npz", "an .npz archive")
@@ -381,7 +381,7 @@ def test_a_gzip_bomb_behind_a_small_header_is_not_unpacked(tmp_path: Path) -> No
 def test_idx_labels_that_do_not_match(tmp_path: Path) -> None:
     write_idx_folder(tmp_path)
     write(tmp_path / "train-labels-idx1-ubyte", idx_bytes(np.zeros(9, np.uint8)))
-    complaint(tmp_path, "6 samples", "9 labels")
+    complaint(tmp_path, "6 rows", "9 labels")
 
 
 def test_an_idx_folder_without_the_split_or_with_two(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from browsing import Opened
 
 from codeword import MLP, AutoEncoder, Data, load, neighbors
-from codeword.data.display import cells_of, plain_cell
+from codeword.data.display import plain_cell
 from codeword.data.tables import decoded
 from codeword.pages.content import gather
 from codeword.pages.decoder import program_of
@@ -373,7 +373,7 @@ def test_a_mixed_table_is_shown_in_its_own_columns(browser, tmp_path):
         })""",
         codes.tolist(),
     )
-    expected = cells_of(ae.columns_, ae.model_.inverse_transform(codes))
+    expected = ae.model_.display().cells(ae.model_.inverse_transform(codes))
 
     def same(one, other):
         if type(other) is float:

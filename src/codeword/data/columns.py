@@ -26,8 +26,6 @@ FORMAT = 1
 
 KEYS = {"format", "kinds", "columns", "left_out", "means", "scaler"}
 
-ROWS_AT_ONCE = 1 << 14
-
 NOT_WANTED = "is not wanted"
 
 FARTHEST = 1e15
@@ -149,10 +147,8 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         mean, scale = (np.zeros(0), np.ones(0)) if scaler is None else (scaler.mean_, scaler.scale_)
         self._set(tuple(found), left_out, mean, scale)
         x = self._rows(table, where)
-        parts = [x[start : start + ROWS_AT_ONCE] for start in range(0, len(x), ROWS_AT_ONCE)]
-        sums = np.sum([np.nansum(part, axis=0, dtype=np.float64) for part in parts], axis=0)
-        known = np.sum([np.count_nonzero(~np.isnan(part), axis=0) for part in parts], axis=0)
-        self._means = tuple((sums / known).tolist())
+        means: NDArray[np.float64] = np.nanmean(x, axis=0, dtype=np.float64)
+        self._means = tuple(means.tolist())
         return self
 
     def _checked(self, names: list[str], where: str) -> dict[str, str]:
@@ -308,12 +304,6 @@ class Columns(BaseEstimator):  # type: ignore[misc]
                     values = np.where(x[:, own[1]] > 0.5, np.nan, values)
             found[column.name] = column.cells(values)
         return pa.table(found)
-
-    def schema(self, *, plain: bool = False) -> pa.Schema:
-        """What `inverse_table` gives; `plain` has for each column a type that a CSV file can hold."""
-        return pa.schema(
-            [(each.name, each.cell_type if plain else each.arrow_type) for each in self.columns_]
-        )
 
     def inverse_transform(self, matrix: Any, *, index: Any = None) -> Any:
         """`inverse_table` as a pandas DataFrame; where pandas is not installed, the pyarrow Table.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from codeword.base.errors import DataError, ParameterError
 from codeword.base.text import listed, shortened
 from codeword.data.arrays import find_images, is_idx, read_images
+from codeword.data.labels import one_each
 from codeword.data.named import NAMES, load_named
 from codeword.data.reading import check_unpacked, reading
 from codeword.data.rows import PartFolder, Selected, open_array, open_arrays, plain_dtype
@@ -194,7 +195,9 @@ def load(
             )
     if kind != "table":
         x, y = _read(source, kind, files, split, size)
-        return Data(_checked_rows(x, where), _checked_labels(y, len(x), where), None, name, missing)
+        x = _checked_rows(x, where)
+        y = None if y is None else one_each(y, len(x), where)
+        return Data(x, y, None, name, missing)
     if files and columns is None and not kinds and is_large_parquet(files):
         x, y, names = open_parquet(files, where, label_column, missing=missing)
         return Data(_checked_rows(x, where), y, names, name, missing)
@@ -361,18 +364,3 @@ def _checked_rows(x: Any, where: str) -> Any:
             raise DataError(f"{where} has masked values: fill or drop them first")
         x = x.data
     return x.astype(plain_dtype(x.dtype), copy=False)
-
-
-def _checked_labels(labels: Any, n: int, where: str) -> NDArray[Any] | None:
-    if labels is None:
-        return None
-    y: NDArray[Any] = np.asarray(labels)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise DataError(
-            f"{where} has labels of shape {y.shape}: expected one label for each of the {n} samples"
-        )
-    if len(y) != n:
-        raise DataError(f"{where} has {n} samples but {len(y)} labels: expected one label for each sample")
-    return y

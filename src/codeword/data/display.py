@@ -80,8 +80,15 @@ class Display:
     def cells(self, rows: NDArray[Any]) -> list[list[Any]]:
         """Rows as lists of cells, one for each name: numbers, or a mixed table's own, fit for JSON."""
         flat = np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
-        found: list[list[Any]] = flat.tolist() if self.columns is None else cells_of(self.columns, flat)
-        return found
+        if self.columns is None:
+            found: list[list[Any]] = flat.tolist()
+            return found
+        by_column = []
+        for column in self.columns.inverse_table(flat).columns:
+            if getattr(column.type, "unit", "") == "ns":  # which Python's own dates do not go down to
+                column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
+            by_column.append([plain_cell(value) for value in column.to_pylist()])
+        return [list(row) for row in zip(*by_column, strict=True)]
 
     def by_name(self, errors: NDArray[Any]) -> NDArray[np.float64]:
         """Differences of the values of rows, (n, d), as one for each name; 0 where a value is missing.
@@ -191,7 +198,7 @@ def display_of(
         of names than of values.
     """
     shape, size = tuple(shape), math.prod(shape)
-    kind = _checked_kind(kind, shape, columns) or _kind_of(shape, names)
+    kind = _kind_of(kind, shape, names, columns)
     if columns is not None:
         return Display("table", shape, names=columns.names, columns=columns)
     known = None
@@ -212,31 +219,29 @@ def display_of(
     return Display(kind, shape, low, high, tuple(given))
 
 
-def _checked_kind(kind: str | None, shape: tuple[int, ...], columns: Columns | None) -> str | None:
+def _kind_of(
+    kind: str | None, shape: tuple[int, ...], names: Sequence[str] | None, columns: Columns | None
+) -> str:
+    """What samples are: `kind`, if it can be, else what the shape and the names say."""
     must = "The 'display' parameter of display_of must be"
     if columns is not None:
         if kind not in (None, "table"):
             raise ParameterError(f"{must} 'table' for a mixed table. Got {kind!r} instead.")
         return "table"
-    if kind is not None and kind not in DISPLAYS:
+    image = _as_images(np.empty((0, *shape)), shape) is not None
+    if kind is None:
+        if image:
+            return "image"
+        several = len(shape) == 2 and min(shape) > 1
+        return "table" if names is not None or (math.prod(shape) < _CURVE_FROM and not several) else "curve"
+    if kind not in DISPLAYS:
         raise ParameterError(f"{must} one of {', '.join(DISPLAYS)}. Got {kind!r} instead.")
-    if kind == "image" and not _is_image(shape):
+    if kind == "image" and not image:
         raise ParameterError(
             f"{must} 'curve' or 'table' for samples of the shape {shape}. Got 'image' instead: give rows "
             "in the shape (height, width) or (height, width, channels), with sides of at least 4."
         )
     return kind
-
-
-def _kind_of(shape: tuple[int, ...], names: Sequence[str] | None) -> str:
-    if _is_image(shape):
-        return "image"
-    several = len(shape) == 2 and min(shape) > 1
-    return "table" if names is not None or (math.prod(shape) < _CURVE_FROM and not several) else "curve"
-
-
-def _is_image(shape: tuple[int, ...]) -> bool:
-    return _as_images(np.empty((0, *shape)), shape) is not None
 
 
 def _black_and_white(
@@ -289,18 +294,6 @@ def plain_cell(value: Any) -> bool | int | float | str | None:
     if isinstance(value, dt.datetime):
         return (value + dt.timedelta(seconds=30)).replace(tzinfo=None).isoformat(" ", "minutes")[:16]
     return value if isinstance(value, bool | int | float | None) else str(value)
-
-
-def cells_of(columns: Columns, rows: NDArray[Any]) -> list[list[Any]]:
-    """Rows of numbers (n, d), or of probabilities, as lists of cells, one for each of the table's columns."""
-
-    def listed(column: Any) -> list[Any]:
-        if getattr(column.type, "unit", "") == "ns":  # which Python's own dates do not go down to
-            column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
-        return [plain_cell(value) for value in column.to_pylist()]
-
-    table: pa.Table = columns.inverse_table(rows)
-    return [list(row) for row in zip(*map(listed, table.columns), strict=True)]
 
 
 def _described(columns: Columns) -> list[dict[str, Any]]:

@@ -15,8 +15,6 @@ from codeword.base.errors import DataError, ParameterError
 from codeword.base.text import listed
 from codeword.data.reading import reading
 
-PIXELS_AT_ONCE = 1 << 20
-
 MOST_LINES = 1_000_000
 """Lines of pixels of a picture: Pillow needs some memory for each, however short it is."""
 
@@ -165,11 +163,10 @@ def plain(picture: Any) -> Any:
 
 
 def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Values of 16 bits as 8, some lines at once: 64 bits for each would take much memory."""
+    """Values of 16 bits as 8."""
     if values.min() < 0 or values.max() > 65535:
         raise ValueError("its pixels go beyond 16 bits; save them as .npy instead")
-    small = np.empty(values.shape, np.uint8)
-    lines = max(1, PIXELS_AT_ONCE // values.shape[1])
-    for top in range(0, len(values), lines):
-        small[top : top + lines] = (values[top : top + lines].astype(np.int64) + 128) // 257
-    return small
+    wide = values.astype(np.int32)
+    wide += 128
+    wide //= 257
+    return wide.astype(np.uint8)

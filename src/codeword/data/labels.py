@@ -74,17 +74,7 @@ def classes_of(y: Any, n: int, what: str = "x") -> Labels:
     DataError
         If there is not one label for each row, or they are neither numbers nor texts.
     """
-    values = np.asarray(y.detach().cpu() if hasattr(y, "detach") else y)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        raise DataError(
-            f"the labels of {what} have the shape {values.shape}: give one label for each of the {n:,} rows, "
-            f"of shape ({n},)"
-        )
-    if len(values) != n:
-        raise DataError(f"{what} has {n:,} rows and {len(values):,} labels: give one label for each row")
-    values, missing = _plain(values, what)
+    values, missing = _plain(one_each(y.detach().cpu() if hasattr(y, "detach") else y, n, what), what)
     distinct, inverse = np.unique(values[~missing], return_inverse=True)
     names = [_name(value) for value in distinct.tolist()]
     if values.dtype.kind == "U":
@@ -101,6 +91,21 @@ def classes_of(y: Any, n: int, what: str = "x") -> Labels:
     if len(names) > most and values.dtype.kind in "iuf":
         quantity = np.where(missing, np.nan, values.astype(np.float64))
     return Labels(index, names, most, quantity)
+
+
+def one_each(y: Any, n: int, what: str) -> NDArray[Any]:
+    """Labels as an array of shape (n,), or a DataError where there is not one for each row of `what`."""
+    values: NDArray[Any] = np.asarray(y)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise DataError(
+            f"the labels of {what} have the shape {values.shape}: give one label for each of the {n:,} rows, "
+            f"of shape ({n},)"
+        )
+    if len(values) != n:
+        raise DataError(f"{what} has {n:,} rows and {len(values):,} labels: give one label for each row")
+    return values
 
 
 def _plain(values: NDArray[Any], what: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:

@@ -80,7 +80,9 @@ def row_writer(
         return
     schema = pa.schema([(name, pa.float32()) for name in names])
     if columns is not None:
-        schema = columns.schema(plain=suffix == ".csv")
+        csv = suffix == ".csv"  # which knows no dictionaries
+        own = [(each.name, each.cell_type if csv else each.arrow_type) for each in columns.columns_]
+        schema = pa.schema(own)
 
     def table(rows: NDArray[Any]) -> pa.Table:
         if columns is not None:

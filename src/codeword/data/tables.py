@@ -279,7 +279,8 @@ def numbers_of(
     if lists:
         x = _from_lists(columns[0], names[0], where, dtype)
     else:
-        columns = _as_numbers(columns, names, where, first_row)
+        pairs = zip(columns, names, strict=True)
+        columns = [_as_number(column, name, where, first_row) for column, name in pairs]
         if not missing and any(column.null_count for column in columns):
             dtype = np.dtype(np.float64)  # shows the first hole, which is refused below
         x = _matrix(columns, dtype)
@@ -311,25 +312,22 @@ def _dtype_of(kind: Any, limits: Collection[Any], *, holes: bool) -> np.dtype[An
     return np.dtype(np.float32 if small else np.float64)
 
 
-def _as_numbers(columns: list[Any], names: list[str], where: str, first_row: int) -> list[Any]:
-    """Turn columns of text that hold nothing but numbers into numbers, and refuse all other text."""
-    found = []
-    for column, name in zip(columns, names, strict=True):
-        if is_text(column.type):
-            text = column
-            column, row = parsed(text)
-            if column is None:
-                raise DataError(
-                    f"{where}: row {first_row + row + 1}, column {name!r} holds "
-                    f"{shortened(text[row].as_py(), 40)!r}: expected a number; correct it, drop the column, "
-                    f"or pass --label-column {name!r} if it holds labels"
-                )
-        elif not is_number(column.type):
+def _as_number(column: Any, name: str, where: str, first_row: int) -> Any:
+    """A column as numbers, those that text spells too; all other text is refused."""
+    if is_text(column.type):
+        numbers, row = parsed(column)
+        if numbers is None:
             raise DataError(
-                f"{where}: column {name!r} holds {column.type} values: expected numbers; convert or drop it"
+                f"{where}: row {first_row + row + 1}, column {name!r} holds "
+                f"{shortened(column[row].as_py(), 40)!r}: expected a number; correct it, drop the column, "
+                f"or pass --label-column {name!r} if it holds labels"
             )
-        found.append(column)
-    return found
+        return numbers
+    if not is_number(column.type):
+        raise DataError(
+            f"{where}: column {name!r} holds {column.type} values: expected numbers; convert or drop it"
+        )
+    return column
 
 
 def _matrix(columns: list[Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
