@@ -39,7 +39,7 @@ from codeword.objectives import (
 from codeword.objectives.base import squared_jacobian
 from codeword.objectives.plain import largest
 from codeword.objectives.priors import mmd, reverse
-from codeword.objectives.quantized import codebooks, nearest, perplexity
+from codeword.objectives.quantized import codebooks, nearest
 from codeword.objectives.variational import divergence, total_correlation
 
 K, D = 3, 8
@@ -627,8 +627,10 @@ def test_dead_entries_are_revived_where_codes_are():
 
 
 def test_perplexity_counts_entries_that_are_used_alike():
-    assert float(perplexity(torch.tensor([5.0, 5.0, 5.0, 0.0]))) == pytest.approx(3)
-    assert float(perplexity(torch.tensor([1.0, 0.0]))) == pytest.approx(1)
+    objective = VectorQuantized(codebook_size=4, groups=2)
+    network = network_for(objective, k=2)
+    network.extra.counts.copy_(torch.tensor([[5.0, 5.0, 5.0, 0.0], [1.0, 0.0, 0.0, 0.0]]))
+    assert objective.epoch_metrics(network)["perplexity"] == pytest.approx((3 + 1) / 2)
     assert VectorQuantized("finite").epoch_metrics(None) == {}
 
 

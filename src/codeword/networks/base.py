@@ -85,10 +85,7 @@ class Architecture(Configurable):
     def build(self, spec: Spec) -> tuple[nn.Module, nn.Module]:
         """Make the encoder (n, d) → (n, width) and the decoder (n, k) → (n, d).
 
-        Raises
-        ------
-        ParameterError
-            If samples are not of a shape that it takes.
+        A ParameterError says what shape of samples it takes, where it is not that of these.
         """
         raise NotImplementedError
 

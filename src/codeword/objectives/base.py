@@ -60,10 +60,7 @@ class Objective(Configurable):
     def extra_modules(self, spec: Spec) -> nn.Module | None:
         """Modules and buffers of the objective's own, trained and saved with the network.
 
-        Raises
-        ------
-        ParameterError
-            If the parameters do not fit the data or the length of the code.
+        A ParameterError says which parameter does not fit the data or the length of the code.
         """
         if self.logits and not spec.bounded:
             raise ParameterError(

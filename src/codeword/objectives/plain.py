@@ -317,8 +317,7 @@ class Nested(Reconstruction):
     def errors_by_length(self, network: Network, x: Tensor) -> Tensor:
         """The mean squared error, in scaled units, of rows (n, d) from the first 1, 2, …, k numbers: (k,)."""
         z = self.encode(network, x)
-        lengths = torch.arange(1, z.shape[1] + 1, device=z.device)
-        kept = torch.arange(z.shape[1], device=z.device) < lengths[:, None]
+        kept = torch.ones(z.shape[1], z.shape[1], device=z.device).tril()
         squares = ((self.decode(network, z * row) - x).square() for row in kept)
         mean = torch.Tensor.mean if self.layout is None else torch.Tensor.nanmean
         return torch.stack([mean(values) for values in squares])

@@ -194,7 +194,9 @@ class VectorQuantized(Reconstruction):
         """The perplexity, of how many entries as many would be used alike."""
         if self.method == "finite":
             return {}
-        return {"perplexity": float(perplexity(_buffers(network)[0]).mean())}
+        counts, _ = _buffers(network)
+        shares = counts / counts.sum(dim=1, keepdim=True)
+        return {"perplexity": float(torch.special.entr(shares).sum(dim=1).exp().mean())}
 
     # -- losses ---------------------------------------------------------------------------------------------
 
@@ -241,10 +243,3 @@ def nearest(z: Tensor, book: Tensor) -> Tensor:
     """The index of the entry of `book` (entries, length) nearest to each row of z (n, length): shape (n,)."""
     with torch.autocast(z.device.type, enabled=False):
         return (book.square().sum(dim=1) - 2 * z @ book.T).argmin(dim=1)
-
-
-def perplexity(counts: Tensor) -> Tensor:
-    """exp of the entropy of the shares that `counts`, along its last dimension, stand for."""
-    shares = counts / counts.sum(dim=-1, keepdim=True)
-    entropy: Tensor = torch.special.entr(shares).sum(dim=-1)
-    return entropy.exp()

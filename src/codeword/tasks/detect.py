@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from codeword.base.constraints import COUNT, FRACTION, Constraint, check, real, seed_of, whole
+from codeword.base.constraints import AUTO, COUNT, FRACTION, Constraint, check, either, real, seed_of, whole
 from codeword.base.errors import DataError, ModelError, ParameterError
 from codeword.data.columns import fitted_columns
 from codeword.data.rows import Rows, blocks, check_finite
@@ -49,9 +49,8 @@ WORST = np.finfo(np.float64).max / 4
 
 CONSTRAINTS: dict[str, Constraint] = {
     "model": (lambda model: model is None or isinstance(model, AutoEncoder), "an AutoEncoder or None"),
-    "contamination": (
-        lambda share: share == "auto" or (real(share) and 0 < share <= 0.5),
-        "'auto' or a number above 0, up to 0.5",
+    "contamination": either(
+        AUTO, (lambda share: real(share) and 0 < share <= 0.5, "a number above 0, up to 0.5")
     ),
     "max_false_alarms": FRACTION,
     "calibration_fraction": FRACTION,

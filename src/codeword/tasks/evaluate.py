@@ -78,7 +78,6 @@ Scale = Callable[[Any], Floats]
 Represented = dict[str, Any]
 Classes = NDArray[np.int64]
 Values = NDArray[Any]
-Line = tuple[str, list[str]]
 
 
 def evaluate(
@@ -280,7 +279,10 @@ def _reference(model: Any, reference: Any, x: Any, labels: Labels | None) -> tup
         )
     if y is None:
         raise DataError(f"the reference has no labels: give one for each of its {near.shape[0]:,} rows")
-    if near is x or (near.shape[0] == x.shape[0] and _alike(x, near)):
+    few = draw(x.shape[0], 100, 0)  # so many rows tell whether two sets of them are the same
+    if near.shape[0] == x.shape[0] and np.array_equal(
+        flat(take(x, few)), flat(take(near, few)), equal_nan=True
+    ):
         raise DataError(
             f"the reference is the {x.shape[0]:,} rows that are judged: whoever learns from them knows the "
             "answers; give other rows, or none"
@@ -288,12 +290,6 @@ def _reference(model: Any, reference: Any, x: Any, labels: Labels | None) -> tup
     known = classes_of(y, near.shape[0], "the reference")
     check_reference(known, labels)
     return near, known
-
-
-def _alike(x: Any, other: Any) -> bool:
-    """Whether two sets of as many rows are the same, as far as a hundred rows tell."""
-    rows = draw(x.shape[0], 100, 0)
-    return np.array_equal(flat(take(x, rows)), flat(take(other, rows)), equal_nan=True)
 
 
 def _seed(random_state: Any) -> int:
@@ -743,7 +739,9 @@ def evaluation_table(metrics: dict[str, Any], what: str, learned_from: str = "th
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
-def metric_lines(metrics: dict[str, Any], names: Sequence[str] = tuple(METRICS)) -> Iterator[Line]:
+def metric_lines(
+    metrics: dict[str, Any], names: Sequence[str] = tuple(METRICS)
+) -> Iterator[tuple[str, list[str]]]:
     """Write metrics out: what each is called, and a cell for the model, the baseline and the raw rows.
 
     Lines about labels are left out where there were none, and those about clusters where there are none.
@@ -754,13 +752,8 @@ def metric_lines(metrics: dict[str, Any], names: Sequence[str] = tuple(METRICS))
         known = [metrics.get(prefix + outer, "") for prefix in PREFIXES]
         values = [(value or {}).get(inner) for value in known] if inner else known
         if name in ABOUT_ERRORS or (metrics["classes"] is not None and (not inner or any(known))):
-            yield label, [_cell(value, form) for value in values]
-
-
-def _cell(value: Any, form: str) -> str:
-    if value == "":
-        return ""
-    return ABSENT if value is None else form.format(value)
+            cells = [ABSENT if value is None else value for value in values]
+            yield label, [cell if isinstance(cell, str) else form.format(cell) for cell in cells]
 
 
 def _about_labels(metrics: dict[str, Any], learned_from: str) -> str:

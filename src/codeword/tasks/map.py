@@ -91,7 +91,12 @@ def map_codes(
             f"The 'method' parameter of map_codes must be one of {', '.join(METHODS)}. "
             f"Got {method!r} instead."
         )
-    rows = _checked(codes)
+    try:
+        rows: NDArray[np.float64] = check_array(codes, dtype=np.float64, ensure_all_finite=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"codes must be a table of numbers: {shortened(error)}") from error
+    with np.errstate(over="ignore"):  # the map is float32: a number beyond its range would come out infinite
+        check_finite(rows.astype(np.float32), what="the table of float32 codes")
     if method == "umap" and find_spec("umap") is None:
         raise ParameterError(
             "The method 'umap' of map_codes needs umap-learn, which is not installed: "
@@ -129,17 +134,6 @@ def map_codes(
     return np.ascontiguousarray(points, dtype=np.float32)
 
 
-def _checked(codes: ArrayLike) -> NDArray[np.float64]:
-    """Return `codes` as a table of finite float64, or say what is wrong with it."""
-    try:
-        rows: NDArray[np.float64] = check_array(codes, dtype=np.float64, ensure_all_finite=False)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"codes must be a table of numbers: {shortened(error)}") from error
-    with np.errstate(over="ignore"):  # the map is float32: a number beyond its range would come out infinite
-        check_finite(rows.astype(np.float32), what="the table of float32 codes")
-    return rows
-
-
 def _tsne(
     rows: NDArray[np.float32],
     start: NDArray[np.float32],
@@ -151,7 +145,6 @@ def _tsne(
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
     if n_jobs is None:
         n_jobs = 1 if len(rows) < FEW_POINTS else -1
-    points: ArrayLike
     if len(rows) >= MANY_POINTS and find_spec("openTSNE") is not None:
         early, normal, step = 250, 500, 50
         done = count(step, step)  # the library counts each of its two phases from one
@@ -160,21 +153,17 @@ def _tsne(
             progress(next(done), early + normal)
 
         progress(0, early + normal)
-        points = (
-            import_module("openTSNE")
-            .TSNE(
-                perplexity=perplexity,
-                initialization=start.astype(np.float64),
-                early_exaggeration_iter=early,
-                n_iter=normal,
-                callbacks=on_step,
-                callbacks_every_iters=step,
-                random_state=random_state,
-                n_jobs=n_jobs,
-            )
-            .fit(rows)
+        layout = import_module("openTSNE").TSNE(
+            perplexity=perplexity,
+            initialization=start.astype(np.float64),
+            early_exaggeration_iter=early,
+            n_iter=normal,
+            callbacks=on_step,
+            callbacks_every_iters=step,
+            random_state=random_state,
+            n_jobs=n_jobs,
         )
-        return points
+        return np.asarray(layout.fit(rows))
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
@@ -184,7 +173,7 @@ def _tsne(
     progress(0, tsne.max_iter)
     # The gradient takes its threads from OpenMP, not from n_jobs.
     with threadpool_limits(n_jobs if n_jobs > 0 else None, user_api="openmp"):
-        points = tsne.fit_transform(rows)
+        points: ArrayLike = tsne.fit_transform(rows)
     progress(tsne.max_iter, tsne.max_iter)
     return points
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -51,12 +49,9 @@ def neighbors(
 
     index = NearestNeighbors(n_neighbors=n_neighbors + own).fit(codes)
     distances, rows = index.kneighbors(codes[queries] if own else queries)
-    return _without(rows, distances, queries) if own else (rows, distances)
-
-
-def _without(rows: NDArray[Any], distances: NDArray[Any], queries: NDArray[Any]) -> tuple[Any, Any]:
-    """Take each query out of its neighbors, or the last of them where equal rows left no room for it."""
+    if not own:
+        return rows, distances
     drop = rows == queries[:, None]
-    drop[~drop.any(axis=1), -1] = True
-    shape = (len(rows), rows.shape[1] - 1)
+    drop[~drop.any(axis=1), -1] = True  # equal rows left no room for the row itself
+    shape = (len(queries), n_neighbors)
     return rows[~drop].reshape(shape), distances[~drop].reshape(shape)
