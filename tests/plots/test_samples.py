@@ -198,7 +198,7 @@ def test_words_have_room(kind, long, tmp_path):
     x = rng.normal(size=(24, *{"images": (4, 24), "curves": (60,)}[kind])) * 1e4
     titles = {
         "titles": [f"{1000 * i}\n{i / 7:.4f}" for i in range(24)],
-        "row_titles": [f"z{i}\n0.0123\n  0.0045" for i in range(3)],
+        "row_titles": [f"z{i}\n0.0123\n0.0045" for i in range(3)],
         "column_titles": ["a", *(f"{v:.3g}" for v in np.arange(1, 7) / 7), "b"],
     }
     if long != "none":

@@ -48,7 +48,13 @@ def encode(
     for option in (name for name, value in given.items() if value):
         raise ParameterError(f"{option} {why}, or leave it out")
     if engine is None:
-        _encode(job, Path(output or "codes.npy"))
+        from codeword.data.outputs import write_rows
+
+        path = Path(output or "codes.npy")
+        job.check(path, ROWS)
+        k = job.fitted.n_components
+        write_rows(job.fitted.transform, job.data, path, (k,), [f"z{i}" for i in range(k)], **job.flags)
+        job.say({"output": str(path), "n": len(job.data), "k": k}, f"wrote {path}")
         return
     from codeword.export.ray import encode_parts, without_secret
 
@@ -68,12 +74,3 @@ def encode(
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on from the rows that are there") from None
     job.say({"output": without_secret(output), **facts}, f"wrote {without_secret(output)}")
-
-
-def _encode(job: Job, output: Path) -> None:
-    from codeword.data.outputs import write_rows
-
-    job.check(output, ROWS)
-    k = job.fitted.n_components
-    write_rows(job.fitted.transform, job.data, output, (k,), [f"z{i}" for i in range(k)], **job.flags)
-    job.say({"output": str(output), "n": len(job.data), "k": k}, f"wrote {output}")

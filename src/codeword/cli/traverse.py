@@ -41,6 +41,6 @@ def traverse(
     found = traverse(job.fitted, known.codes, start=start, steps=steps)
     facts = {"dimensions": found.dimensions.tolist(), "effects": found.effects.tolist()}
     shown = dimensions if job.output.suffix.lower() in PICTURES else len(found.rows)
-    titles = [f"z{dimension}   {effect:.4f}" for dimension, effect in zip(*facts.values(), strict=True)]
+    titles = [f"z{dimension}: {effect:.4f}" for dimension, effect in zip(*facts.values(), strict=True)]
     job.write_samples(found.rows[:shown], columns=steps, row_titles=titles[:shown])
     job.wrote(**facts, steps=steps)

@@ -279,15 +279,9 @@ def packed(
     x_hat: NDArray[Any] | None = None,
     residuals: NDArray[Any] | None = None,
 ) -> Json:
-    """Samples, and what the model makes of them, as the page draws them; fit for JSON.
+    """Samples (n, *shape), and what the model makes of them, as the page draws them; fit for JSON.
 
-    Parameters
-    ----------
-    display : Display
-    x, x_hat : ndarray of shape (n, *shape)
-        In the units of x.
-    residuals : ndarray of shape (n, d), optional
-        For a table, in scaled units: of these the largest are kept.
+    Rows of a table come with their `residuals` (n, d) in scaled units: the largest of these are kept.
     """
     known: Json = {"n": len(x), "pair": x_hat is not None}
     both = x if x_hat is None else np.concatenate([x, x_hat])
@@ -302,7 +296,7 @@ def packed(
         curves = np.add.reduceat(curves, edges[:-1], axis=1) / np.diff(edges)[None, :, None]
         length, channels = curves.shape[1:]
         return known | {"length": length, "channels": channels, "values": encoded(curves, "f4")}
-    assert residuals is not None  # rows of a table come with what the model makes of them
+    assert residuals is not None
     off = display.by_name(residuals)
     columns = np.argsort(-np.abs(off), axis=1, kind="stable")[:, :MOST_COLUMNS]
     places = [*columns, *columns][: len(both)]

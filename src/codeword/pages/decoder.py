@@ -72,10 +72,7 @@ class Program:
 def program_of(model: FittedModel, codes: ArrayLike) -> Program:
     """Take a model's decoder apart, and make sure on `codes` (m, k) that the parts do what the whole does.
 
-    Raises
-    ------
-    Unsupported
-        If it is large, or has layers that are not known here.
+    `Unsupported` is raised if it is large, or has layers that are not known here.
     """
     decoder, objective = model.network.decoder, model.objective
     size = sum(p.numel() for p in decoder.parameters())

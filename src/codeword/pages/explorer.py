@@ -194,13 +194,7 @@ def _whole(given: Any, name: str, end: int, most: int | None = None, *, least: i
 
 
 def listen(port: int) -> socket.socket:
-    """Take a port of this machine, or any that is free where it is 0.
-
-    Raises
-    ------
-    InputError
-        If another program has it, or it is not ours to take.
-    """
+    """Take a port of this machine, or any that is free where it is 0; InputError if it cannot be had."""
     try:
         taken = socket.create_server((HOST, port))
     except OSError as error:

@@ -39,12 +39,8 @@ class Frame:
     """Where in their frame the pictures of a data set are, to bring another to the same place.
 
     The digits of MNIST, for one, fill 20 of 28 pixels and have their center of mass in the middle (LeCun et
-    al. 1998); one that was drawn in a corner would look unusual for that alone.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n, h, w), uint8
-        Some of the data set.
+    al. 1998); one that was drawn in a corner would look unusual for that alone. It is learned from some
+    `images` (n, h, w), uint8.
     """
 
     def __init__(self, images: NDArray[np.uint8]) -> None:

@@ -320,12 +320,8 @@ def _page(width: float, height: float, right: float, bottom: float) -> tuple[Fig
 
 
 def _lines(texts: Sequence[str]) -> list[str]:
-    """Return texts as they are shown, each of its lines cut by itself, with the spaces it has."""
-    cut = (
-        [plain(line) if len(line) <= LONGEST else short(line, LONGEST) for line in str(text).splitlines()]
-        for text in texts
-    )
-    return ["\n".join(line.rstrip() for line in lines) for lines in cut]
+    """Return texts as they are shown, each of their lines cut by itself."""
+    return ["\n".join(short(line, LONGEST) for line in str(text).splitlines()) for text in texts]
 
 
 def _text_size(texts: Sequence[str]) -> tuple[int, int]:
