@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -204,8 +205,6 @@ class Column:
         return chosen
 
     def _places(self, column: Any) -> NDArray[Any]:
-        import pyarrow.compute as pc
-
         words = _as_text(column)
         found = pc.index_in(words, value_set=pa.array(self.values, pa.string()))
         rare = len(self.group) - 1 if self.other else NO_CATEGORY
@@ -250,8 +249,6 @@ def recognized(name: str, column: Any, where: str, kind: str | None, most: int) 
     DataError
         If most cells are numbers, and others words; or the cells are not of the `kind`.
     """
-    import pyarrow.compute as pc
-
     unasked, encoded = kind is None, ""
     order: list[str] = []
     if pa.types.is_dictionary(column.type) and column.num_chunks:
@@ -287,8 +284,6 @@ def recognized(name: str, column: Any, where: str, kind: str | None, most: int) 
 
 def _kind_of(name: str, column: Any, where: str) -> str:
     """The kind that cells show by their type or, of text, by what they all spell."""
-    import pyarrow.compute as pc
-
     if not is_text(column.type):
         kinds = {"flag": pa.types.is_boolean, "number": is_number, "date": is_date}
         return next((kind for kind, fits in kinds.items() if fits(column.type)), "category")
@@ -301,11 +296,9 @@ def _kind_of(name: str, column: Any, where: str) -> str:
             f"numbers: correct it, drop the column, or say that it is a category by --kind {name}=category"
         )
     if pc.all(pc.match_substring_regex(column, _ISO_DATE)).as_py():
-        try:
+        with suppress(pa.ArrowInvalid):
             column.cast(pa.timestamp("us"))
             return "date"
-        except pa.ArrowInvalid:
-            pass
     return "category"
 
 
@@ -351,8 +344,6 @@ def _cell(column: Any, row: int) -> str:
 
 def _as_text(column: Any) -> Any:
     """Cells as text; whole numbers without a point, however they came."""
-    import pyarrow.compute as pc
-
     if not (is_text(column.type) or is_number(column.type) or is_date(column.type)):
         text = [None if cell is None else str(cell) for cell in column.to_pylist()]
         return pa.chunked_array([pa.array(text, pa.string())])

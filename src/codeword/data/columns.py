@@ -201,12 +201,6 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         return tuple(column.name for column in self.columns_)
 
     @property
-    def words(self) -> frozenset[str]:
-        """The names of the columns whose cells are text, whatever that looks like in some row."""
-        text = ("string", "large_string")
-        return frozenset(each.name for each in self.columns_ if each.kind == "category" and each.type in text)
-
-    @property
     def layout(self) -> Layout:
         """The parts of a row, as an objective takes them."""
         check_is_fitted(self)

@@ -27,6 +27,7 @@ from codeword.data.tables import (
     is_large_parquet,
     is_mixed,
     is_table,
+    is_text,
     labels_of,
     numbers_of,
     open_parquet,
@@ -63,7 +64,7 @@ class Data:
         A short name of where the samples came from, such as "mnist", "a.csv" or "array".
     missing : bool, default=False
         NaN in x stands for what is not known, and is no mistake.
-    columns : codeword.columns.Columns, optional
+    columns : codeword.Columns, optional
         Where x was made of a mixed table: what made it, and makes the table's own columns of it again.
     """
 
@@ -203,7 +204,10 @@ def load(
         return Data(_checked_rows(x, where), y, names, name, missing)
     as_text = {column for column, each in (kinds or {}).items() if each == "category"}
     if columns is not None:
-        as_text |= columns.words
+        # Whatever the words look like in these rows.
+        as_text |= {
+            each.name for each in columns.columns_ if each.kind == "category" and is_text(each.cell_type)
+        }
     table = read_tables(files, label_column, as_text) if files else arrow_table(source)
     with reading(where, "a table"):
         found, y = [str(each) for each in table.column_names], None

@@ -110,8 +110,6 @@ def _are_parquet(paths: Sequence[Path]) -> bool:
 
 
 def _read_parquet(paths: Sequence[Path], columns: list[str] | None = None) -> Any:
-    from pyarrow import parquet
-
     tables = []
     for path in paths:
         with reading(path, "Parquet"), parquet.ParquetFile(path) as file:
@@ -138,8 +136,6 @@ def _alike(paths: Sequence[Path], names: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _read_csv(path: Path, label_column: str | None, as_text: Collection[str]) -> Any:
-    from pyarrow import csv as arrow_csv
-
     line = _first_line(path)
     tabs = path.name.lower().endswith((".tsv", ".tsv.gz"))
     delimiter = "\t" if tabs else next((mark for mark in (",", ";", "\t") if mark in line), ",")
@@ -332,8 +328,6 @@ def _as_number(column: Any, name: str, where: str, first_row: int) -> Any:
 
 def _matrix(columns: list[Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
     """Bring columns together as rows, a few thousand at once so that they stay in the processor's cache."""
-    import pyarrow.compute as pc
-
     plain, found = [], set()
     for column in columns:
         if dtype is None:
@@ -515,8 +509,6 @@ def is_date(kind: Any) -> bool:
 
 def without_blanks(column: Any) -> Any:
     """Return a column of text without space around the cells; those that stand for nothing are missing."""
-    import pyarrow.compute as pc
-
     column = pc.utf8_trim_whitespace(column.cast(pa.string()))
     empty = pc.is_in(column, value_set=pa.array(arrow_csv.ConvertOptions().null_values))
     return pc.if_else(empty, None, column)
@@ -530,8 +522,6 @@ def nearly_numbers(column: Any) -> bool:
 
 def parsed(column: Any) -> tuple[Any, int]:
     """Return a column of text as numbers, or None and the first row that is neither a number nor empty."""
-    import pyarrow.compute as pc
-
     column = without_blanks(column)
     if column.null_count < len(column):
         lower = pc.utf8_lower(column)
