@@ -73,9 +73,7 @@ def demo(
     model, pairs, plane = (job.output / name for name in MADE)
     more = f"codeword evaluate {model} {dataset} --split test"
     if dataset == "mnist-5k":
-        more = (
-            f"codeword demo --dataset mnist -o {job.output}-mnist      (the tutorial in full, 60,000 digits)"
-        )
+        more = f"codeword demo --dataset mnist -o {job.output}-mnist   (the tutorial in full, 60,000 digits)"
     words = f"""
 {evaluation_table(metrics, f"held-out digits of {dataset}")}
 

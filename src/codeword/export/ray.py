@@ -457,11 +457,9 @@ def _run(
     source = Rows()  # type: ignore[no-untyped-call]
     context = DataContext.get_current().copy()
     context.enable_progress_bars = verbose and sys.stderr.isatty()
+    lists = f"{out.path}/{WRITTEN}"
     context.checkpoint_config = CheckpointConfig(
-        PLACE[-1],
-        f"{out.path}/{WRITTEN}",
-        override_filesystem=out.fs.fs,
-        delete_checkpoint_on_success=False,
+        PLACE[-1], lists, override_filesystem=out.fs.fs, delete_checkpoint_on_success=False
     )
     try:
         with DataContext.current(context):
