@@ -642,9 +642,9 @@ def test_damaged_files_are_named(x, tmp_path, name, text, words):
         ({"epochs": 0}, "'epochs' parameter of AutoEncoder"),
         ({"n_components": 3}, "compare sets n_components itself, from k: give k instead"),
         ({"random_state": 3}, "give seeds instead"),
-        ({"y": [1, 2]}, r"the labels of x have the shape \(2,\), and there are 150 rows"),
+        ({"y": [1, 2]}, "x has 150 rows and 2 labels: give one label for each"),
         ({"test": (np.ones((5, 4)), None)}, r"test have the shape \(4,\), and those to train on \(6,\)"),
-        ({"test": (np.ones((5, 6)), [1])}, "the labels of test"),
+        ({"test": (np.ones((5, 6)), [1])}, "test has 5 rows and 1 labels"),
         ({"test": np.full((5, 6), np.nan)}, "NaN"),
     ],
 )

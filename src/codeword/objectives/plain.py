@@ -150,11 +150,9 @@ class Sparse(Reconstruction):
         k = maps[0].out_features
         directions = F.normalize(torch.randn(k, len(baseline.components)), dim=1)
         frame = replace(baseline, components=directions @ baseline.components)
-        size = code_size(baseline)
-        encode = torch.full((k,), 1 / size)
-        decode = torch.full((k,), size * min(1.0, 2 * len(baseline.components) / k))
+        decode = torch.full((k,), code_size(baseline) * min(1.0, 2 * len(baseline.components) / k))
         slope, bias = self.outputs_at_mean(baseline)
-        start_linear(network, frame, encode=encode, decode=decode, slope=slope, bias=bias)
+        start_linear(network, frame, decode=decode, slope=slope, bias=bias)
         if self.penalty == "kl":
             maps[0].bias.add_(math.log(self.target / (1 - self.target)))
 

@@ -22,7 +22,7 @@ from codeword.base.files import check_free, check_own, recover, remove, writing
 from codeword.base.text import aligned, shortened
 from codeword.data import Data
 from codeword.data.columns import Columns
-from codeword.data.labels import classes_of
+from codeword.data.labels import classes_of, one_each
 from codeword.data.rows import blocks, check_finite
 from codeword.data.scaling import Scaling, describe
 from codeword.data.tables import is_table
@@ -294,8 +294,8 @@ class HeldOut:
 def train_and_held_out(x: Any, y: Any, test: Any, *, missing: bool) -> tuple[Data, Data]:
     """Rows to train on and rows to judge on, without column names, which have been checked.
 
-    Without `test`, a fifth of the rows, at most 10,000, is held out where it lies. Of a mixed table the
-    columns are fitted on all rows of x, those held out too: no codes are, and their units are alike for all.
+    The columns of a mixed table are fitted on all rows of x, those held out too: no codes are, and their
+    units are alike for all.
     """
     train = _with_labels(x, y, "x", missing, None)
     if test is None:
@@ -327,12 +327,7 @@ def _with_labels(x: Any, y: Any, name: str, missing: bool, columns: Columns | No
     data = training_data(x)
     for start, block in blocks(data.x):  # here, where the number of a row is that in the whole
         check_finite(block, start, missing=missing or data.columns is not None)
-    if y is not None and np.shape(y) != (len(data),):
-        raise DataError(
-            f"the labels of {name} have the shape {np.shape(y)}, and there are {len(data):,} rows: "
-            "give one label for each row"
-        )
-    return replace(data, y=None if y is None else np.asarray(y))
+    return replace(data, y=None if y is None else one_each(y, len(data), name))
 
 
 # -- what was asked for -------------------------------------------------------------------------------------

@@ -358,8 +358,8 @@ def draw(n: int, most: int, seed: int) -> RowNumbers:
 class Errors:
     """How far off the reconstructions of a model are, and how its codes vary, over rows taken in by chunks.
 
-    Messages call the model `name`. `by_row` takes the mean squared error of each row, NaN where no value is
-    known: four bytes a row, the one thing here that grows with x.
+    `by_row` takes the mean squared error of each row, NaN where no value is known: four bytes a row, the one
+    thing here that grows with x.
     """
 
     name: str

@@ -53,19 +53,11 @@ def interpolate(model: Codec, a: Any, b: Any, steps: int = 8) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class Traversal:
-    """What each number of a code does.
+    """What each number of a code does: `dimensions` (k,), the one that changes a reconstruction most first.
 
-    Parameters
-    ----------
-    dimensions : ndarray of shape (k,), int
-        Numbers of the code, the one that changes the reconstruction most first.
-    effects : ndarray of shape (k,), float
-        For each of them, in the same order, the mean squared change of the decoded row over the steps: in
-        scaled units where the model has a `scaling_`, otherwise in those of x.
-    values : ndarray of shape (k, steps), float32
-        What each was set to.
-    rows : ndarray of shape (k, steps, ...)
-        The decoded rows, in the units of x.
+    In the same order, `effects` (k,) are mean squared changes of the decoded row over the steps, in scaled
+    units where the model has a `scaling_` and otherwise in those of x; `values` (k, steps) are what each
+    number was set to, and `rows` (k, steps, ...) the decoded rows, in the units of x.
     """
 
     dimensions: NDArray[np.intp]
