@@ -75,7 +75,6 @@ ABOUT_ERRORS, ABOUT_LABELS = tuple(METRICS)[:4], tuple(METRICS)[4:]
 Floats = NDArray[np.float64]
 RowNumbers = NDArray[np.int64]
 Scale = Callable[[Any], Floats]
-Represented = dict[str, Any]
 Classes = NDArray[np.int64]
 Values = NDArray[Any]
 
@@ -447,7 +446,7 @@ def explained_variance(errors: Errors, moments: Moments) -> float | None:
 
 def _represent(
     codecs: dict[str, Any], scale: Scale, center: Floats, x: Any, rows: RowNumbers, *, raw: bool = True
-) -> Represented:
+) -> dict[str, Any]:
     """Some rows of `x` as codes (n, k) of each codec, float64, and as they are, by prefix; absent ones None.
 
     With `raw`, rows as they are come as (n, d) float32 in scaled units, less their `center` (d,), which keeps
@@ -684,7 +683,7 @@ def _label_metrics(
     x: Any,
     labels: Labels,
     reference: tuple[Any, Labels] | None,
-    represent: Callable[..., Represented],
+    represent: Callable[..., dict[str, Any]],
     seed: int,
     advance: Callable[[], None],
 ) -> dict[str, Any]:

@@ -12,8 +12,6 @@ from codeword.base.errors import DataError, ParameterError
 from codeword.model.fitted import Codec, as_codec
 from codeword.tasks.evaluate import scale_by, scaling_of
 
-Array = NDArray[np.float32]
-
 
 def interpolate(model: Codec, a: Any, b: Any, steps: int = 8) -> NDArray[Any]:
     """Decode the straight way from the code of one sample to that of another.
@@ -62,7 +60,7 @@ class Traversal:
 
     dimensions: NDArray[np.intp]
     effects: NDArray[np.float64]
-    values: Array
+    values: NDArray[np.float32]
     rows: NDArray[Any]
 
 
