@@ -310,7 +310,7 @@ def make_report(content: Content, *, most_bytes: int = MOST_BYTES) -> Report:
         return Report(html, len(codes), kept, None if decoder is None else precision, left_out)
 
     half = float(np.abs(codes).max()) < np.finfo(np.float16).max
-    counts = [len(content.pictures) * tenths // 10 for tenths in range(10, -1, -1)]
+    counts = [len(content.pictures) * share // 20 for share in range(20, -1, -1)]
     plans: list[tuple[Program | None, str, int]] = [(program, "float32", counts[0])]
     if half and program is not None and program.agrees(codes[:64], program.run(codes[:64]), "float16"):
         # A page with few pictures is worth more than one that cannot decode, but not one without any.
