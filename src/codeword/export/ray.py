@@ -24,22 +24,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import parquet
+from pyarrow.fs import FileSystem
 
 from codeword.base.errors import CodewordError, DataError, InputError, ParameterError
 from codeword.base.text import listed, shortened
 from codeword.data.data import Data
 from codeword.data.reading import reading
 from codeword.data.tables import numbers_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from codeword.model.autoencoder import AutoEncoder
+from codeword.model.autoencoder import AutoEncoder
 
 PLACE = ("file", "row", "position")
 """The columns of the output that say where a row comes from."""
@@ -163,7 +162,6 @@ def _open(text: str) -> Any:
     """A path or a URI as the root of a file system of fsspec, over one of pyarrow."""
     from fsspec.implementations.arrow import ArrowFSWrapper
     from fsspec.implementations.dirfs import DirFileSystem
-    from pyarrow.fs import FileSystem
 
     uri = quote(text, safe=":/?&=%@*+,;~!$'()#")
     try:
@@ -215,7 +213,6 @@ def _plan(
 
     A column that a file lacks is named, and one row is encoded here.
     """
-    import pyarrow as pa
     from pyarrow.dataset import ParquetFileFormat
 
     def look(name: str) -> tuple[Any, list[Any]]:
@@ -253,8 +250,6 @@ def _plan(
 
 def read_rows(base: str, columns: list[str], pieces: Iterable[Piece]) -> Iterator[pa.Table]:
     """The rows of row groups, some at a time, with their places; their own columns' names begin with `=`."""
-    import pyarrow as pa
-
     for fragment, file, first, n in pieces:
         length = max(1, BLOCK_BYTES * n // max(fragment.row_groups[0].total_byte_size, 1))
         with reading(fragment.path, "Parquet"):
@@ -290,8 +285,6 @@ def _count(out: Any) -> int:
 
 def _begin(out: Any, job: dict[str, Any], *, overwrite: bool) -> int:
     """Make the folder ready for a job, and count the rows that an earlier start has written."""
-    from pyarrow import parquet
-
     out.makedirs("", exist_ok=True)
     names = sorted(out.ls("", detail=False))
     gone = [END] if END in names else []
@@ -353,8 +346,6 @@ class Encoder:
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """The places, the columns to keep and the codes of a block."""
-        import pyarrow as pa
-
         kept = {name: block[f"={name}"].cast(kind) for name, kind in self.kept.items()}
         codes = {f"z{i}": np.ascontiguousarray(z) for i, z in enumerate(self.codes(block).T)}
         return pa.table({name: block[name] for name in PLACE} | kept | codes)

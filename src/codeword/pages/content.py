@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +17,14 @@ from codeword.base.progress import Progress
 from codeword.data import Data
 from codeword.data.display import Display
 from codeword.data.labels import Labels, classes_of
+from codeword.model.autoencoder import AutoEncoder
+from codeword.model.fitted import FittedModel
 from codeword.model.parameters import command, in_words, of_kinds, to_json
 from codeword.pages.decoder import encoded
 from codeword.plots.sprites import sprite_sheet
 from codeword.tasks.evaluate import check_classes, evaluate_rows
 from codeword.tasks.generate import Traversal, traverse
 from codeword.tasks.map import map_codes
-
-if TYPE_CHECKING:
-    from codeword.model.autoencoder import AutoEncoder
-    from codeword.model.fitted import FittedModel
 
 MOST_POINTS, MOST_LIVE_POINTS = 100_000, 500_000
 """Points on the map of a file that has to travel by mail, and of a live page."""

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codeword.model.fitted import FittedModel
 from codeword.networks import Clip, Skip, Transposed
 from codeword.networks.base import ChannelsLast
-
-if TYPE_CHECKING:
-    from codeword.model.fitted import FittedModel
 
 MOST_WEIGHTS = 2_000_000
 """Weights of a decoder that runs in a page: more take longer than a frame, and many megabytes."""

@@ -19,23 +19,24 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from codeword.base.errors import CodewordError, DataError, InputError
 from codeword.data import Data
+from codeword.model.autoencoder import AutoEncoder
 from codeword.pages.content import Content, album_of
 from codeword.pages.report import MOST_CLUSTERS, POLICY, page_of
 from codeword.pages.uploads import MOST_BYTES, Frame, sample_of
 from codeword.tasks.detect import OutlierDetector
 from codeword.tasks.neighbors import neighbors
-
-if TYPE_CHECKING:
-    from codeword.model.autoencoder import AutoEncoder
 
 MOST_CODES = 64
 MOST_SAMPLES = 64
@@ -122,10 +123,6 @@ class Explorer:
 
         `places` are those of the points, none for all; with `clusters` each is in one of so many.
         """
-        import pyarrow as pa
-        import pyarrow.csv as pa_csv
-        import pyarrow.parquet as pq
-
         there = self.content.map
         if kind not in FORMATS:
             raise DataError(f"format: expected {' or '.join(FORMATS)}")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from codeword.base.errors import DataError
 from codeword.base.text import listed
@@ -50,7 +51,6 @@ class Frame:
 
     def fit(self, image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
         """The ink of a picture (h, w), scaled and shifted to where that of the data set is."""
-        from PIL import Image
         from scipy.ndimage import center_of_mass
 
         left, top, right, bottom = box(image)
@@ -79,8 +79,6 @@ def border(image: NDArray[np.uint8]) -> float:
 
 def box(image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of what differs from the border; all zero where nothing does."""
-    from PIL import Image
-
     return Image.fromarray(np.abs(image - border(image)) > INK * 255).getbbox() or (0, 0, 0, 0)
 
 
@@ -169,8 +167,6 @@ def _from_text(path: Path, display: Display, missing: bool) -> NDArray[Any]:
 
 
 def _from_picture(data: bytes, display: Display, invert: bool, frame: Frame | None) -> NDArray[np.float32]:
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
     # The place of each value of a picture in the flat row.
     places = display.images(np.arange(math.prod(display.shape)).reshape(1, *display.shape))[0]
     height, width = places.shape[:2]

@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from sklearn.base import ClassifierMixin
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
 from codeword.base.constraints import whole
 from codeword.base.errors import DataError, ParameterError
@@ -23,9 +27,6 @@ from codeword.data.rows import check_finite
 from codeword.data.scaling import Moments
 from codeword.data.tables import is_table
 from codeword.model.fitted import Codec, FittedModel, as_codec
-
-if TYPE_CHECKING:
-    from sklearn.base import ClassifierMixin
 
 PREFIXES = ("", "pca_", "raw_")
 """What stands before the name of a metric: nothing for the model; the baseline's; the rows' own."""
@@ -580,7 +581,6 @@ def _alone() -> Iterator[None]:
     Threads that wait for each other by spinning made logistic regression on 16 numbers seventy times slower
     on two cores of which one was busy; alone, the metrics do not depend on the number of cores either.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
     with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
         # A step limit that is reached, a class with fewer rows than folds, fewer distinct rows than clusters:
@@ -620,7 +620,6 @@ def _linear_probe(task: LabelTask, x: Values, reference: Values | None) -> float
         return None
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     return _accuracy(make_pipeline(StandardScaler(), LogisticRegression(max_iter=100)), task, x, reference)
 
@@ -666,7 +665,6 @@ def clustering_metrics(y: Classes, clusters: Classes) -> dict[str, float]:
     that makes it largest (Kuhn 1955, "The Hungarian method"); ``nmi`` normalized mutual information, by the
     arithmetic mean; ``ari`` the adjusted Rand index (Hubert and Arabie 1985), 1 for the same partition.
     """
-    from scipy.optimize import linear_sum_assignment
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
     from sklearn.metrics.cluster import contingency_matrix
 

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.base.text import shortened
@@ -165,7 +166,6 @@ def _tsne(
         )
         return np.asarray(layout.fit(rows))
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
     tsne = TSNE(
         perplexity=perplexity, init=start, learning_rate="auto", random_state=random_state, n_jobs=n_jobs
