@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
 
 from codeword.base.about import __version__
 from codeword.base.errors import DataError, ModelError
@@ -82,8 +83,6 @@ class Map:
     @cached_property
     def spacing(self) -> float:
         """How far apart points lie: what nineteen in twenty have a neighbor within."""
-        from sklearn.neighbors import NearestNeighbors
-
         if len(self.plane) < 2:
             return 1.0
         distances = NearestNeighbors(n_neighbors=2).fit(self.plane).kneighbors(self.plane)[0][:, 1]

@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from sklearn.cluster import KMeans
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
@@ -147,8 +148,6 @@ class Explorer:
         """The cluster of each point of the map, by k-means on codes, the largest cluster first."""
         _whole([count], "clusters", min(MOST_CLUSTERS, len(self.content.map.rows)) + 1, least=1)
         if count not in self.clusters:
-            from sklearn.cluster import KMeans
-
             found = KMeans(count, n_init=4, random_state=0).fit_predict(self.content.map.codes)
             rank = np.argsort(np.argsort(-np.bincount(found, minlength=count), kind="stable"))
             self.clusters[count] = rank[found]

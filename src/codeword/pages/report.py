@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment
 from markupsafe import Markup
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 from codeword.base.about import __version__
@@ -68,9 +70,6 @@ def page_of(
     its weights and of codes. `live` is what a page that is answered needs to know: any other has to do with
     what it holds.
     """
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
     there, display, traversal = content.map, content.display, content.traversal
     codes, m, k = there.codes, len(there.rows), content.model.n_components
     curves, scaling = list(_curves(content.model.history)), content.model.scaling

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from scipy.ndimage import center_of_mass
 
 from codeword.base.errors import DataError
 from codeword.base.text import listed
@@ -51,8 +52,6 @@ class Frame:
 
     def fit(self, image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
         """The ink of a picture (h, w), scaled and shifted to where that of the data set is."""
-        from scipy.ndimage import center_of_mass
-
         left, top, right, bottom = box(image)
         if left == right:
             return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))

@@ -6,9 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from codeword.base.errors import ParameterError
@@ -23,10 +26,6 @@ from codeword.plots.style import (
     short,
     styled,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 PCA = "pca"
 PCA_COLOR = "0.5"
@@ -58,8 +57,6 @@ def history_figure(
     ParameterError
         If there is no epoch, or the two differ in length.
     """
-    from matplotlib.ticker import MaxNLocator
-
     train = np.asarray(train_loss, dtype=np.float64)
     if train.ndim != 1 or len(train) == 0:
         raise ParameterError(
@@ -177,8 +174,6 @@ def _runs(rows: Sequence[Mapping[str, Any]], key: str) -> list[Runs]:
 
 def _scale_values(axes: Axes, which: Literal["x", "y"], runs: Sequence[Runs]) -> None:
     """Put values that span more than a factor of five on a logarithm, with numbers that can be read."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-
     axis = axes.xaxis if which == "x" else axes.yaxis
     values = np.concatenate([run.spread[1:].ravel() for run in runs])
     if values.min() > 0 and values.max() > 5 * values.min():

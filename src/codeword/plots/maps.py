@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
 from codeword.data.labels import Labels, classes_of
 from codeword.data.rows import check_finite
 from codeword.plots.style import NO_LABEL, PALETTE, class_colors, legend, new_figure, plain, short, styled
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 LARGEST_LEGEND = 30
 MOST_TEXTS = 100
@@ -107,8 +108,6 @@ def _scatter(axes: Axes, points: NDArray[np.float64], colors: Any, **options: An
 
 
 def _scatter_quantity(figure: Figure, axes: Axes, points: NDArray[np.float64], values: NDArray[Any]) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     known = np.isfinite(values)
     if not known.all():
         _scatter(axes, points[~known], NO_LABEL)
@@ -121,8 +120,6 @@ def _scatter_quantity(figure: Figure, axes: Axes, points: NDArray[np.float64], v
 
 
 def _scatter_classes(figure: Figure, axes: Axes, points: NDArray[np.float64], labels: Labels) -> None:
-    from matplotlib.lines import Line2D
-
     names, index = labels.names, labels.index
     colors = class_colors(len(names))
     known = index >= 0
@@ -142,8 +139,6 @@ def _scatter_classes(figure: Figure, axes: Axes, points: NDArray[np.float64], la
 
 
 def _class_texts(axes: Axes, points: NDArray[np.float64], labels: Labels) -> None:
-    from matplotlib.patheffects import withStroke
-
     names, index = labels.names, labels.index
     size, halo = 6 if len(names) <= 60 else 5, [withStroke(linewidth=1.5, foreground="white")]
     how: dict[str, Any] = {"ha": "center", "va": "center", "color": "0.1", "fontsize": size}

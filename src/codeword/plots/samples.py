@@ -11,9 +11,15 @@ import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from codeword.base.errors import DataError, ParameterError
@@ -31,10 +37,6 @@ from codeword.plots.style import (
     short,
     styled,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 SAMPLE, MARKED, GROUND = "#4477AA", "0.35", "0.965"
 TEXT_SIZE = 6.5
@@ -326,8 +328,6 @@ def _lines(texts: Sequence[str]) -> list[str]:
 
 def _text_size(texts: Sequence[str]) -> tuple[int, int]:
     """Return the width and the height in dots that the largest of some texts take; (0, 0) of none."""
-    from matplotlib.text import Text
-
     figure = new_figure(1, 1, "none")
     figure.set_dpi(DOTS_PER_INCH)
     boxes = [
@@ -396,10 +396,6 @@ def _image_size(height: int, width: int, columns: float) -> tuple[int, int]:
 
 def _draw_curves(display: Display, parts: Sequence[NDArray[Any]], grid: _Grid) -> Figure:
     """Draw curves, those of further parts over the first, on one range of values."""
-    from matplotlib.collections import LineCollection, PolyCollection
-    from matplotlib.lines import Line2D
-    from matplotlib.ticker import MaxNLocator
-
     pair = len(parts) > 1
     curves = [display.curves(rows) for rows in parts]
     n, length, channels = curves[0].shape

@@ -6,14 +6,13 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Pixels = NDArray[np.uint8]
 
 
 def png(image: Pixels) -> bytes:
     """An image of shape (h, w), (h, w, 3) or (h, w, 4) as the bytes of a PNG file."""
-    from PIL import Image
-
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(file, "PNG")
     return file.getvalue()
@@ -38,6 +37,4 @@ def sprite_sheet(images: Pixels, tile: int, across: int) -> tuple[int, int, byte
 
 def resized(image: Pixels, height: int, width: int) -> Pixels:
     """An image of this height and width: each of its pixels many times, or the mean of many."""
-    from PIL import Image
-
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))

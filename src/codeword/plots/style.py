@@ -7,13 +7,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
 
 from codeword.base.errors import ParameterError
 from codeword.base.files import writing
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # The date is the one thing matplotlib puts into a file that differs between two runs.
 METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
@@ -110,8 +112,6 @@ def styled() -> Iterator[None]:
 
     Labels in a script that the font lacks are drawn as the boxes they become, without a warning.
     """
-    import matplotlib
-
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():  # type: ignore[arg-type, unused-ignore]
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
@@ -119,9 +119,6 @@ def styled() -> Iterator[None]:
 
 def new_figure(width: float, height: float, layout: str = "constrained") -> Figure:
     """Return an empty figure of this size in inches, with an Agg canvas of its own."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(width, height), layout=layout)  # type: ignore[arg-type]
     FigureCanvasAgg(figure)
     return figure
@@ -146,8 +143,6 @@ def require_count(values: Sequence[Any] | None, count: int, name: str, of: str) 
 
 def blend(color: str, gray: float, share: float) -> str:
     """Return `color` with this share of a gray, from 0 (black) to 1 (white), in it, as "#rrggbb"."""
-    from matplotlib.colors import to_hex, to_rgb
-
     red, green, blue = (channel + (gray - channel) * share for channel in to_rgb(color))
     return str(to_hex((red, green, blue)))
 

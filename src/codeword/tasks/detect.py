@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -464,8 +465,6 @@ class NeighborDistance:
     """
 
     def __init__(self, codes: NDArray[Any], map_: NDArray[np.float64], n_neighbors: int) -> None:
-        from sklearn.neighbors import NearestNeighbors
-
         self.center = codes.mean(axis=0, dtype=np.float64)
         self.map = map_
         points = self._mapped(codes)

@@ -15,6 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from sklearn.base import ClassifierMixin
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import trustworthiness
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.metrics.cluster import contingency_matrix
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
@@ -506,8 +515,6 @@ def _trustworthiness(raw: Any, codes: Any) -> float | None:
     """
     if raw is None or codes is None or len(raw) < 3:
         return None
-    from sklearn.manifold import trustworthiness
-
     return float(trustworthiness(raw, codes, n_neighbors=min(NEAREST, (len(raw) - 1) // 2)))
 
 
@@ -591,8 +598,6 @@ def _alone() -> Iterator[None]:
 
 def _accuracy(classifier: ClassifierMixin, task: LabelTask, x: Values, reference: Values | None) -> float:
     """Return the share of the rows `x` whose class is predicted rightly."""
-    from sklearn.model_selection import StratifiedKFold
-
     splits: Any = [(reference, task.y_reference, x, task.y)]
     if reference is None:
         folds = min(FOLDS, int(np.bincount(task.y).max()))
@@ -608,8 +613,6 @@ def _accuracy(classifier: ClassifierMixin, task: LabelTask, x: Values, reference
 @_alone()
 def nearest_neighbors(task: LabelTask, x: Values, reference: Values | None) -> float:
     """The accuracy of the class that most of the 5 nearest rows to learn from have."""
-    from sklearn.neighbors import KNeighborsClassifier
-
     return _accuracy(KNeighborsClassifier(NEIGHBORS, algorithm="brute"), task, x, reference)
 
 
@@ -618,16 +621,11 @@ def _linear_probe(task: LabelTask, x: Values, reference: Values | None) -> float
     rows = len(x) * (FOLDS - 1) if reference is None else len(reference)
     if rows * x.shape[1] * task.n_classes > MOST_WORK:
         return None
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
     return _accuracy(make_pipeline(StandardScaler(), LogisticRegression(max_iter=100)), task, x, reference)
 
 
 @_alone()
 def _k_means(task: LabelTask, x: Values, reference: Values | None) -> dict[str, float]:
-    from sklearn.cluster import KMeans
-
     starts = max(1, min(KMEANS_STARTS, 20 * KMEANS_STARTS // task.n_classes))
     clusters = KMeans(task.n_classes, n_init=starts, random_state=task.seed).fit_predict(x)
     return clustering_metrics(task.y, clusters)
@@ -639,8 +637,6 @@ def _mixture(task: LabelTask, x: Values, reference: Values | None) -> dict[str, 
     # The covariance matrix of fewer rows than columns is singular.
     if task.n_classes * k > n or n * k**2 * task.n_classes > MOST_MIXTURE_WORK:
         return None
-    from sklearn.mixture import GaussianMixture
-
     # One number for all columns: distances keep their ratios, and the least variance that is allowed its
     # meaning.
     spread = float(np.sqrt(x.var(axis=0).mean())) or 1.0
@@ -665,9 +661,6 @@ def clustering_metrics(y: Classes, clusters: Classes) -> dict[str, float]:
     that makes it largest (Kuhn 1955, "The Hungarian method"); ``nmi`` normalized mutual information, by the
     arithmetic mean; ``ari`` the adjusted Rand index (Hubert and Arabie 1985), 1 for the same partition.
     """
-    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-    from sklearn.metrics.cluster import contingency_matrix
-
     table = contingency_matrix(y, clusters)
     matched = table[linear_sum_assignment(table, maximize=True)].sum()
     return {

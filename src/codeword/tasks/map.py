@@ -11,6 +11,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 from sklearn.utils import check_array
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
@@ -111,8 +113,6 @@ def map_codes(
         return np.hstack([rows, spread]).astype(np.float32)
     if not np.ptp(rows, axis=0).any():
         return np.zeros((len(rows), 2), np.float32)
-    from sklearn.decomposition import PCA
-
     # Neighborhoods stay, and float32 is then exact enough for them wherever the codes lay.
     centered = rows - rows.mean(axis=0)
     size = float(np.abs(centered).max())
@@ -165,8 +165,6 @@ def _tsne(
             n_jobs=n_jobs,
         )
         return np.asarray(layout.fit(rows))
-    from sklearn.manifold import TSNE
-
     tsne = TSNE(
         perplexity=perplexity, init=start, learning_rate="auto", random_state=random_state, n_jobs=n_jobs
     )

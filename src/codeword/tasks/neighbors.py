@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.neighbors import NearestNeighbors
 
 from codeword.base.errors import DataError
 
@@ -45,8 +46,6 @@ def neighbors(
         bad = queries[(queries < 0) | (queries >= len(codes))]
         if len(bad):
             raise DataError(f"there is no row {bad[0]}: there are {len(codes):,}, counted from 0")
-    from sklearn.neighbors import NearestNeighbors
-
     index = NearestNeighbors(n_neighbors=n_neighbors + own).fit(codes)
     distances, rows = index.kneighbors(codes[queries] if own else queries)
     if not own:
