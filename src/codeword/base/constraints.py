@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -16,14 +15,18 @@ from codeword.base.errors import check_parameter
 Constraint = tuple[Callable[[Any], bool], str]
 
 
+LARGEST = 1 << 62
+"""What no integer reaches that is handed to torch, nor the size of a number."""
+
+
 def whole(value: Any, least: int = 1) -> bool:
-    """Whether `value` is an integer, and no less than `least`."""
-    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
+    """Whether `value` is an integer, no less than `least` and of a size that torch takes."""
+    return not isinstance(value, bool) and isinstance(value, Integral) and least <= int(value) < LARGEST
 
 
 def real(value: Any) -> bool:
-    """Whether `value` is a finite number."""
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+    """Whether `value` is a number, and finite in single precision too."""
+    return not isinstance(value, bool) and isinstance(value, Real) and -LARGEST < value < LARGEST  # type: ignore[operator]
 
 
 def widths(value: Any) -> bool:
@@ -81,7 +84,9 @@ def check_annotated(owner: object) -> None:
     """Raise a ParameterError that names the first attribute with a value that its type does not allow."""
     for cls in type(owner).__mro__:
         found = {name: _constraint_of(hint) for name, hint in inspect.get_annotations(cls).items()}
-        check(owner, {name: constraint for name, constraint in found.items() if constraint is not None})
+        # A class of one's own need not have what ours only declare.
+        mine = {name: constraint for name, constraint in found.items() if hasattr(owner, name)}
+        check(owner, {name: constraint for name, constraint in mine.items() if constraint is not None})
 
 
 def _constraint_of(hint: Any) -> Constraint | None:
@@ -89,7 +94,8 @@ def _constraint_of(hint: Any) -> Constraint | None:
     if hint is NoneType:
         return NONE
     if hint is bool:
-        return lambda value: isinstance(value, bool), "True or False"
+        # NumPy's too, of which searches make their grids, and the 0 and 1 of older model folders.
+        return lambda value: isinstance(value, (bool, np.bool_, int)) and value in (0, 1), "True or False"
     if get_origin(hint) is Literal:
         return one_of(*get_args(hint))
     if get_origin(hint) is Annotated:

@@ -42,13 +42,15 @@ class TrainingError(CodewordError, RuntimeError):
     """Training cannot go on; the estimator is as it was before."""
 
 
+def expected(name: str, owner: str, what: str, got: object) -> ParameterError:
+    """The error that says what a parameter of a function or class must be, and what was given."""
+    return ParameterError(f"The {name!r} parameter of {owner} must be {what}. Got {got!r} instead.")
+
+
 def check_parameter(owner: object, name: str, good: bool, what: str) -> None:
     """Raise a ParameterError that says what a parameter of `owner` has to be, unless it is `good`."""
     if not good:
-        raise ParameterError(
-            f"The {name!r} parameter of {type(owner).__name__} must be {what}. "
-            f"Got {getattr(owner, name)!r} instead."
-        )
+        raise expected(name, type(owner).__name__, what, getattr(owner, name))
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.base.errors import DataError, ParameterError
+from codeword.base.errors import DataError, ParameterError, expected
 from codeword.base.text import listed, shortened
 from codeword.data.arrays import find_images, is_idx, read_images
 from codeword.data.labels import one_each
@@ -181,9 +181,7 @@ def load(
     if isinstance(source, Data):
         return source
     if split not in ("train", "test"):
-        raise ParameterError(
-            f"The 'split' parameter of load must be 'train' or 'test'. Got {split!r} instead."
-        )
+        raise expected("split", "load", "'train' or 'test'", split)
     kind, where, name, files = _identified(source, split)
     for option, given, takes in (
         ("label_column", label_column is not None, "table"),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from codeword.base.errors import DataError, ParameterError
+from codeword.base.errors import DataError, expected
 from codeword.data.rows import Rows, block_length, check_finite, read
 
 KINDS = ("auto", "pixels", "unit", "standard", "none")
@@ -188,10 +188,7 @@ class Scaling:
     def choose(cls, kind: str, dtype: np.dtype[Any], sample_shape: tuple[int, ...], seen: Moments) -> Scaling:
         """The scaling asked for, or with `auto` the one that fits: see `AutoEncoder`'s `scaling`."""
         if kind not in KINDS:
-            raise ParameterError(
-                f"The 'scaling' parameter of AutoEncoder must be one of {', '.join(KINDS)}. "
-                f"Got {kind!r} instead."
-            )
+            raise expected("scaling", "AutoEncoder", f"one of {', '.join(KINDS)}", kind)
         if kind == "auto":
             # 0/1 flags are often kept as uint8; divided by 255 they would all but vanish.
             if dtype == np.uint8 and seen.high > 1:

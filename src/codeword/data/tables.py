@@ -97,7 +97,7 @@ def read_tables(paths: Sequence[Path], label_column: str | None, as_text: Collec
     """
     if _are_parquet(paths):
         return _read_parquet(paths)
-    with reading(paths[0], "a table of text in UTF-8"):
+    with reading(paths[0], "a table in UTF-8, with as many cells in each line"):
         table = _read_csv(paths[0], label_column, as_text)
         for i, column in enumerate(table.columns):
             if is_text(column.type):

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 from pyarrow.fs import FileSystem
 
-from codeword.base.errors import CodewordError, DataError, InputError, ParameterError
+from codeword.base.errors import CodewordError, DataError, InputError, expected
 from codeword.base.text import listed, shortened
 from codeword.data.data import Data
 from codeword.data.reading import reading
@@ -115,9 +115,8 @@ def encode_parts(
     keep = list(dict.fromkeys(keep))
     for name in keep:
         if name in PLACE or re.fullmatch(r"z\d+", name):
-            raise ParameterError(
-                f"The 'keep' parameter of encode_parts must be other names than those of parts "
-                f"({', '.join(PLACE)}, z0, …). Got {name!r} instead."
+            raise expected(
+                "keep", "encode_parts", f"other names than those of parts ({', '.join(PLACE)}, z0, …)", name
             )
     from codeword.model.autoencoder import AutoEncoder  # here, since workers that read need no torch
     from codeword.model.hub import local

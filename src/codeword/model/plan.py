@@ -21,7 +21,7 @@ from codeword.base.constraints import (
     seed_of,
     whole,
 )
-from codeword.base.errors import ParameterError
+from codeword.base.errors import ParameterError, expected
 from codeword.data.columns import Columns
 from codeword.data.scaling import KINDS, Scaling
 from codeword.networks import MLP, Network, Skip, Spec, build_network, resolve_architecture
@@ -78,9 +78,11 @@ def scaling_kind(asked: str, columns: Columns | None) -> str:
     if columns is None:
         return asked
     if asked not in ("auto", "none"):
-        raise ParameterError(
-            "The 'scaling' parameter of AutoEncoder must be 'auto' or 'none' for a mixed table, whose "
-            f"columns are scaled each by its kind. Got {asked!r} instead."
+        raise expected(
+            "scaling",
+            "AutoEncoder",
+            "'auto' or 'none' for a mixed table, whose columns are scaled each by its kind",
+            asked,
         )
     return "none"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from codeword.base.errors import ParameterError
+from codeword.base.errors import expected
 from codeword.networks.base import Architecture, Clip, Network, Skip, Spec, Transposed
 from codeword.networks.conv import Conv, Residual, Sequence
 from codeword.networks.custom import wrap_pair
@@ -55,10 +55,12 @@ def resolve_architecture(architecture: Any) -> Architecture | None:
     pair = isinstance(architecture, (tuple, list)) and len(architecture) == 2
     if pair and all(isinstance(m, nn.Module) for m in architecture):
         return None
-    raise ParameterError(
-        f"The 'network' parameter of AutoEncoder must be 'auto', {', '.join(map(repr, ARCHITECTURES))}, an "
-        "architecture such as MLP(), or a pair (encoder, decoder) of torch modules. "
-        f"Got {architecture!r} instead."
+    raise expected(
+        "network",
+        "AutoEncoder",
+        f"'auto', {', '.join(map(repr, ARCHITECTURES))}, an architecture such as MLP(), or a pair (encoder, "
+        "decoder) of torch modules",
+        architecture,
     )
 
 

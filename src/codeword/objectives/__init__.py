@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from codeword.base.errors import ParameterError
+from codeword.base.errors import expected
 from codeword.data.columns import Layout
 from codeword.objectives.base import Objective, Reconstruction
 from codeword.objectives.plain import Contractive, Denoising, Masked, Nested, Sparse
@@ -64,7 +64,9 @@ def resolve_objective(objective: Any, layout: Layout | None = None) -> Objective
         own = copy.copy(objective)
         own.layout = layout
         return own
-    raise ParameterError(
-        f"The 'objective' parameter of AutoEncoder must be one of {', '.join(OBJECTIVES)}, or an instance "
-        f"such as Reconstruction(). Got {objective!r} instead."
+    raise expected(
+        "objective",
+        "AutoEncoder",
+        f"one of {', '.join(OBJECTIVES)}, or an instance such as Reconstruction()",
+        objective,
     )

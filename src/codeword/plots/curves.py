@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from codeword.base.errors import ParameterError
+from codeword.base.errors import ParameterError, expected
 from codeword.base.text import shortened
 from codeword.plots.style import (
     PALETTE,
@@ -136,9 +136,8 @@ def comparison_figure(rows: Sequence[Mapping[str, Any]], *, recommended: int | N
             )
     ks = sorted({int(row["k"]) for row in rows})
     if recommended is not None and recommended not in ks:
-        raise ParameterError(
-            "The 'recommended' parameter of comparison_figure must be the k of a row: "
-            f"{', '.join(map(str, ks))}. Got {recommended!r} instead."
+        raise expected(
+            "recommended", "comparison_figure", f"the k of a row: {', '.join(map(str, ks))}", recommended
         )
     names = {"mse": "mean squared error, held out", "knn_accuracy": "accuracy of nearest neighbors"}
     measures = [(name, runs) for key, name in names.items() if (runs := _runs(rows, key))]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from codeword.base.constraints import whole
-from codeword.base.errors import DataError, InputError, ParameterError, TrainingError
+from codeword.base.errors import DataError, InputError, ParameterError, TrainingError, expected
 from codeword.base.files import check_free, check_own, recover, remove, writing
 from codeword.base.text import aligned, shortened
 from codeword.data import Data
@@ -160,9 +160,7 @@ def compare(
         raise ParameterError("compare runs in one process: start it without torchrun")
     by_label = _by_label(objectives)
     if not whole(seeds):
-        raise ParameterError(
-            f"The 'seeds' parameter of compare must be a positive integer. Got {seeds!r} instead."
-        )
+        raise expected("seeds", "compare", "a positive integer", seeds)
     for objective in by_label.values():
         check_parameters(_estimator(1, objective, 0, parameters))
     missing = all(objective.takes_missing for objective in by_label.values())
@@ -388,10 +386,7 @@ def check_k(k: Any, d: int) -> list[int]:
     lengths = [k] if whole(k) else k
     several = isinstance(lengths, (list, tuple, range, np.ndarray)) and len(lengths) > 0
     if not several or not all(map(whole, lengths)):
-        raise ParameterError(
-            f"The 'k' parameter of compare must be positive integers, at least one, or 'auto'. "
-            f"Got {k!r} instead."
-        )
+        raise expected("k", "compare", "positive integers, at least one, or 'auto'", k)
     most = int(max(lengths))
     if most > d:
         raise ParameterError(

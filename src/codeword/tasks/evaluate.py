@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
 from codeword.base.constraints import whole
-from codeword.base.errors import DataError, ParameterError
+from codeword.base.errors import DataError, ParameterError, expected
 from codeword.base.text import METRICS, aligned, listed, shortened
 from codeword.data import Data
 from codeword.data.labels import Labels, classes_of
@@ -305,9 +305,8 @@ def _seed(random_state: Any) -> int:
     if random_state is None:
         return int(np.random.default_rng().integers(2**31))
     if not whole(random_state, 0) or random_state >= 2**32:
-        raise ParameterError(
-            "The 'random_state' parameter of evaluate must be a whole number from 0 to 4294967295, or None. "
-            f"Got {random_state!r} instead."
+        raise expected(
+            "random_state", "evaluate", "a whole number from 0 to 4294967295, or None", random_state
         )
     return int(random_state)
 

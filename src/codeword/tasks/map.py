@@ -16,7 +16,7 @@ from sklearn.manifold import TSNE
 from sklearn.utils import check_array
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
-from codeword.base.errors import DataError, ParameterError
+from codeword.base.errors import DataError, ParameterError, expected
 from codeword.base.text import shortened
 from codeword.data.rows import check_finite
 
@@ -90,10 +90,7 @@ def map_codes(
     "UMAP: Uniform Manifold Approximation and Projection for Dimension Reduction".
     """
     if method not in METHODS:
-        raise ParameterError(
-            f"The 'method' parameter of map_codes must be one of {', '.join(METHODS)}. "
-            f"Got {method!r} instead."
-        )
+        raise expected("method", "map_codes", f"one of {', '.join(METHODS)}", method)
     try:
         rows: NDArray[np.float64] = check_array(codes, dtype=np.float64, ensure_all_finite=False)
     except (TypeError, ValueError) as error:
