@@ -1,3 +1,5 @@
+from typing import Annotated
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from torch import nn
 
 from codeword import MLP, AutoEncoder
 from codeword.base.errors import ParameterError
-from codeword.networks import ARCHITECTURES, Network, Spec, build_network
+from codeword.networks import ARCHITECTURES, Architecture, Network, Spec, build_network
 
 BATCH = torch.rand(6, 12, generator=torch.Generator().manual_seed(0))
 
@@ -145,3 +147,26 @@ def test_probing_modules_moves_no_batch_statistics():
 def test_an_unknown_architecture_lists_the_known():
     with pytest.raises(ParameterError, match=r"must be 'auto', 'mlp'.* Got 'mpl' instead\."):
         build_network("mpl", spec())
+
+
+class Plain(Architecture):
+    """An architecture of one's own, without what ours only declare, and with an annotation of another use."""
+
+    note: Annotated[str, "what it is for"] = ""
+
+    def __init__(self, width=4):
+        self.width = width
+
+    def build(self, spec):
+        return nn.Linear(spec.d, spec.width), nn.Linear(spec.n_components, spec.d)
+
+
+def test_an_architecture_of_ones_own_needs_its_own_parameters_alone():
+    Plain().check()
+
+
+@pytest.mark.parametrize("flag", [True, np.True_, np.array([False])[0], 1])
+def test_flags_are_of_any_boolean(flag):
+    MLP(linear_skip=flag).check()
+    with pytest.raises(ParameterError, match="'linear_skip' parameter of MLP must be True or False"):
+        MLP(linear_skip=2).check()

@@ -56,10 +56,9 @@ def test_a_file_is_not_replaced_unasked(points, tmp_path):
 def test_nothing_of_the_callers_matplotlib_changes(tmp_path):
     code = f"""
 import sys
-from codeword.plots import map_figure, save
-assert "matplotlib" not in sys.modules
 import matplotlib
 before = matplotlib.rcParams.copy()
+from codeword.plots import map_figure, save
 save(map_figure([[0, 0], [1, 1]], ["a", "b"]), {str(tmp_path / "map.png")!r})
 assert "matplotlib.pyplot" not in sys.modules
 assert matplotlib.rcParams.copy() == before

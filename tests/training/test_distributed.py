@@ -35,7 +35,7 @@ def test_every_process_stops_where_one_finds_a_bad_row(tmp_path, rank):
     x[40, 1] = np.nan
     np.save(tmp_path / "x.npy", x)
     rows = np.load(tmp_path / "x.npy", mmap_mode="r")
-    told = "row 40, column 1" if rank == 1 else "process 1 found rows that nothing can be learnt from"
+    told = "row 40, column 1" if rank == 1 else "process 1 found rows that nothing can be learned from"
     said = {}
     for one in range(3):
         with suppress(DataError):

@@ -268,7 +268,7 @@ def test_the_constant_is_constant():
 
 
 def test_the_weights_of_the_best_epoch_are_kept():
-    """Noise cannot be learnt: later epochs fit the training rows alone."""
+    """Noise cannot be learned: later epochs fit the training rows alone."""
     x = np.random.default_rng(0).normal(size=(60, 10))
     network = MLP(hidden=(64,), linear_skip=False)
     ae = AutoEncoder(8, network=network, epochs=120, learning_rate=0.01, schedule="constant")

@@ -99,8 +99,9 @@ def _constraint_of(hint: Any) -> Constraint | None:
     if get_origin(hint) is Literal:
         return one_of(*get_args(hint))
     if get_origin(hint) is Annotated:
-        constraint: Constraint = hint.__metadata__[0]
-        return constraint
+        # What others annotate may be anything.
+        said = hint.__metadata__[0]
+        return said if isinstance(said, tuple) and len(said) == 2 and callable(said[0]) else None
     if get_origin(hint) in (Union, UnionType):
         found = [_constraint_of(one) for one in get_args(hint)]
         known = [constraint for constraint in found if constraint is not None]

@@ -141,7 +141,7 @@ class Columns(BaseEstimator):  # type: ignore[misc]
                 left_out[name] = what
         if not found:
             reasons = "; ".join(f"{name!r} {reason}" for name, reason in list(left_out.items())[:3])
-            raise DataError(f"no column of {where} can be learnt from: {reasons}")
+            raise DataError(f"no column of {where} can be learned from: {reasons}")
         scaled = [each.read(table[each.name], where) for each in found if each.kind in ("number", "date")]
         scaler = StandardScaler().fit(np.stack(scaled, axis=1)) if scaled else None
         mean, scale = (np.zeros(0), np.ones(0)) if scaler is None else (scaler.mean_, scaler.scale_)
@@ -176,7 +176,7 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         mean: NDArray[np.float64],
         scale: NDArray[np.float64],
     ) -> None:
-        """Take what was learnt, and name the numbers of a row: numbers, flags, then categories."""
+        """Take what was learned, and name the numbers of a row: numbers, flags, then categories."""
         self.columns_, self.left_out_, self.mean_, self.scale_ = columns, left_out, mean, scale
         each = list(enumerate(columns))
         scaled = [(i, column) for i, column in each if column.kind in ("number", "date")]
@@ -188,7 +188,8 @@ class Columns(BaseEstimator):  # type: ignore[misc]
         made += [(i, f"{column.name}={shown(word)}") for i, column in words for word in column.group]
         self._owners = tuple(i for i, _ in made)
         self.feature_names_ = tuple(_distinct([name for _, name in made]))
-        self.places_ = [np.flatnonzero(np.array(self._owners) == i).tolist() for i, _ in each]
+        owners = np.array(self._owners)
+        self.places_ = [np.flatnonzero(owners == i).tolist() for i, _ in each]
         for i, _ in flags:
             self.places_[i].reverse()  # signs of missing cells lie before booleans
 
@@ -317,7 +318,7 @@ class Columns(BaseEstimator):  # type: ignore[misc]
     # -- JSON -----------------------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
-        """Everything that was learnt, of which `from_json` makes the same again."""
+        """Everything that was learned, of which `from_json` makes the same again."""
         check_is_fitted(self)
         scaler = {"mean": self.mean_.tolist(), "scale": self.scale_.tolist()}
         return {

@@ -215,7 +215,7 @@ def load(
             if label_column in (kinds or {}):
                 raise ParameterError(
                     f"The 'kinds' parameter names column {label_column!r}, which holds the labels: "
-                    "nothing is learnt from them"
+                    "nothing is learned from them"
                 )
             y = labels_of(table.column(found.index(label_column)), label_column, where)
             features = table.remove_column(found.index(label_column))

@@ -134,7 +134,7 @@ def _shared(sums: Moments, group: Processes, bad: DataError | None) -> Moments:
     merged = Moments(np.zeros(d), mean=np.zeros(d), squares=np.zeros(d), missing=sums.missing)
     for rank, row in enumerate(table.cpu().numpy()):
         if row[-1]:
-            raise DataError(f"process {rank} found rows that nothing can be learnt from: see there")
+            raise DataError(f"process {rank} found rows that nothing can be learned from: see there")
         if row[:d].any():  # a process may have no row
             merged.merge(row[:d], row[-3], row[-2], row[d : 2 * d], row[2 * d : 3 * d])
     return merged
@@ -217,7 +217,7 @@ class Scaling:
         if flat.dtype == np.float32 and self.kind in ("unit", "none"):
             return torch.from_numpy(np.array(flat))
         # In double precision: a column of large numbers that differ little keeps its digits.
-        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite: see Passes
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite: see FittedModel.each
             scaled = ((flat.astype(np.float64) - self.offset) / self.scale).astype(np.float32)
         return torch.from_numpy(scaled)
 

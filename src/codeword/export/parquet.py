@@ -161,7 +161,8 @@ def write_parquet(
             schema = schema.with_metadata({"huggingface": json.dumps(HUGGING_FACE)})
         with (
             Progress(n, Path(path).name, verbose=verbose) as progress,
-            pq.ParquetWriter(str(new), schema) as writer,
+            open(new, "wb") as file,  # a name need not be text, as pyarrow asks
+            pq.ParquetWriter(file, schema) as writer,
         ):
             for start, block in blocks(data.x, most=MOST_ROWS):
                 writer.write_table(table(block, start))

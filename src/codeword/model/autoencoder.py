@@ -109,7 +109,8 @@ class _Encoder(_Estimator, auto_wrap_output_keys=None):
         container = asked or sklearn.get_config()["transform_output"]
         if container == "default" or codes.ndim != 2:
             return codes
-        names = [f"{type(self).__name__.lower()}{i}" for i in range(codes.shape[1])]
+        name = type(self).__name__.lower() + ("_index" if indices else "")
+        names = [f"{name}{i}" for i in range(codes.shape[1])]
         if container == "polars":
             import polars
 

@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from codeword.base.constraints import whole
 from codeword.base.errors import ModelError
 from codeword.base.files import MODEL_FILES, check_own, writing
 from codeword.base.text import shortened
@@ -253,6 +254,8 @@ def from_folder(folder: Folder, parameters: dict[str, Any]) -> FittedModel:
 
 def _check_parts(shape: tuple[Any, ...], names: Any, k: int, tensors: Mapping[str, Tensor]) -> None:
     """Raise a TypeError that names the first part of a model that does not fit the others."""
+    if not all(map(whole, shape)):
+        raise TypeError(f"sample_shape is {shape}")
     d = math.prod(shape)
     offset, scale = tensors["scaling.offset"], tensors["scaling.scale"]
     named = isinstance(names, list) and len(names) == d and all(isinstance(name, str) for name in names)

@@ -147,7 +147,7 @@ def _layers(module: nn.Module) -> list[Layer]:
         return [ActivationLayer(module)]
     if kind is nn.Sequential:
         return [layer for child in module.children() for layer in _layers(child)]
-    if isinstance(module, Skip) and module.gate is None:
+    if type(module) is Skip and module.gate is None:
         linear, deep = _layers(module.linear), _layers(module.deep)
         if len(linear) == 1 and isinstance(linear[0], LinearLayer):
             return [SkipLayer(linear[0], Chain(deep))]

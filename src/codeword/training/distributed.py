@@ -58,7 +58,7 @@ class ProcessGroup:
                 dist.broadcast(tensor.data, 0)
 
     def average_buffers(self, network: nn.Module) -> None:
-        """Average what is learnt outside of gradients, such as codebooks and batch statistics."""
+        """Average what is learned outside of gradients, such as codebooks and batch statistics."""
         if self.size > 1:
             for buffer in network.buffers():
                 if buffer.is_floating_point():
