@@ -15,8 +15,8 @@ from codeword.base.errors import check_parameter
 Constraint = tuple[Callable[[Any], bool], str]
 
 
-LARGEST = 1 << 62
-"""What no integer reaches that is handed to torch, nor the size of a number."""
+LARGEST, LARGEST_REAL = 1 << 62, 1e36
+"""What no integer and no number reaches that is handed to torch."""
 
 
 def whole(value: Any, least: int = 1) -> bool:
@@ -26,7 +26,7 @@ def whole(value: Any, least: int = 1) -> bool:
 
 def real(value: Any) -> bool:
     """Whether `value` is a number, and finite in single precision too."""
-    return not isinstance(value, bool) and isinstance(value, Real) and -LARGEST < value < LARGEST  # type: ignore[operator]
+    return not isinstance(value, bool) and isinstance(value, Real) and abs(value) < LARGEST_REAL  # type: ignore[operator]
 
 
 def widths(value: Any) -> bool:
