@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import logging.handlers
 import os
 import socket
 import struct
@@ -17,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
+import pooch
 import pytest
 
 from codeword.base.errors import DownloadError
@@ -132,6 +134,7 @@ def test_a_set_is_fetched_once_and_then_read_from_the_cache(
     assert sorted(path.name for path in cache.iterdir()) == [IMAGES, LABELS]
     check()
     assert len(web.asked) == 2
+    assert load("mnist").x.flags.writeable
 
 
 def test_files_of_a_shared_cache_can_be_read_by_others(
@@ -160,10 +163,32 @@ def test_a_refused_connection_leads_to_the_second_mirror(web: Web, monkeypatch: 
     check()
 
 
-def test_a_mirror_that_fails_for_a_moment_is_asked_again(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirror_that_fails_for_a_moment_is_asked_again_in_silence(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = logging.handlers.BufferingHandler(99)
+    pooch.get_logger().addHandler(said)
+    level = pooch.get_logger().level
     monkeypatch.setattr(named, "RETRIES", 1)
-    use(monkeypatch, web.mirrors("flaky"))
-    check()
+    try:
+        use(monkeypatch, web.mirrors("flaky"))
+        check()
+    finally:
+        pooch.get_logger().removeHandler(said)
+    assert len(web.asked) == 4
+    assert not said.buffer
+    assert pooch.get_logger().level == level
+
+
+def test_an_endless_answer_is_cut_off_and_not_asked_for_again(
+    web: Web, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(named, "LARGEST_FILE", 10)
+    monkeypatch.setattr(named, "RETRIES", 1)
+    use(monkeypatch, web.mirrors("good"))
+    complaint("mnist", "longer than 10 bytes")
+    assert len(web.asked) == 1
+    assert not list(cache.iterdir())
 
 
 def test_a_silent_mirror_is_left_soon(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:

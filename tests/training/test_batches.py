@@ -241,6 +241,13 @@ def test_parts_that_do_not_belong_together_are_refused(tmp_path):
     np.save(tmp_path / "b.npy", numbered(5).astype(np.float64))
     with pytest.raises(ValueError, match=r"b\.npy and .*a\.npy are not parts of one set"):
         open_arrays(sorted(tmp_path.iterdir()))
+    np.save(tmp_path / "b.npy", np.float32(1))
+    with pytest.raises(ValueError, match=r"b\.npy holds a single number"):
+        load(tmp_path)
+    (tmp_path / "b.npy").rename(tmp_path / "0.npy")
+    with pytest.raises(ValueError, match=r"0\.npy holds a single number"):
+        load(tmp_path)
+    (tmp_path / "0.npy").unlink()
     (tmp_path / "b.npy").write_text("not an array")
     with pytest.raises(ValueError, match=r"b\.npy"):
         load(tmp_path)

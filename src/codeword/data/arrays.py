@@ -58,7 +58,9 @@ def read_idx(path: Path) -> NDArray[Any]:
         packed = isinstance(handle, gzip.GzipFile)
         if packed:
             check_unpacked(path, stored, promised)
-            values = handle.read(promised + 1)
+            values = bytearray()  # unlike bytes, makes an array that can be written to
+            while chunk := handle.read(min(1 << 20, promised + 1 - len(values))):
+                values += chunk
             found = len(values)
         if found != promised:
             raise DataError(

@@ -7,6 +7,7 @@ user's cache folder of this system), and then fetched into the cache from each m
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import random
 import sys
@@ -28,6 +29,9 @@ TIMEOUT = (6.0, 10.0)
 
 RETRIES = 1
 """Of each mirror, where a connection breaks or a file comes damaged."""
+
+LARGEST_FILE = 1 << 27
+"""Bytes at which a download is given up, as a mirror might never stop sending."""
 
 FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
@@ -95,6 +99,15 @@ def load_named(name: str, split: str) -> Rows:
     return read_idx(images), read_idx(labels)
 
 
+class _Capped(io.BufferedWriter):
+    """A file that refuses an endless answer."""
+
+    def write(self, chunk: Any) -> int:
+        if self.tell() + len(chunk) > LARGEST_FILE:
+            raise DownloadError(f"the answer is longer than {LARGEST_FILE} bytes")
+        return super().write(chunk)
+
+
 def _cached(name: str, file: str) -> Path:
     """Return the path of a sound copy in the cache, fetched now if there is none."""
     import pooch
@@ -109,12 +122,16 @@ def _cached(name: str, file: str) -> Path:
 
     def fetched(url: str, file: str, own: Any) -> None:
         Path(file).unlink()  # which pooch made for its owner's eyes alone, and a cache may be shared
-        download(url, file, own)
+        with _Capped(io.FileIO(file, "w")) as kept:
+            download(url, kept, own)
 
     reasons = []
+    log = pooch.get_logger()
+    level = log.level
     for mirror in MIRRORS[name]:
         files = pooch.create(folder, mirror, registry=SUMS[name], retry_if_failed=RETRIES)
         try:
+            log.setLevel("WARNING")  # it tells standard error of every file and every retry
             return Path(files.fetch(file, downloader=fetched))
         except Exception as error:
             if isinstance(error, PermissionError) or getattr(error, "strerror", None):
@@ -123,6 +140,8 @@ def _cached(name: str, file: str) -> Path:
                     "set CODEWORD_CACHE to a folder that can be written"
                 ) from error
             reasons.append(f"{urlsplit(mirror).netloc}: {_why(error)}")
+        finally:
+            log.setLevel(level)
     own = os.environ.get("CODEWORD_DATA")
     raise DownloadError(
         f"{name!r} is not on this machine and {file} could not be fetched. Tried: "

@@ -213,11 +213,13 @@ def open_arrays(paths: Sequence[Path]) -> PartFolder:
     Raises
     ------
     DataError
-        If two differ in dtype or shape.
+        If one holds a single number, or two differ in dtype or shape.
     """
     parts = []
     for path in paths:
         mapped = open_array(path)
+        if not mapped.ndim:
+            raise DataError(f"{path} holds a single number: expected an array of rows")
         # Mapped for each slice anew, so that no pages of it stay resident.
         parts.append(Part(mapped.shape, plain_dtype(mapped.dtype), partial(open_array, path)))
         kind, other = (parts[-1].dtype, mapped.shape[1:]), (parts[0].dtype, parts[0].shape[1:])
