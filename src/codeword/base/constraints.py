@@ -26,7 +26,8 @@ def whole(value: Any, least: int = 1) -> bool:
 
 def real(value: Any) -> bool:
     """Whether `value` is a number, and finite in single precision too."""
-    return not isinstance(value, bool) and isinstance(value, Real) and abs(value) < LARGEST_REAL  # type: ignore[operator]
+    most: Any = LARGEST if isinstance(value, Integral) else LARGEST_REAL
+    return not isinstance(value, bool) and isinstance(value, Real) and -most < value < most
 
 
 def widths(value: Any) -> bool:
