@@ -25,10 +25,8 @@ ANY = "[0-9a-f]" * 8
 def check_free(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Return `path`, or say why nothing can be written there.
 
-    Raises
-    ------
-    InputError
-        If something is there already and `overwrite` is false, or the folder to write into is missing.
+    Raises InputError if something is there already and `overwrite` is false, or the folder to write into is
+    missing.
     """
     path = Path(path)
     if not path.name:
@@ -43,10 +41,8 @@ def check_free(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path
 def check_own(path: str | os.PathLike[str], names: Collection[str], what: str) -> None:
     """Refuse to put anything in the place of a folder with other files in it than `names`.
 
-    Raises
-    ------
-    InputError
-        If `path` is something else than a folder of such files, of which `what` says what it should be.
+    Raises InputError if `path` is something else than a folder of such files, of which `what` says what it
+    should be.
     """
     path = Path(path)
     if not path.exists():
@@ -102,12 +98,8 @@ class Lock:
         The system lets go of it when the process ends, however it ends. Where there are no such locks
         (Windows, some network drives) nothing is kept out.
 
-        Raises
-        ------
-        InputError
-            If another process has it.
-        OSError
-            If the folder of `path` is missing or cannot be written.
+        Raises InputError if another process has it; OSError if the folder of `path` is missing or cannot be
+        written.
         """
         file = path.resolve().with_name(f".{path.name}.lock")
         if (lock := Lock.held.get(file)) is not None:
@@ -143,10 +135,7 @@ def recover(path: Path) -> None:
     Where a folder is replaced by two renames, a kill between them leaves the old one aside, whence it comes
     back.
 
-    Raises
-    ------
-    InputError
-        If another process has the lock of `path`, and is writing it.
+    Raises InputError if another process has the lock of `path`, and is writing it.
     """
     lock = None
     with contextlib.suppress(OSError):  # a folder that is missing or cannot be written is said where it is

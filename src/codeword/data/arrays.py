@@ -40,10 +40,7 @@ def read_idx(path: Path) -> NDArray[Any]:
 
     Single-byte values of a file that is not gzipped come as a read-only memory map.
 
-    Raises
-    ------
-    DataError
-        If the file is not IDX, or holds fewer or more bytes than its header promises.
+    Raises DataError if the file is not IDX, or holds fewer or more bytes than its header promises.
     """
     with reading(path, "IDX"), opened(path) as handle:
         head = handle.read(4)
@@ -93,10 +90,7 @@ def read_images(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
 def find_images(folder: Path, split: str) -> Path | None:
     """Return the IDX images file of a split in `folder`; None if the folder holds no such files at all.
 
-    Raises
-    ------
-    DataError
-        If the folder holds images of the other split only, or several files of this one.
+    Raises DataError if the folder holds images of the other split only, or several files of this one.
     """
     with reading(folder, "a folder"):
         names = sorted(entry.name for entry in folder.iterdir() if _IMAGES.fullmatch(entry.name))

@@ -77,10 +77,7 @@ class Column:
     def from_json(cls, known: dict[str, Any]) -> Column:
         """The column of which `dataclasses.asdict` made `known`.
 
-        Raises
-        ------
-        TypeError, ValueError
-            If a part is missing or unknown, or has a value that it cannot have.
+        Raises TypeError or ValueError if a part is missing or unknown, or has a value that it cannot have.
         """
         blank = asdict(cls("", "", "", missing=False)) | {"values": []}
         types = {key: type(part) for key, part in blank.items()}
@@ -145,10 +142,7 @@ class Column:
     def read(self, column: Any, where: str) -> NDArray[Any]:
         """Cells as numbers: float64 with NaN, of dates in their own unit; of categories places in `group`.
 
-        Raises
-        ------
-        DataError
-            If a cell does not fit the column's kind; it names the row.
+        Raises DataError if a cell does not fit the column's kind; it names the row.
         """
         column = decoded(column)
         if self.kind == "category":
@@ -244,10 +238,7 @@ def shown(word: str) -> str:
 def recognized(name: str, column: Any, where: str, kind: str | None, most: int) -> Column | str:
     """What a column is, or in words why it is left out; with `kind` it is said beforehand.
 
-    Raises
-    ------
-    DataError
-        If most cells are numbers, and others words; or the cells are not of the `kind`.
+    Raises DataError if most cells are numbers, and others words; or the cells are not of the `kind`.
     """
     unasked, encoded = kind is None, ""
     order: list[str] = []

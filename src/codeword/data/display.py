@@ -191,11 +191,8 @@ def display_of(
     kind : {"image", "curve", "table"}, optional
         What samples are, where the shape does not show it.
 
-    Raises
-    ------
-    ParameterError
-        If `kind` is none of these or samples of this shape cannot be shown so, or if there is another number
-        of names than of values.
+    Raises ParameterError if `kind` is none of these or samples of this shape cannot be shown so, or if there
+    is another number of names than of values.
     """
     shape, size = tuple(shape), math.prod(shape)
     kind = _kind_of(kind, shape, names, columns)

@@ -40,13 +40,9 @@ def read_folder(
     y : ndarray of shape (n,) of str, or None
         The sub-folder right under `folder` that each picture lies in; None if they lie in `folder` itself.
 
-    Raises
-    ------
-    DataError
-        If there is no picture, one is damaged or too large, they differ in size and `size` is None, or some
-        lie in sub-folders and some do not.
-    ParameterError
-        If `size` is not one or two positive integers.
+    Raises DataError if there is no picture, one is damaged or too large, they differ in size and `size` is
+    None, or some lie in sub-folders and some do not; ParameterError if `size` is not one or two positive
+    integers.
     """
     target = _checked_size(size)
     with reading(folder, "a folder of pictures"):

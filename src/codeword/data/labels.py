@@ -69,10 +69,7 @@ def classes_of(y: Any, n: int, what: str = "x") -> Labels:
     are different. Whole numbers do if no more than 20 are different, or 1,000 and half as many as there are
     labels; other numbers if no more than 20, and half as many. Numbers beyond that are a quantity.
 
-    Raises
-    ------
-    DataError
-        If there is not one label for each row, or they are neither numbers nor texts.
+    Raises DataError if there is not one label for each row, or they are neither numbers nor texts.
     """
     values, missing = _plain(one_each(y.detach().cpu() if hasattr(y, "detach") else y, n, what), what)
     distinct, inverse = np.unique(values[~missing], return_inverse=True)
@@ -152,10 +149,7 @@ def read_label_file(path: Path, n: int) -> NDArray[Any]:
     An `.npy` or IDX file holds an array; a `.csv`, `.tsv` or `.txt` file one label a line, of which an empty
     one is missing, after a heading if there is one line more than rows.
 
-    Raises
-    ------
-    DataError
-        If the file is missing, damaged, has several columns, or another number of labels.
+    Raises DataError if the file is missing, damaged, has several columns, or another number of labels.
     """
     if not path.is_file():
         raise DataError(f"there is no file {path} with labels")

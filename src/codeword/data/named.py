@@ -81,10 +81,7 @@ def load_named(name: str, split: str) -> Rows:
     y : ndarray of shape (n,)
         The labels, 0 to 9.
 
-    Raises
-    ------
-    DownloadError
-        If the set is not on this machine and cannot be fetched.
+    Raises DownloadError if the set is not on this machine and cannot be fetched.
     """
     if name in _BUNDLED:
         return _BUNDLED[name](split)

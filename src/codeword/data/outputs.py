@@ -31,10 +31,7 @@ FORMATS = (".npy", ".npz", ".csv", ".parquet")
 def check_output(path: Path, *, overwrite: bool, formats: Sequence[str] = FORMATS) -> Path:
     """Say early, before any work is done, that `path` cannot be written.
 
-    Raises
-    ------
-    InputError
-        If its ending is not one of `formats`, it exists, or its folder does not.
+    Raises InputError if its ending is not one of `formats`, it exists, or its folder does not.
     """
     if path.suffix.lower() not in formats:
         raise InputError(

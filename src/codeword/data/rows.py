@@ -210,10 +210,7 @@ def open_array(path: Path) -> NDArray[Any]:
 def open_arrays(paths: Sequence[Path]) -> PartFolder:
     """Rows of several .npy files, in the order of the files.
 
-    Raises
-    ------
-    DataError
-        If one holds a single number, or two differ in dtype or shape.
+    Raises DataError if one holds a single number, or two differ in dtype or shape.
     """
     parts = []
     for path in paths:

@@ -81,10 +81,8 @@ def describe(x: Rows, *, missing: bool = False, group: Processes | None = None) 
     With `missing`, values that are NaN are left out. Of several processes (`group`) each reads its share of
     rows that do not lie in memory, and all get the same moments.
 
-    Raises
-    ------
-    DataError
-        If a value is infinite, or NaN without `missing`; the message names the first bad row and column.
+    Raises DataError if a value is infinite, or NaN without `missing`; the message names the first bad row and
+    column.
     """
     d = int(np.prod(x.shape[1:], dtype=np.int64))
     sums = Moments(mean=np.zeros(d), squares=np.zeros(d), missing=missing)

@@ -69,10 +69,7 @@ def _without_intervals(frame: Any) -> Any:
 def mixed_table(frame: Any) -> Any:
     """Return a DataFrame or pyarrow Table with columns that are no numbers as the latter; None of others.
 
-    Raises
-    ------
-    DataError
-        If a column holds values of several types.
+    Raises DataError if a column holds values of several types.
     """
     if not is_table(frame):
         return None
@@ -90,10 +87,7 @@ def read_tables(paths: Sequence[Path], label_column: str | None, as_text: Collec
     what a file has in them tells one file's cells from another's, and 01234 from 1234. Cells of text that are
     blank or say NA are missing.
 
-    Raises
-    ------
-    DataError
-        If a file is damaged, or files have other columns.
+    Raises DataError if a file is damaged, or files have other columns.
     """
     if _are_parquet(paths):
         return _read_parquet(paths)
@@ -224,10 +218,7 @@ def is_mixed(table: Any) -> bool:
 def labels_of(column: Any, name: str, where: str) -> NDArray[Any]:
     """Return the cells of a column as labels, shape (n,): missing ones are NaN or, of text, None.
 
-    Raises
-    ------
-    DataError
-        If the cells are lists or structures.
+    Raises DataError if the cells are lists or structures.
     """
     column = decoded(column)
     if pa.types.is_nested(column.type):
@@ -264,10 +255,8 @@ def numbers_of(
     first_row : int, default=0
         The number of the first row in the file that the table is of, for messages.
 
-    Raises
-    ------
-    DataError
-        If a cell is not a number, infinite or, without `missing`, empty or NaN; it names row and column.
+    Raises DataError if a cell is not a number, infinite or, without `missing`, empty or NaN; it names row and
+    column.
     """
     names = [str(name) for name in table.column_names]
     columns = [decoded(column) for column in table.columns]
@@ -395,10 +384,7 @@ def open_parquet(
 
     They are what `numbers_of` makes of all files as one table.
 
-    Raises
-    ------
-    DataError
-        If two files differ in their columns, or a column is no number.
+    Raises DataError if two files differ in their columns, or a column is no number.
     """
     files = _metadata(paths)
     schemas = [metadata.schema.to_arrow_schema() for metadata in files]

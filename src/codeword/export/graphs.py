@@ -100,11 +100,9 @@ def traced(module: nn.Module, rows: Tensor, names: tuple[str, str], what: str) -
     what : str
         What the module is to its user, for the error.
 
-    Raises
-    ------
-    ModelError
-        If a row's values depend on more than the row, torch cannot capture the module for any batch size,
-        ONNX has no operator for one of its own, or, where onnxruntime is installed, its values differ.
+    Raises ModelError if a row's values depend on more than the row, torch cannot capture the module for any
+    batch size, ONNX has no operator for one of its own, or, where onnxruntime is installed, its values
+    differ.
     """
     with _exporting():
         try:

@@ -36,13 +36,8 @@ MOST_BYTES = 2_000_000_000
 def check_onnx(folder: Path, *, overwrite: bool) -> None:
     """Say early that `folder` cannot be written.
 
-    Raises
-    ------
-    ParameterError
-        If a package is missing.
-    InputError
-        If the folder exists and `overwrite` is false, it holds files that are not of this format, or the
-        folder to make it in is missing.
+    Raises ParameterError if a package is missing; InputError if the folder exists and `overwrite` is false,
+    it holds files that are not of this format, or the folder to make it in is missing.
     """
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:

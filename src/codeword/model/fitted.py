@@ -194,11 +194,8 @@ class FittedModel:
     def each(self, X: Any, function: Callable[[Tensor], Any]) -> Iterator[Any]:
         """`function` of rows in scaled units, a bounded number at a time; every pass cuts its rows alike.
 
-        Raises
-        ------
-        DataError
-            If the rows do not fit the model; of values that are not finite, or of which no finite code comes,
-            once they are reached: the message has the number of the row.
+        Raises DataError if the rows do not fit the model; of values that are not finite, or of which no
+        finite code comes, once they are reached: the message has the number of the row.
         """
         size = self.chunk
         for start, block in blocks(matching_rows(self, X), multiple=size):
@@ -253,10 +250,7 @@ class FittedModel:
     def codes_of(self, indices: ArrayLike) -> Floats:
         """The codes (n, k) that the integers of `indices` stand for.
 
-        Raises
-        ------
-        DataError
-            If they are not such as `indices` gives.
+        Raises DataError if they are not such as `indices` gives.
         """
         chosen = np.asarray(indices)
         if chosen.dtype.kind not in "iu":

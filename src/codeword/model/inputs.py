@@ -26,10 +26,7 @@ def training_data(X: Any) -> Data:
 
     Values are looked at later, a block at a time, so that a memory map is not read here.
 
-    Raises
-    ------
-    DataError
-        If they are not numbers of shape (n, ...).
+    Raises DataError if they are not numbers of shape (n, ...).
     """
     table = mixed_table(X)
     if table is not None:
@@ -47,10 +44,7 @@ def matching_rows(model: FittedModel, X: Any, *, who: str = "AutoEncoder") -> Ro
 
     Messages name `who` was asked.
 
-    Raises
-    ------
-    DataError
-        If their shape, names or columns are not those of the rows fitted on.
+    Raises DataError if their shape, names or columns are not those of the rows fitted on.
     """
     if model.columns is not None and is_table(X):
         X = model.columns.transform(X)

@@ -97,10 +97,7 @@ def convert(parameter: Parameter, text: str) -> Any:
 
     `mlp(hidden=(512, 256))` stands for an architecture or objective with parameters of its own.
 
-    Raises
-    ------
-    ParameterError
-        If the text is not of the parameter's type.
+    Raises ParameterError if the text is not of the parameter's type.
     """
     kinds = parameter.annotation.split(" | ")
     if "None" in kinds and text.lower() == "none":
@@ -229,10 +226,7 @@ def check_keys(found: Collection[str], expected: Collection[str], where: object)
 def from_json(cls: type, parameters: Mapping[str, Any], *, network: Any = None) -> Any:
     """Make an estimator of what `to_json` gave; `network` takes the place of modules that were not saved.
 
-    Raises
-    ------
-    ModelError
-        If a key is not a parameter of `cls`, one is missing, or a name is unknown.
+    Raises ModelError if a key is not a parameter of `cls`, one is missing, or a name is unknown.
     """
     check_keys(
         parameters, inspect.signature(cls).parameters, f"config.json, among the parameters of {cls.__name__}"

@@ -91,10 +91,7 @@ def sample_of(
     another order and have others beside them. With `missing` an empty cell is a missing value; with `invert`
     light and dark of a picture change places; `frame` is where to bring a gray one to.
 
-    Raises
-    ------
-    DataError
-        If it is none of these, is too large, or does not hold one sample.
+    Raises DataError if it is none of these, is too large, or does not hold one sample.
     """
     if not data:
         raise DataError("nothing was sent: expected a picture, an .npy file or numbers")

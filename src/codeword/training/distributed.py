@@ -81,10 +81,8 @@ class ProcessGroup:
     def all_equal(self, flag: bool) -> bool:
         """Whether `flag` is true, on every process alike.
 
-        Raises
-        ------
-        ParameterError
-            If it is true on some only: what they look at is not on a disk that all of them share.
+        Raises ParameterError if it is true on some only: what they look at is not on a disk that all of them
+        share.
         """
         count = torch.tensor(int(flag), device=self.device)
         self.sum(count)
