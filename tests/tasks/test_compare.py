@@ -2,6 +2,8 @@
 
 import errno
 import itertools
+import json
+import math
 import os
 
 import numpy as np
@@ -12,6 +14,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
 from codeword import MLP, AutoEncoder, Data, Masked, Nested, Reconstruction, Variational, compare, plots
+from codeword.base import files
 from codeword.base.errors import DataError, InputError, ParameterError, TrainingError
 from codeword.model.fitted import FittedModel
 from codeword.plots.style import new_figure
@@ -610,6 +613,7 @@ def test_overwriting_starts_anew_and_spares_what_is_none_of_ours(x, tmp_path, fi
     [
         ("results.jsonl", '{"k": 2\n{"k": 3}\n', "results.jsonl, line 1 is damaged .*: mend it"),
         ("results.jsonl", '{"k": 2}\n', "line 1 is damaged"),
+        ("results.jsonl", "[2]\n", "line 1 is damaged"),
         ("settings.json", "{", "settings.json is damaged"),
         ("settings.json", "[]", "settings.json is damaged"),
     ],
@@ -620,6 +624,73 @@ def test_damaged_files_are_named(x, tmp_path, name, text, words):
     (tmp_path / "c" / name).write_text(text)
     with pytest.raises(InputError, match=words):
         compare(x, folder=tmp_path / "c", **settings)
+
+
+@pytest.mark.usefixtures("small_picture")
+def test_a_row_that_no_comparison_wrote_is_damaged(x, tmp_path):
+    settings = {"k": 2, "seeds": 1, "folder": tmp_path / "c", **TINY}
+    compare(x, **settings)
+    file = tmp_path / "c" / "results.jsonl"
+    first, second = map(json.loads, file.read_text().splitlines())
+    changes = [
+        *[{"mse": value} for value in ("x", None, math.nan, -1, True, 10**400, [1])],
+        *[{"k": value} for value in ("2", None, 3, 2.0, [])],
+        *[{"seed": value} for value in (None, 1, -1, "0", False)],
+        *[{"objective": value} for value in ("nested", "pca", None, [])],
+        *[{"knn_accuracy": 2}, {"explained_variance": "x"}, {"seconds": math.inf}, {"epochs": "3"}],
+        *[{"failed": "why"}, {"mse": None, "failed": 3}, {"more": 1}],
+    ]
+    damaged = [second | change for change in changes] + [{k: v for k, v in second.items() if k != "mse"}]
+    for row in damaged:
+        file.write_text(f"{json.dumps(first)}\n{json.dumps(row)}\n")
+        with pytest.raises(InputError, match=r"results.jsonl, line 2 is damaged .*: mend it"):
+            compare(x, **settings)
+    file.write_text("".join(json.dumps(row) + "\n" for row in (first, second)))
+    assert compare(x, **settings).rows == [second, first]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such locks")
+@pytest.mark.usefixtures("small_picture")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_second_process_is_refused_and_takes_nothing_from_the_first(x, tmp_path, overwrite):
+    settings = {"k": (2, 4), "seeds": 1, "folder": tmp_path / "c", **TINY}
+    seen = []
+
+    def second(*_):
+        pid = os.fork()
+        if pid == 0:
+            files.Lock.held.clear()  # as in a process of its own
+            try:
+                compare(x, overwrite=overwrite, **settings)
+            except InputError as error:
+                os._exit(42 if "is being written by another process" in str(error) else 43)
+            finally:
+                os._exit(44)
+        before = names(tmp_path / "c")
+        seen.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        assert names(tmp_path / "c") == before
+
+    compare(x, on_row=second, **settings)
+    assert seen == [42] * 4
+    assert names(tmp_path) == ["c"]
+
+
+@pytest.mark.usefixtures("small_picture")
+def test_what_was_there_before_outlives_a_refusal(x, tmp_path, monkeypatch):
+    settings = {"k": 2, "seeds": 1, "folder": tmp_path / "c", **TINY}
+
+    def stopped(*args, **more):
+        raise Killed
+
+    def refused(*args, **more):
+        raise InputError("no")
+
+    for stop, error in ((stopped, Killed), (refused, InputError)):
+        monkeypatch.setattr(AutoEncoder, "fit", stop)
+        with pytest.raises(error) as raised:
+            compare(x, **settings)
+        assert names(tmp_path / "c") == ["settings.json", "training"]
+        assert names(tmp_path) == ["c"], raised  # no lock either, though the error is still at hand
 
 
 # -- bad input ----------------------------------------------------------------------------------------------

@@ -129,6 +129,24 @@ def _let_go(file: Path, number: int) -> None:
     os.close(number)
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of `path`, where there can be one: what is missing or read-only is said elsewhere.
+
+    Raises
+    ------
+    InputError
+        If another process has it.
+    """
+    lock = None
+    with contextlib.suppress(OSError):
+        lock = Lock.of(path) if path.name else None
+    try:
+        yield
+    finally:
+        del lock
+
+
 def recover(path: Path) -> None:
     """Tidy up after a process that was killed while it replaced the folder `path`.
 
@@ -137,17 +155,14 @@ def recover(path: Path) -> None:
 
     Raises InputError if another process has the lock of `path`, and is writing it.
     """
-    lock = None
-    with contextlib.suppress(OSError):  # a folder that is missing or cannot be written is said where it is
-        lock = Lock.of(path)
-    for aside in sorted(path.parent.glob(f".{glob.escape(path.name)}.{ANY}.old")):
-        if path.exists():
-            remove(aside)
-        else:
-            os.replace(aside, path)
-    for unfinished in path.parent.glob(f".{glob.escape(path.stem)}.{ANY}.part{glob.escape(path.suffix)}"):
-        remove(unfinished)
-    del lock
+    with locked(path):
+        for aside in sorted(path.parent.glob(f".{glob.escape(path.name)}.{ANY}.old")):
+            if path.exists():
+                remove(aside)
+            else:
+                os.replace(aside, path)
+        for left in path.parent.glob(f".{glob.escape(path.stem)}.{ANY}.part{glob.escape(path.suffix)}"):
+            remove(left)
 
 
 NO_REPLACE, EXCHANGE = 1, 2

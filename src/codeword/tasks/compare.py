@@ -8,6 +8,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 
 from codeword.base.constraints import whole
 from codeword.base.errors import DataError, InputError, ParameterError, TrainingError, expected
-from codeword.base.files import check_free, check_own, recover, remove, writing
+from codeword.base.files import check_free, check_own, locked, recover, remove, writing
 from codeword.base.text import aligned, shortened
 from codeword.data import Data
 from codeword.data.columns import Columns
@@ -76,6 +77,12 @@ COLUMNS = (
     "objective", "k", "seed", "mse", "explained_variance", "knn_accuracy", "epochs", "seconds", "failed",
 )  # fmt: skip
 """The keys of a row, in order."""
+
+METRICS = {
+    "mse": (0, math.inf), "explained_variance": (-math.inf, 1), "knn_accuracy": (0, 1),
+    "epochs": (0, math.inf), "seconds": (0, math.inf),
+}  # fmt: skip
+"""Those that are numbers or None, and their least and greatest."""
 
 NAME_WIDTH = 21
 """An objective's name is cut to this many characters in the table."""
@@ -143,8 +150,8 @@ def compare(
     ParameterError, DataError
         If something given cannot be used; all of it is checked before the first training.
     InputError
-        If `folder` is something else, or holds a comparison of something else and `overwrite` is not set;
-        the message names the first setting that differs.
+        If `folder` is something else, another process is at it, or it holds a comparison of something else
+        and `overwrite` is not set; the message names the first setting that differs.
     KeyboardInterrupt
         On Ctrl-C. What is in `folder` is gone on with by the next call.
 
@@ -169,44 +176,45 @@ def compare(
     lengths = check_k(k, d)
     held = HeldOut(train, held_out, strict=y is not None)
     settings = {} if folder is None else _settings(by_label, lengths, seeds, parameters, train, held_out)
-    results = Results(folder, settings, overwrite=overwrite)
-    rows, pca = results.rows, None
-    done, total = sum(name != PCA for name, _, _ in rows), seeds * len(by_label) * len(lengths)
-    trainings = [
-        (label, objective, ks, seed)
-        for seed in range(seeds)  # seed by seed, so that what is there at any time covers all k
-        for label, objective in by_label.items()
-        for ks in ([lengths] if objective.ordered else [[k] for k in lengths])
-    ]
-    try:
-        for label, objective, ks, seed in trainings:
-            if (label, ks[-1], seed) in rows:
-                continue
-            if pca is None:
-                pca = _principal_components(train, lengths[-1], parameters)
-            ae = _estimator(ks[-1], objective, seed, parameters)
-            failed = _fit(ae, train, results.checkpoint())
-            made: list[Row] = []
-            for k in ks:
-                if (PCA, k, None) not in rows:
-                    first = replace(pca, components=pca.components[:k], deviations=pca.deviations[:k])
-                    made.append(_row(PCA, k, None, held.metrics(first, pca.scaling)))
-                metrics = {"failed": failed} if failed else _metrics(ae.model_, k, held)
-                made.append(_row(label, k, seed, metrics))
-            results.add(made)
-            for row in made:
-                done += row["objective"] != PCA
-                if on_row is not None:
-                    on_row(row, done, total)
-    except InputError:  # an objective or a network that does not fit the data
-        if results.path is not None:
-            remove(results.path / TRAINING if rows else results.path)
-        raise
-    order = {label: i for i, label in enumerate([*by_label, PCA])}
-    ordered = sorted(rows.values(), key=lambda row: (order[row["objective"]], row["k"], row["seed"] or 0))
-    found = Comparison(ordered, len(held_out), held.n_labelled, d)
-    results.finish(found)
-    return found
+    with nullcontext() if folder is None else locked(Path(folder)):
+        results = Results(folder, settings, overwrite=overwrite)
+        rows, pca = results.rows, None
+        done, total = sum(name != PCA for name, _, _ in rows), seeds * len(by_label) * len(lengths)
+        trainings = [
+            (label, objective, ks, seed)
+            for seed in range(seeds)  # seed by seed, so that what is there at any time covers all k
+            for label, objective in by_label.items()
+            for ks in ([lengths] if objective.ordered else [[k] for k in lengths])
+        ]
+        try:
+            for label, objective, ks, seed in trainings:
+                if (label, ks[-1], seed) in rows:
+                    continue
+                if pca is None:
+                    pca = _principal_components(train, lengths[-1], parameters)
+                ae = _estimator(ks[-1], objective, seed, parameters)
+                failed = _fit(ae, train, results.checkpoint())
+                made: list[Row] = []
+                for k in ks:
+                    if (PCA, k, None) not in rows:
+                        first = replace(pca, components=pca.components[:k], deviations=pca.deviations[:k])
+                        made.append(_row(PCA, k, None, held.metrics(first, pca.scaling)))
+                    metrics = {"failed": failed} if failed else _metrics(ae.model_, k, held)
+                    made.append(_row(label, k, seed, metrics))
+                results.add(made)
+                for row in made:
+                    done += row["objective"] != PCA
+                    if on_row is not None:
+                        on_row(row, done, total)
+        except InputError:  # an objective or a network that does not fit the data
+            if results.made is not None:
+                remove(results.made)
+            raise
+        order = {label: i for i, label in enumerate([*by_label, PCA])}
+        ordered = sorted(rows.values(), key=lambda row: (order[row["objective"]], row["k"], row["seed"] or 0))
+        found = Comparison(ordered, len(held_out), held.n_labelled, d)
+        results.finish(found)
+        return found
 
 
 # -- trainings ----------------------------------------------------------------------------------------------
@@ -423,34 +431,40 @@ class Results:
     def __init__(self, path: str | os.PathLike[str] | None, settings: Row, *, overwrite: bool) -> None:
         self.path = None if path is None else check_folder(path, overwrite=overwrite)
         self.rows: dict[tuple[str, int, int | None], Row] = {}
+        self.made: Path | None = None  # and to be removed again where nothing can be trained
         if self.path is None:
             return
         if overwrite or not self.path.exists():
             with writing(self.path, overwrite=overwrite) as new:
                 new.mkdir()
                 (new / SETTINGS).write_text(json.dumps(settings, indent=1), "utf-8")
+            self.made = self.path
             return
-        where = SETTINGS
+        where, settings = SETTINGS, json.loads(json.dumps(settings))
         try:
             kept = dict(json.loads((self.path / SETTINGS).read_text("utf-8")).items())
+            for name in [*kept, *settings]:
+                before, now = kept.get(name), settings.get(name)
+                if before != now:
+                    raise InputError(
+                        f"{self.path} was made with {shortened(name)} = {shortened(before)}, and this "
+                        f"run has {shortened(now)}: give the same, choose another folder, or replace this "
+                        "one by overwrite=True (--overwrite)"
+                    )
             text = (self.path / RESULTS).read_text("utf-8") if (self.path / RESULTS).exists() else ""
             for number, line in enumerate(text.splitlines(), start=1):
                 where = f"{RESULTS}, line {number}"
-                self._keep([json.loads(line)])
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+                row = json.loads(line)
+                if not _is_row(row, settings):
+                    raise ValueError("it is no row of this comparison")
+                self._keep([row])
+        except InputError:
+            raise
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise InputError(
                 f"{self.path / where} is damaged ({shortened(error)}): mend it, or start anew by "
                 "overwrite=True (--overwrite)"
             ) from None
-        settings = json.loads(json.dumps(settings))
-        for name in [*kept, *settings]:
-            before, now = kept.get(name), settings.get(name)
-            if before != now:
-                raise InputError(
-                    f"{self.path} was made with {shortened(name)} = {shortened(before)}, and this "
-                    f"run has {shortened(now)}: give the same, choose another folder, or replace this one by "
-                    "overwrite=True (--overwrite)"
-                )
 
     def _keep(self, rows: Iterable[Row]) -> None:
         self.rows |= {(row["objective"], row["k"], row["seed"]): row for row in rows}
@@ -459,8 +473,11 @@ class Results:
         """Where the training under way keeps its state, under a name that none before it had."""
         if self.path is None:
             return None
-        (self.path / TRAINING).mkdir(exist_ok=True)
-        return self.path / TRAINING / str(len(self.rows))
+        training = self.path / TRAINING
+        if not training.exists():
+            training.mkdir()
+            self.made = self.made or training
+        return training / str(len(self.rows))
 
     def add(self, rows: Sequence[Row]) -> None:
         """Keep what one training gave, all of it or, if the process is killed here, nothing."""
@@ -469,6 +486,7 @@ class Results:
             with writing(self.path / RESULTS, overwrite=True) as new:
                 new.write_text("".join(json.dumps(row) + "\n" for row in self.rows.values()), "utf-8")
             remove(self.path / TRAINING)
+            self.made = None
 
     def finish(self, found: Comparison) -> None:
         """Put the rows in order into a table and a picture, and delete what a kill left."""
@@ -489,6 +507,24 @@ class Results:
         if best is not None:
             drawn = [row for row in found.rows if row["mse"] is not None]
             save(comparison_figure(drawn, recommended=best.k), self.path / PICTURE, overwrite=True)
+
+
+def _is_row(row: Any, settings: Row) -> bool:
+    """Whether something read could have been written by a comparison with these settings."""
+    if row.keys() != set(COLUMNS):
+        return False
+    pca, seed, mse, failed = row["objective"] == PCA, row["seed"], row["mse"], row["failed"]
+    return (
+        (seed is None if pca else type(seed) is int and seed in range(settings["seeds"]))
+        and (pca or row["objective"] in settings["objectives"])
+        and (type(row["k"]) is int and row["k"] in settings["k"])
+        and (failed is None if mse is not None else isinstance(failed, str) and failed != "")
+        and all(
+            row[name] is None
+            or (type(row[name]) in (int, float) and math.isfinite(row[name]) and low <= row[name] <= high)
+            for name, (low, high) in METRICS.items()
+        )
+    )
 
 
 # -- what is recommended ------------------------------------------------------------------------------------
