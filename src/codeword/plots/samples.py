@@ -22,7 +22,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from codeword.base.errors import DataError, ParameterError
+from codeword.base.errors import DataError, expected
 from codeword.data.display import Display, display_of, in_shape
 from codeword.plots.sprites import resized
 from codeword.plots.style import (
@@ -229,9 +229,7 @@ def _near_square(n: int, aspect: float) -> int:
 def _count(name: str, value: Any, least: int, most: float = math.inf) -> int:
     if not hasattr(value, "__index__") or isinstance(value, bool) or not least <= value <= most:
         limits = f"from {least} to {most}" if most < math.inf else f"of {least} or more"
-        raise ParameterError(
-            f"The '{name}' parameter of sample_figure must be a whole number {limits}. Got {value!r} instead."
-        )
+        raise expected(name, "sample_figure", f"a whole number {limits}", value)
     return int(value)
 
 
