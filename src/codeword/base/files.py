@@ -133,10 +133,7 @@ def _let_go(file: Path, number: int) -> None:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of `path`, where there can be one: what is missing or read-only is said elsewhere.
 
-    Raises
-    ------
-    InputError
-        If another process has it.
+    Raises InputError if another process has it.
     """
     lock = None
     with contextlib.suppress(OSError):

@@ -83,10 +83,7 @@ def write_folder(
 ) -> None:
     """Write a model folder, whole or not at all; `extra` holds further files by name.
 
-    Raises
-    ------
-    InputError
-        If `path` exists and `overwrite` is false.
+    Raises InputError if `path` exists and `overwrite` is false.
     """
     if overwrite:
         check_own(path, (*MODEL_FILES, *CHECKPOINT_FILES), "a model folder")
@@ -108,10 +105,7 @@ def write_folder(
 def read_folder(path: str | os.PathLike[str]) -> Folder:
     """Read a model folder.
 
-    Raises
-    ------
-    ModelError
-        If there is none, or a file of it is missing, cut, damaged, or of a later format.
+    Raises ModelError if there is none, or a file of it is missing, cut, damaged, or of a later format.
     """
     path = Path(path)
     if not path.exists():
@@ -207,10 +201,7 @@ def from_folder(folder: Folder, parameters: dict[str, Any]) -> FittedModel:
     parameters : dict
         The estimator's, made of the folder's, with torch modules in place of those whose code is not there.
 
-    Raises
-    ------
-    LookupError, TypeError, RuntimeError and others
-        If its parts do not fit together.
+    Raises LookupError, TypeError, RuntimeError and others if its parts do not fit together.
     """
     data, k = folder.config["data"], parameters["n_components"]
     shape, names = tuple(data["sample_shape"]), data["names"]

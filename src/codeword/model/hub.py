@@ -39,12 +39,8 @@ def local(path: str | os.PathLike[str]) -> Path:
     Only the files of a model folder are fetched, whatever else is in the repository, into a cache on this
     machine. Without a network the state that was asked for last is taken, if all of it was fetched then.
 
-    Raises
-    ------
-    ModelError
-        If there is no such repository or revision, or it cannot be reached.
-    InputError
-        If huggingface_hub is not installed.
+    Raises ModelError if there is no such repository or revision, or it cannot be reached; InputError if
+    huggingface_hub is not installed.
     """
     if not is_address(path):
         return Path(path)
@@ -87,11 +83,8 @@ def push(
     str
         The address of just this state: ``hf://user/name@commit``.
 
-    Raises
-    ------
-    InputError
-        If there is a model already and `overwrite` is false, the repository was changed meanwhile, the Hub
-        refuses or cannot be reached, or huggingface_hub is not installed.
+    Raises InputError if there is a model already and `overwrite` is false, the repository was changed
+    meanwhile, the Hub refuses or cannot be reached, or huggingface_hub is not installed.
     """
     repo, revision = _parsed(address)
     if revision is not None:

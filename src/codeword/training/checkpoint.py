@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -82,10 +83,7 @@ class Checkpoint:
     def save(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Replace the checkpoint on disk.
 
-        Raises
-        ------
-        TrainingError
-            If it cannot be written; the one before is still there.
+        Raises TrainingError if it cannot be written; the one before is still there.
         """
         if not self.writes:
             return
@@ -107,12 +105,8 @@ class Checkpoint:
     def load(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """State and tensors of the run that stopped; None if there is no checkpoint.
 
-        Raises
-        ------
-        ModelError
-            If it is damaged.
-        InputError
-            If it was made with other settings; the message names the first that differs.
+        Raises ModelError if it is damaged; InputError if it was made with other settings; the message names
+        the first that differs.
         """
         if self.writes:
             recover(self.path)
@@ -121,22 +115,31 @@ class Checkpoint:
         try:
             kept = json.loads((self.path / "training.json").read_text("utf-8"))
             packed = (self.path / "training.safetensors").read_bytes()
-            if kept.pop("checksum") != digest(json.dumps(kept).encode(), packed):
-                raise ValueError("its checksum is another")
-        except (OSError, LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            if kept.pop("checksum", None) != digest(json.dumps(kept).encode(), packed):
+                raise ValueError("its checksum is another, or another version of codeword wrote it")
+            settings, state, tensors = kept["settings"], kept["state"], load(packed)
+        except (
+            OSError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            ValueError,
+            RecursionError,
+            SafetensorError,
+        ) as error:
             raise ModelError(
                 f"the checkpoint {self.path} is damaged ({shortened(error)}): delete it and train from the "
                 "start"
             ) from None
         for name, value in json.loads(json.dumps(self.settings)).items():
-            found = kept["settings"].get(name)
+            found = settings.get(name)
             if found != value:
                 raise InputError(
                     f"the checkpoint {self.path} was made with {name} = {shortened(found)}, and "
                     f"this run has {shortened(value)}: give the same, or delete the checkpoint to train from "
                     "the start"
                 )
-        return kept["state"], load(packed)
+        return state, tensors
 
 
 def digest(*parts: Any) -> str:

@@ -90,10 +90,7 @@ class Trainer:
     def fit(self, *, resume: bool = False) -> None:
         """Train, from the checkpoint on where there is one to resume; Ctrl-C ends it with the best weights.
 
-        Raises
-        ------
-        TrainingError
-            If a loss or a weight is not finite.
+        Raises TrainingError if a loss or a weight is not finite.
         """
         self.network.train()
         start, start_errors = None, None
