@@ -15,15 +15,7 @@ from numpy.typing import NDArray
 
 from codeword.base.errors import DataError
 from codeword.base.text import shortened
-from codeword.data.tables import (
-    NUMBER,
-    decoded,
-    is_date,
-    is_number,
-    is_text,
-    nearly_numbers,
-    parsed,
-)
+from codeword.data.tables import NUMBER, decoded, is_date, is_number, is_text, nearly_numbers, parsed
 
 KINDS = ("number", "date", "flag", "category")
 

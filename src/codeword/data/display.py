@@ -172,24 +172,9 @@ def display_of(
     - where no model is known, 0 and 255 for uint8 and values that fill that range, 0 and 1 for values in
       between; else, and for models that know no limits, the least and the largest value of `rows`.
 
-    Parameters
-    ----------
-    shape : sequence of int
-        Shape of a sample.
-    scaling : {"pixels", "unit", "standard", "none"}, optional
-        The scaling of the model.
-    dtype : dtype, optional
-        Type of the rows that the model was fitted on, else of `rows`.
-    limits : (float, float), optional
-        The least and the largest value of the rows that the model was fitted on.
-    rows : ndarray of shape (m, ...), optional
-        Some samples.
-    names : sequence of str, optional
-        The names of a table's columns.
-    columns : Columns, optional
-        Those of a mixed table.
-    kind : {"image", "curve", "table"}, optional
-        What samples are, where the shape does not show it.
+    `scaling`, `dtype` and the `limits` of values (least, largest) are those that a model was fitted with;
+    without a model, dtype is that of `rows` (m, ...), some samples. `names` are those of a table's columns, and
+    `columns` those of a mixed table.
 
     Raises ParameterError if `kind` is none of these or samples of this shape cannot be shown so, or if there
     is another number of names than of values.

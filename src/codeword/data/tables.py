@@ -230,12 +230,7 @@ def labels_of(column: Any, name: str, where: str) -> NDArray[Any]:
 
 
 def numbers_of(
-    table: Any,
-    where: str,
-    *,
-    missing: bool = False,
-    dtype: np.dtype[Any] | None = None,
-    first_row: int = 0,
+    table: Any, where: str, *, missing: bool = False, dtype: np.dtype[Any] | None = None, first_row: int = 0
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
     """Return the columns of an Arrow table as rows of numbers, and the names of the columns.
 

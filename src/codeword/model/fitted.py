@@ -152,11 +152,7 @@ class FittedModel:
         return next(self.network.parameters()).device
 
     def display(
-        self,
-        *,
-        names: Sequence[str] | None = None,
-        rows: NDArray[Any] | None = None,
-        kind: str | None = None,
+        self, *, names: Sequence[str] | None = None, rows: NDArray[Any] | None = None, kind: str | None = None
     ) -> Display:
         """How the model's samples are shown: see `display_of`.
 

@@ -103,13 +103,7 @@ def make_plan(ae: AutoEncoder, train: Batches, seed: int, group: ProcessGroup) -
     updates = train.steps(int(batch))
     epochs = ae.epochs if ae.epochs != "auto" else max(10, min(500, -(-2000 // updates)))
     return Plan(
-        int(epochs),
-        int(batch),
-        float(ae.learning_rate),
-        ae.schedule,
-        ae.patience,
-        ae.precision,
-        seed,
+        int(epochs), int(batch), float(ae.learning_rate), ae.schedule, ae.patience, ae.precision, seed
     )
 
 

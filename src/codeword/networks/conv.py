@@ -13,8 +13,7 @@ from codeword.base.errors import ParameterError
 from codeword.networks.base import ACTIVATIONS, Activation, Architecture, ChannelsFirst, ChannelsLast, Spec
 
 Channels = Annotated[
-    abc.Sequence[int],
-    (lambda v: widths(v) and len(v) > 0, "a sequence of at least one positive integer"),
+    abc.Sequence[int], (lambda v: widths(v) and len(v) > 0, "a sequence of at least one positive integer")
 ]
 
 _CONV: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d}
