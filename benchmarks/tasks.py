@@ -66,7 +66,7 @@ def auto_encoder(options: Options, k: int, seed: int, **parameters: object) -> A
 
 
 def classify(options: Options) -> list[Row]:
-    """Digits told from 16 numbers: learned from 60,000 labelled codes, judged on 10,000 test images.
+    """Digits told from 16 numbers: learned from 60,000 labeled codes, judged on 10,000 test images.
 
     kNN of 5 neighbors; the linear probe is logistic regression on standardized columns. `evaluate` gives
     both for pixels and for PCA with 16 components too.

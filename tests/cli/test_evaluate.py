@@ -13,7 +13,7 @@ from codeword.cli.main import run
 KEYS = [
     "n", "k", "mse", "pca_mse", "explained_variance", "pca_explained_variance",
     "worst_decile_mse", "pca_worst_decile_mse", "trustworthiness", "pca_trustworthiness", "latent",
-    "labelled_rows", "unlabelled", "reference_rows", "classes",
+    "labeled_rows", "unlabeled", "reference_rows", "classes",
     "knn_accuracy", "pca_knn_accuracy", "raw_knn_accuracy",
     "linear_accuracy", "pca_linear_accuracy", "raw_linear_accuracy",
     "clustering", "pca_clustering", "raw_clustering", "mixture", "pca_mixture", "raw_mixture",
@@ -87,7 +87,7 @@ def test_labels_may_come_from_a_column(do, rows):
     frame = pd.DataFrame(x.reshape(40, -1), columns=[f"p{i}" for i in range(64)])
     frame.assign(parity=np.array(["even", "odd"])[y]).to_csv("t.csv", index=False)
     facts = json.loads(do("t.csv", "--label-column", "parity", "--json"))
-    assert (facts["classes"], facts["labelled_rows"]) == (2, 40)
+    assert (facts["classes"], facts["labeled_rows"]) == (2, 40)
 
 
 @pytest.mark.parametrize("name", ["y.npy", "column.npy", "y.txt", "y.csv", "heading.csv", "y.tsv", "y.idx"])
@@ -125,7 +125,7 @@ def test_an_empty_line_is_a_missing_label(do, rows):
     with open("y.txt", "w", encoding="utf-8") as file:
         file.writelines("\n" if i in (3, 39) else f'"class {one}"\n' for i, one in enumerate(y))
     facts = json.loads(do("x.npy", "--labels", "y.txt", "--json"))
-    assert (facts["labelled_rows"], facts["unlabelled"], facts["classes"]) == (38, 2, 2)
+    assert (facts["labeled_rows"], facts["unlabeled"], facts["classes"]) == (38, 2, 2)
 
 
 # -- what is refused ----------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_an_empty_line_is_a_missing_label(do, rows):
         (np.full(40, np.nan), "all 40 labels are missing: give some, or pass --no-labels"),
         (
             np.where(np.arange(40) < 9, np.arange(40) % 2, np.nan),
-            "there are 9 labelled rows, fewer than 10: 5 nearest neighbors in cross-validation need as "
+            "there are 9 labeled rows, fewer than 10: 5 nearest neighbors in cross-validation need as "
             "many; give more, or --reference SOURCE, or pass --no-labels",
         ),
     ],
@@ -170,15 +170,15 @@ def test_label_files_that_cannot_be_read_are_refused(refused, rows):
     assert "y.npy cannot be read as labels" in refused("x.npy", "--labels", "y.npy")
 
 
-def test_an_unlabelled_source_where_labels_are_needed_is_refused(refused, rows):
+def test_an_unlabeled_source_where_labels_are_needed_is_refused(refused, rows):
     x, y = rows
     np.save("x.npy", x)
-    np.savez("labelled.npz", x=x[::-1] * 0.9, y=y[::-1])
-    assert "--reference needs labels, and x.npy has none" in refused("x.npy", "--reference", "labelled.npz")
-    assert "--reference x.npy has no labels" in refused("labelled.npz", "--reference", "x.npy")
+    np.savez("labeled.npz", x=x[::-1] * 0.9, y=y[::-1])
+    assert "--reference needs labels, and x.npy has none" in refused("x.npy", "--reference", "labeled.npz")
+    assert "--reference x.npy has no labels" in refused("labeled.npz", "--reference", "x.npy")
     np.savez("few.npz", x=x[:4], y=y[:4])
-    assert "4 labelled rows, fewer than the 5 nearest" in refused("labelled.npz", "--reference", "few.npz")
-    said = refused("labelled.npz", "--reference", "labelled.npz")
+    assert "4 labeled rows, fewer than the 5 nearest" in refused("labeled.npz", "--reference", "few.npz")
+    said = refused("labeled.npz", "--reference", "labeled.npz")
     assert "the reference is the 40 rows that are judged" in said
 
 

@@ -112,10 +112,10 @@ def test_rows_are_judged_by_those_given(do, trained):
 
 
 def test_labels_are_set_aside(do, trained, new):
-    new.assign(kind="usual").to_csv("labelled.csv", index=False)
+    new.assign(kind="usual").to_csv("labeled.csv", index=False)
     do("score", trained, "new.csv", "-q")
-    do("score", trained, "labelled.csv", "--label-column", "kind", "-o", "labelled-scores.csv", "-q")
-    pd.testing.assert_frame_equal(pd.read_csv("labelled-scores.csv"), pd.read_csv("scores.csv"))
+    do("score", trained, "labeled.csv", "--label-column", "kind", "-o", "labeled-scores.csv", "-q")
+    pd.testing.assert_frame_equal(pd.read_csv("labeled-scores.csv"), pd.read_csv("scores.csv"))
 
 
 @pytest.mark.parametrize(("top", "columns"), [(0, 5), (1, 7), (9, 13)])

@@ -474,11 +474,11 @@ def test_a_frame_in_and_a_frame_out(ae, frame):
     assert ae.transform(frame[OWN[::-1]]) == pytest.approx(ae.transform(frame), abs=1e-5)
     np.testing.assert_array_equal(ae.transform(ae.columns_.transform(frame)), ae.transform(frame))
     assert ae.model_.reconstruct(frame).shape == (200, 10)
-    figures = evaluate(ae, frame)
-    assert figures["mse"] == pytest.approx(-ae.score(frame), rel=0.1)
-    assert figures["mse"] < figures["pca_mse"]
+    metrics = evaluate(ae, frame)
+    assert metrics["mse"] == pytest.approx(-ae.score(frame), rel=0.1)
+    assert metrics["mse"] < metrics["pca_mse"]
     assert evaluate(ae, frame, frame["new"])["classes"] == 2
-    assert evaluate(ae, ae.columns_.transform(frame))["mse"] == figures["mse"]
+    assert evaluate(ae, ae.columns_.transform(frame))["mse"] == metrics["mse"]
     assert traverse(ae, ae.training_codes_.codes).rows.shape == (3, 7, 10)
     assert interpolate(ae, frame.iloc[:2], frame.iloc[2:4], 3).shape == (2, 3, 10)
 
@@ -683,10 +683,10 @@ def test_a_csv_from_end_to_end(here, do, capsys):
     assert {"top3", "top3_share"} <= set(scores)
     do("sample", "p.ae", "-n", 7, "-o", "new.csv", "-q")
     assert pd.read_csv("new.csv").shape == (7, 6)
-    figures = json.loads(
+    metrics = json.loads(
         do("evaluate", "p.ae", "people.csv", "--label-column", "new", "--no-labels", "--json")
     )
-    assert figures["n"] == 200
+    assert metrics["n"] == 200
 
 
 def test_commands_picture_own_columns(here, do, ae):

@@ -87,13 +87,13 @@ def test_the_command_writes_one_file(saved_model, tmp_path, monkeypatch, capsys)
 
 
 def test_the_figures_are_those_of_evaluate(model, rows, content, page):
-    figures = evaluate(model, rows)
-    assert content.metrics == figures
+    metrics = evaluate(model, rows)
+    assert content.metrics == metrics
     for key in ("mse", "pca_mse", "worst_decile_mse"):
-        assert f"<td>{figures[key]:.5g}</td>" in page.html
-    assert f"{figures['pca_mse'] / figures['mse']:.2f} times smaller" in page.html
-    np.testing.assert_allclose(content.map.errors.mean(), figures["mse"], rtol=1e-5)
-    np.testing.assert_allclose(content.map.pca.mean(), figures["pca_mse"], rtol=1e-5)
+        assert f"<td>{metrics[key]:.5g}</td>" in page.html
+    assert f"{metrics['pca_mse'] / metrics['mse']:.2f} times smaller" in page.html
+    np.testing.assert_allclose(content.map.errors.mean(), metrics["mse"], rtol=1e-5)
+    np.testing.assert_allclose(content.map.pca.mean(), metrics["pca_mse"], rtol=1e-5)
     worst = [caption["row"] for caption in content.captions["worst"]]
     assert worst == np.argsort(model.score_samples(rows), kind="stable")[:12].tolist()
 

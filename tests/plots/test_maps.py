@@ -141,10 +141,10 @@ def test_whole_floats_are_classes(points):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
-@pytest.mark.parametrize("labelled", [False, True])
-def test_few_points_are_inside_the_axes(n, labelled, tmp_path):
+@pytest.mark.parametrize("labeled", [False, True])
+def test_few_points_are_inside_the_axes(n, labeled, tmp_path):
     points = np.arange(2.0 * n).reshape(n, 2)
-    figure = map_figure(points, list("abc")[:n] if labelled else None)
+    figure = map_figure(points, list("abc")[:n] if labeled else None)
     written(figure, tmp_path)
     axes = figure.axes[0]
     assert axes.get_xlim()[0] < points[:, 0].min() <= points[:, 0].max() < axes.get_xlim()[1]

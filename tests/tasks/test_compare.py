@@ -76,7 +76,7 @@ def stop_after(rows):
     return on_row
 
 
-# -- the figures --------------------------------------------------------------------------------------------
+# -- the metrics --------------------------------------------------------------------------------------------
 
 
 def test_a_row_is_what_one_finds_by_hand(digits):
@@ -233,7 +233,7 @@ def test_classes_are_the_same_in_both_parts_whichever_each_has(digits):
 def test_labels_of_one_part_alone_judge_nothing(digits):
     found = compare(digits[:100], k=2, seeds=1, test=(digits.x[100:150], None), **TINY)
     assert found.rows[0]["knn_accuracy"] is None
-    assert found.n_labelled == 0
+    assert found.n_labeled == 0
 
 
 def test_labels_that_are_no_classes_judge_nothing_unless_they_were_given(digits):
@@ -256,7 +256,7 @@ def test_the_neighbors_are_of_a_sample_where_rows_are_many(digits, monkeypatch):
     monkeypatch.setattr(FittedModel, "transform", watched)
     found = compare(digits[:200], k=2, seeds=1, test=digits[200:300], **TINY)
     assert asked == [100, 50, 30]
-    assert (found.n, found.n_labelled) == (100, 30)
+    assert (found.n, found.n_labeled) == (100, 30)
 
 
 def test_empty_cells_are_compared_where_the_objective_takes_them(x):

@@ -21,8 +21,8 @@ RECONSTRUCTION = [
 TINY = {"epochs": 2, "network": "mlp", "device": "cpu", "random_state": 0}
 
 
-def reconstruction(figures):
-    return {name: figures[name] for name in RECONSTRUCTION}
+def reconstruction(metrics):
+    return {name: metrics[name] for name in RECONSTRUCTION}
 
 
 @pytest.fixture
@@ -68,42 +68,42 @@ def images():
 
 def test_the_error_of_pca_is_what_it_discards(x):
     eigenvalues = PCA().fit(x).explained_variance_ * (len(x) - 1) / len(x)
-    figures = evaluate(PCA(3).fit(x), x)
-    assert list(figures)[:8] == RECONSTRUCTION
-    assert (figures["n"], figures["k"]) == (500, 3)
-    assert figures["mse"] == pytest.approx(eigenvalues[3:].sum() / 12, rel=1e-9)
-    assert figures["explained_variance"] == pytest.approx(eigenvalues[:3].sum() / eigenvalues.sum(), rel=1e-9)
+    metrics = evaluate(PCA(3).fit(x), x)
+    assert list(metrics)[:8] == RECONSTRUCTION
+    assert (metrics["n"], metrics["k"]) == (500, 3)
+    assert metrics["mse"] == pytest.approx(eigenvalues[3:].sum() / 12, rel=1e-9)
+    assert metrics["explained_variance"] == pytest.approx(eigenvalues[:3].sum() / eigenvalues.sum(), rel=1e-9)
 
 
 def test_pca_is_as_good_as_itself(x):
     pca = PCA(3).fit(x)
-    figures = evaluate(pca, x, baseline=pca)
+    metrics = evaluate(pca, x, baseline=pca)
     for name in ("mse", "explained_variance", "worst_decile_mse", "trustworthiness"):
-        assert figures[f"pca_{name}"] == figures[name]
+        assert metrics[f"pca_{name}"] == metrics[name]
 
 
 def test_no_baseline_is_made_up(x):
-    figures = evaluate(PCA(3).fit(x), x)
+    metrics = evaluate(PCA(3).fit(x), x)
     for name in ("mse", "explained_variance", "worst_decile_mse", "trustworthiness"):
-        assert figures[name] is not None
-        assert figures[f"pca_{name}"] is None
+        assert metrics[name] is not None
+        assert metrics[f"pca_{name}"] is None
 
 
 def test_a_model_with_a_scaling_is_judged_in_scaled_units(images):
     model = Halves(images, 4)
-    figures = evaluate(model, images)
+    metrics = evaluate(model, images)
     scaled = images.reshape(60, -1) / 255
     left = PCA().fit(scaled).explained_variance_[4:].sum() * 59 / 60
-    assert figures["k"] == 4
-    assert figures["mse"] == pytest.approx(np.mean((scaled - 0.5) ** 2), rel=1e-5)
-    assert figures["pca_mse"] == pytest.approx(left / 30, rel=1e-5)
-    assert figures["pca_explained_variance"] == pytest.approx(1 - left / scaled.var(axis=0).sum(), rel=1e-5)
+    assert metrics["k"] == 4
+    assert metrics["mse"] == pytest.approx(np.mean((scaled - 0.5) ** 2), rel=1e-5)
+    assert metrics["pca_mse"] == pytest.approx(left / 30, rel=1e-5)
+    assert metrics["pca_explained_variance"] == pytest.approx(1 - left / scaled.var(axis=0).sum(), rel=1e-5)
     assert evaluate(model, images, baseline=None)["pca_mse"] is None
 
 
 def test_it_is_json(images):
-    figures = evaluate(Halves(images, 4), images)
-    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+    metrics = evaluate(Halves(images, 4), images)
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
 
 
 @pytest.mark.parametrize("rows", [1, 7, 499, 500])
@@ -131,7 +131,7 @@ def test_a_memory_map_is_read_in_chunks(x, tmp_path, monkeypatch):
 
     assert evaluate(Watched, on_disk)["mse"] == pytest.approx(evaluate(pca, x)["mse"], rel=1e-12)
     assert sizes[:8] == [64] * 7 + [52]
-    assert max(sizes) == 64  # what is drawn for the other figures is read in chunks too
+    assert max(sizes) == 64  # what is drawn for the other metrics is read in chunks too
 
 
 def test_rows_are_drawn_in_order_and_by_seed():
@@ -151,12 +151,12 @@ def test_a_large_offset_drowns_neither_variance_nor_neighbors(x):
 
 def test_pipelines_tables_and_tensors_are_welcome(x):
     pipeline = make_pipeline(StandardScaler(), PCA(3)).fit(x)
-    figures = evaluate(pipeline, x)
+    metrics = evaluate(pipeline, x)
     expected = np.mean((x - pipeline.inverse_transform(pipeline.transform(x))) ** 2)
-    assert figures["mse"] == pytest.approx(expected)
+    assert metrics["mse"] == pytest.approx(expected)
     table = pd.DataFrame(x, columns=[f"c{i}" for i in range(12)])
     assert evaluate(PCA(3).fit(table), table)["mse"] == pytest.approx(evaluate(PCA(3).fit(x), x)["mse"])
-    assert reconstruction(evaluate(pipeline, torch.as_tensor(x))) == pytest.approx(reconstruction(figures))
+    assert reconstruction(evaluate(pipeline, torch.as_tensor(x))) == pytest.approx(reconstruction(metrics))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6 + 0.1])
@@ -164,17 +164,17 @@ def test_the_explained_variance_of_constant_rows_is_absent(value):
     class Same:
         transform = inverse_transform = staticmethod(lambda rows: rows)
 
-    figures = evaluate(Same, np.full((10, 3), value))
-    assert figures["mse"] == 0
-    assert figures["explained_variance"] is None
+    metrics = evaluate(Same, np.full((10, 3), value))
+    assert metrics["mse"] == 0
+    assert metrics["explained_variance"] is None
 
 
 def test_one_row(x):
-    figures = evaluate(PCA(3).fit(x), x[:1])
-    assert figures["n"] == 1
-    assert figures["explained_variance"] is None
-    assert figures["trustworthiness"] is None
-    assert figures["worst_decile_mse"] == pytest.approx(figures["mse"])
+    metrics = evaluate(PCA(3).fit(x), x[:1])
+    assert metrics["n"] == 1
+    assert metrics["explained_variance"] is None
+    assert metrics["trustworthiness"] is None
+    assert metrics["worst_decile_mse"] == pytest.approx(metrics["mse"])
     assert evaluate(PCA(3).fit(x), x[:3])["trustworthiness"] == 1  # one neighbor of two, which PCA keeps
 
 
@@ -219,10 +219,10 @@ def test_reconstructions_that_do_not_fit_are_refused(x):
 def test_the_worst_decile_is_each_models_own(x):
     pca, mean = PCA(3).fit(x), PCA(1).fit(x)
     rows = x[:495]
-    figures = evaluate(pca, rows, baseline=mean)
+    metrics = evaluate(pca, rows, baseline=mean)
     for name, model in (("worst_decile_mse", pca), ("pca_worst_decile_mse", mean)):
         errors = np.mean((rows - model.inverse_transform(model.transform(rows))) ** 2, axis=1)
-        assert figures[name] == pytest.approx(np.sort(errors)[-50:].mean(), rel=1e-6)
+        assert metrics[name] == pytest.approx(np.sort(errors)[-50:].mean(), rel=1e-6)
 
 
 def test_trustworthiness_is_that_of_the_rows_that_are_drawn(x):
@@ -333,25 +333,25 @@ def test_objectives_speak_of_their_codes(digits):
     assert len(kl) == 3
     assert min(kl) > 0
     books = AutoEncoder(4, objective=VectorQuantized(codebook_size=8), **TINY).fit(digits.x[:300])
-    figures = evaluate(books, digits.x[:50])
-    assert all(0 < share <= 1 for share in figures["latent"]["codebook_use"])
-    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+    metrics = evaluate(books, digits.x[:50])
+    assert all(0 < share <= 1 for share in metrics["latent"]["codebook_use"])
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
 
 
 def test_missing_values_leave_out_what_needs_all_of_them(digits):
     x = digits.x[:300].copy()
     x[np.random.default_rng(0).random(x.shape) < 0.1] = np.nan
     model = AutoEncoder(3, objective=Masked(missing="mask"), **TINY).fit(x)
-    figures = evaluate(model, x, digits.y[:300])
+    metrics = evaluate(model, x, digits.y[:300])
     known = ~np.isnan(x)
     error = np.where(known, model.reconstruct(x) - np.nan_to_num(x), 0) ** 2
-    assert figures["mse"] == pytest.approx(error.sum() / known.sum(), rel=1e-5)
+    assert metrics["mse"] == pytest.approx(error.sum() / known.sum(), rel=1e-5)
     by_row = np.sort(error.sum(axis=(1, 2)) / known.sum(axis=(1, 2)))
-    assert figures["worst_decile_mse"] == pytest.approx(by_row[-30:].mean(), rel=1e-5)
-    assert figures["trustworthiness"] is None
-    assert figures["raw_knn_accuracy"] is figures["raw_clustering"] is figures["explained_variance"] is None
-    assert figures["knn_accuracy"] > 0.5
-    assert figures["pca_knn_accuracy"] > 0.5
+    assert metrics["worst_decile_mse"] == pytest.approx(by_row[-30:].mean(), rel=1e-5)
+    assert metrics["trustworthiness"] is None
+    assert metrics["raw_knn_accuracy"] is metrics["raw_clustering"] is metrics["explained_variance"] is None
+    assert metrics["knn_accuracy"] > 0.5
+    assert metrics["pca_knn_accuracy"] > 0.5
 
 
 def test_what_came_of_each_row_is_kept_on_the_way(curve):

@@ -44,14 +44,14 @@ def blobs():
     return x, y, PCA(2).fit(x)
 
 
-def labelled(figures):
-    names = ["labelled_rows", "unlabelled", "reference_rows", "classes"]
+def labeled(metrics):
+    names = ["labeled_rows", "unlabeled", "reference_rows", "classes"]
     return {
-        name: figures[name] for name in [*names, *(v + m for m in MEASURES for v in ("", "pca_", "raw_"))]
+        name: metrics[name] for name in [*names, *(v + m for m in MEASURES for v in ("", "pca_", "raw_"))]
     }
 
 
-# -- figures ------------------------------------------------------------------------------------------------
+# -- metrics ------------------------------------------------------------------------------------------------
 
 
 def test_accuracies_are_scikit_learns(judged, model, digits, test_digits):
@@ -62,7 +62,7 @@ def test_accuracies_are_scikit_learns(judged, model, digits, test_digits):
         assert judged[f"{view}knn_accuracy"] == pytest.approx(knn, abs=0.003)
         linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(z, near[1])
         assert judged[f"{view}linear_accuracy"] == pytest.approx(linear.score(z_test, far[1]), abs=0.006)
-    assert judged["labelled_rows"] == 359
+    assert judged["labeled_rows"] == 359
     assert judged["reference_rows"] == 1438
     assert judged["classes"] == 10
 
@@ -79,42 +79,42 @@ def test_clusterings_are_scikit_learns(judged, model, test_digits):
 
 
 def test_without_a_reference_each_fold_is_told_from_the_others(model, test_digits):
-    figures = evaluate(model, test_digits.x, test_digits.y)
+    metrics = evaluate(model, test_digits.x, test_digits.y)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     z = model.transform(test_digits.x).astype(float)
     knn = cross_val_score(KNeighborsClassifier(5), z, test_digits.y, cv=folds)
-    assert figures["knn_accuracy"] == pytest.approx(knn @ [72, 72, 72, 72, 71] / 359)
-    assert figures["reference_rows"] is None
+    assert metrics["knn_accuracy"] == pytest.approx(knn @ [72, 72, 72, 72, 71] / 359)
+    assert metrics["reference_rows"] is None
 
 
 def test_clear_groups_are_told_apart(blobs):
     x, y, pca = blobs
-    figures = evaluate(pca, x, y, baseline=pca)
+    metrics = evaluate(pca, x, y, baseline=pca)
     for view in ("", "pca_", "raw_"):
-        assert figures[f"{view}knn_accuracy"] == figures[f"{view}linear_accuracy"] == 1
-        assert figures[f"{view}clustering"] == {"accuracy": 1, "nmi": 1, "ari": 1}
-        assert figures[f"{view}mixture"] == {"accuracy": 1, "nmi": 1, "ari": 1}
+        assert metrics[f"{view}knn_accuracy"] == metrics[f"{view}linear_accuracy"] == 1
+        assert metrics[f"{view}clustering"] == {"accuracy": 1, "nmi": 1, "ari": 1}
+        assert metrics[f"{view}mixture"] == {"accuracy": 1, "nmi": 1, "ari": 1}
 
 
 def test_labels_of_nothing_are_told_by_chance(blobs):
     x, y, pca = blobs
-    figures = evaluate(pca, x, np.random.default_rng(1).permutation(y))
-    assert figures["knn_accuracy"] < 0.6
-    assert figures["linear_accuracy"] < 0.6
-    assert figures["clustering"]["accuracy"] < 0.6
-    assert abs(figures["clustering"]["ari"]) < 0.1
+    metrics = evaluate(pca, x, np.random.default_rng(1).permutation(y))
+    assert metrics["knn_accuracy"] < 0.6
+    assert metrics["linear_accuracy"] < 0.6
+    assert metrics["clustering"]["accuracy"] < 0.6
+    assert abs(metrics["clustering"]["ari"]) < 0.1
 
 
 def test_the_names_of_clusters_do_not_matter():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 4, 200)
     clusters = np.where(rng.random(200) < 0.7, y, rng.integers(0, 4, 200))
-    figures = clustering_metrics(y, clusters)
-    assert figures["accuracy"] == pytest.approx(np.mean(y == clusters))
+    metrics = clustering_metrics(y, clusters)
+    assert metrics["accuracy"] == pytest.approx(np.mean(y == clusters))
     for _ in range(5):
         names = rng.permutation(4)
-        assert clustering_metrics(y, names[clusters]) == pytest.approx(figures)
-        assert clustering_metrics(names[y], clusters) == pytest.approx(figures)
+        assert clustering_metrics(y, names[clusters]) == pytest.approx(metrics)
+        assert clustering_metrics(names[y], clusters) == pytest.approx(metrics)
 
 
 def test_the_matching_is_the_best_one_not_the_greedy_one():
@@ -125,24 +125,24 @@ def test_the_matching_is_the_best_one_not_the_greedy_one():
 
 
 def test_keys_are_the_same_with_and_without_labels(judged, model, test_digits):
-    figures = evaluate(model, test_digits.x)
-    assert list(figures) == list(judged)
-    assert set(labelled(figures).values()) == {None}
+    metrics = evaluate(model, test_digits.x)
+    assert list(metrics) == list(judged)
+    assert set(labeled(metrics).values()) == {None}
     assert json.loads(json.dumps(judged, allow_nan=False)) == judged
 
 
 def test_figures_come_again_with_the_seed(blobs):
     x, y, pca = blobs
     noisy = x + np.random.default_rng(1).normal(scale=8, size=x.shape)
-    first, again, other = (labelled(evaluate(pca, noisy, y, random_state=seed)) for seed in (0, 0, 1))
+    first, again, other = (labeled(evaluate(pca, noisy, y, random_state=seed)) for seed in (0, 0, 1))
     assert first == again != other
 
 
 def test_a_pipeline_is_judged_as_its_last_step_is(blobs):
     x, y, _ = blobs
-    figures = evaluate(make_pipeline(StandardScaler(), PCA(2)).fit(x), pd.DataFrame(x), pd.Series(y))
-    assert figures["knn_accuracy"] == 1
-    assert figures["k"] == 2
+    metrics = evaluate(make_pipeline(StandardScaler(), PCA(2)).fit(x), pd.DataFrame(x), pd.Series(y))
+    assert metrics["knn_accuracy"] == 1
+    assert metrics["k"] == 2
 
 
 # -- labels of every kind -----------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_a_pipeline_is_judged_as_its_last_step_is(blobs):
 def test_labels_of_every_kind_give_the_same_figures(blobs, make):
     x, y, pca = blobs
     noisy = x + np.random.default_rng(1).normal(scale=8, size=x.shape)
-    assert labelled(evaluate(pca, noisy, make(y))) == labelled(evaluate(pca, noisy, y))
+    assert labeled(evaluate(pca, noisy, make(y))) == labeled(evaluate(pca, noisy, y))
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, "", "  ", pd.NA, pd.NaT])
@@ -175,18 +175,18 @@ def test_rows_without_a_label_are_left_out_and_counted(blobs, missing):
     x, y, pca = blobs
     names = np.array(["cat", "dog", "eel"], dtype=object)[y]
     names[::4] = missing
-    figures = evaluate(pca, x, names)
-    assert (figures["n"], figures["labelled_rows"], figures["unlabelled"]) == (120, 90, 30)
+    metrics = evaluate(pca, x, names)
+    assert (metrics["n"], metrics["labeled_rows"], metrics["unlabeled"]) == (120, 90, 30)
     kept = np.arange(120) % 4 > 0
-    expected = labelled(evaluate(pca, x[kept], y[kept]))
-    assert labelled(figures) == expected | {"unlabelled": 30}
+    expected = labeled(evaluate(pca, x[kept], y[kept]))
+    assert labeled(metrics) == expected | {"unlabeled": 30}
 
 
 def test_nan_among_numbers_is_a_missing_label(blobs):
     x, y, pca = blobs
-    figures = evaluate(pca, x, np.where(np.arange(120) < 7, np.nan, y))
-    assert figures["unlabelled"] == 7
-    assert figures["classes"] == 3
+    metrics = evaluate(pca, x, np.where(np.arange(120) < 7, np.nan, y))
+    assert metrics["unlabeled"] == 7
+    assert metrics["classes"] == 3
 
 
 def test_a_data_brings_its_labels(blobs):
@@ -199,21 +199,21 @@ def test_a_data_brings_its_labels(blobs):
 
 def test_a_number_and_its_text_are_one_class(blobs):
     x, y, pca = blobs
-    figures = evaluate(pca, x[::2], y[::2], reference=(x[1::2], y[1::2].astype(str)))
-    assert figures["knn_accuracy"] == 1
+    metrics = evaluate(pca, x[::2], y[::2], reference=(x[1::2], y[1::2].astype(str)))
+    assert metrics["knn_accuracy"] == 1
 
 
 def test_a_class_that_the_reference_lacks_is_never_guessed(blobs):
     x, y, pca = blobs
     known = (np.arange(120) % 2 == 1) & (y != 1)
-    figures = evaluate(pca, x[::2], y[::2], reference=(x[known], y[known]))
-    assert figures["knn_accuracy"] == figures["linear_accuracy"] == pytest.approx(np.mean(y[::2] != 1))
+    metrics = evaluate(pca, x[::2], y[::2], reference=(x[known], y[known]))
+    assert metrics["knn_accuracy"] == metrics["linear_accuracy"] == pytest.approx(np.mean(y[::2] != 1))
 
 
 def test_a_class_of_one_row_is_no_obstacle(blobs):
     x, _, pca = blobs
-    figures = evaluate(pca, x[:20], np.arange(20) == 3)
-    assert figures["knn_accuracy"] == figures["linear_accuracy"] == 0.95
+    metrics = evaluate(pca, x[:20], np.arange(20) == 3)
+    assert metrics["knn_accuracy"] == metrics["linear_accuracy"] == 0.95
 
 
 def test_codes_that_are_all_alike_are_judged_without_a_word(blobs):
@@ -222,9 +222,9 @@ def test_codes_that_are_all_alike_are_judged_without_a_word(blobs):
         inverse_transform = staticmethod(lambda codes: np.zeros((len(codes), 6)))
 
     x, y, _ = blobs
-    figures = evaluate(Constant, x, y)
-    assert figures["linear_accuracy"] == figures["clustering"]["accuracy"] == pytest.approx(50 / 120)
-    assert figures["clustering"]["ari"] == 0
+    metrics = evaluate(Constant, x, y)
+    assert metrics["linear_accuracy"] == metrics["clustering"]["accuracy"] == pytest.approx(50 / 120)
+    assert metrics["clustering"]["ari"] == 0
 
 
 # -- bounds -------------------------------------------------------------------------------------------------
@@ -234,9 +234,9 @@ def test_rows_beyond_the_bounds_are_drawn(blobs, monkeypatch):
     x, y, pca = blobs
     monkeypatch.setattr(judging, "MOST_JUDGED", 40)
     monkeypatch.setattr(judging, "MOST_REFERENCE", 30)
-    figures = evaluate(pca, x[::2], y[::2], reference=(x[1::2], y[1::2]))
-    assert (figures["n"], figures["labelled_rows"], figures["reference_rows"]) == (60, 40, 30)
-    assert figures["knn_accuracy"] == 1
+    metrics = evaluate(pca, x[::2], y[::2], reference=(x[1::2], y[1::2]))
+    assert (metrics["n"], metrics["labeled_rows"], metrics["reference_rows"]) == (60, 40, 30)
+    assert metrics["knn_accuracy"] == 1
     monkeypatch.setattr(judging, "MOST_VALUES", 6 * 20)
     assert evaluate(pca, x[::2], y[::2], reference=(x[1::2], y[1::2]))["reference_rows"] == 20
 
@@ -251,17 +251,17 @@ def test_a_memory_map_is_drawn_from(blobs, monkeypatch, tmp_path):
 def test_what_would_take_too_long_is_left_out(blobs, monkeypatch):
     x, y, pca = blobs
     monkeypatch.setattr(judging, "MOST_RAW_FEATURES", 5)
-    figures = evaluate(pca, x, y)
-    assert [figures[f"raw_{name}"] for name in MEASURES] == [None] * 4
-    assert figures["trustworthiness"] is not None
+    metrics = evaluate(pca, x, y)
+    assert [metrics[f"raw_{name}"] for name in MEASURES] == [None] * 4
+    assert metrics["trustworthiness"] is not None
     monkeypatch.undo()
     monkeypatch.setattr("codeword.tasks.evaluate.MOST_WORK", 4 * 120 * 3 * 2)
     monkeypatch.setattr("codeword.tasks.evaluate.MOST_MIXTURE_WORK", 120 * 3 * 2**2)
-    figures = evaluate(pca, x, y)
-    assert figures["linear_accuracy"] == 1
-    assert figures["mixture"]["accuracy"] == 1
-    assert figures["raw_linear_accuracy"] is figures["raw_mixture"] is None
-    assert figures["raw_knn_accuracy"] == 1
+    metrics = evaluate(pca, x, y)
+    assert metrics["linear_accuracy"] == 1
+    assert metrics["mixture"]["accuracy"] == 1
+    assert metrics["raw_linear_accuracy"] is metrics["raw_mixture"] is None
+    assert metrics["raw_knn_accuracy"] == 1
 
 
 # -- labels that are none -----------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_what_would_take_too_long_is_left_out(blobs, monkeypatch):
         (np.linspace(0, 1, 120), r"120 different values in 120 rows \(0, 0.008.* 117 more\), more than 20"),
         (np.arange(120), r"120 different values in 120 rows \(0, 1, 2 and 117 more\), more than 60"),
         (np.zeros(120, complex), r"labels of x are of type complex128: expected numbers or texts"),
-        ([0, 1] * 4 + [None] * 112, r"8 labelled rows, fewer than 10: 5 nearest neighbors"),
+        ([0, 1] * 4 + [None] * 112, r"8 labeled rows, fewer than 10: 5 nearest neighbors"),
     ],
 )
 def test_what_are_no_classes_is_refused_with_the_numbers(blobs, y, said):
@@ -290,7 +290,7 @@ def test_what_are_no_classes_is_refused_with_the_numbers(blobs, y, said):
 @pytest.mark.parametrize(
     ("reference", "said"),
     [
-        (lambda x, y: (x[:4], y[:4]), r"4 labelled rows, fewer than the 5 nearest neighbors"),
+        (lambda x, y: (x[:4], y[:4]), r"4 labeled rows, fewer than the 5 nearest neighbors"),
         (lambda x, y: (x[1:], y[1:] * 0), r"the reference has one class only, '0', in all 119 rows"),
         (lambda x, y: (x[1:], y[1:] + 7), r"shares no class .* 7, 8, 9, and they have 0, 1, 2"),
         (lambda x, y: (x[1:], y), r"the reference has 119 rows and 120 labels"),
@@ -339,8 +339,8 @@ def test_codes_that_are_not_finite_are_refused(blobs):
 def test_codes_of_real_digits_are_worth_more_than_chance(mnist):
     train, test = mnist
     x, x_test = (d.x[:n].reshape(n, -1) / np.float32(255) for d, n in ((train, 3000), (test, 1000)))
-    figures = evaluate(PCA(16, random_state=0).fit(x), x_test, test.y[:1000], reference=(x, train.y[:3000]))
-    assert 0.88 < figures["knn_accuracy"] < 0.95
-    assert 0.75 < figures["linear_accuracy"] < 0.9
-    assert 0.4 < figures["clustering"]["accuracy"] < 0.7
-    assert figures["trustworthiness"] > 0.98
+    metrics = evaluate(PCA(16, random_state=0).fit(x), x_test, test.y[:1000], reference=(x, train.y[:3000]))
+    assert 0.88 < metrics["knn_accuracy"] < 0.95
+    assert 0.75 < metrics["linear_accuracy"] < 0.9
+    assert 0.4 < metrics["clustering"]["accuracy"] < 0.7
+    assert metrics["trustworthiness"] > 0.98

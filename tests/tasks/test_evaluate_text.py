@@ -5,7 +5,7 @@ import pytest
 from codeword.tasks.evaluate import evaluation_table
 
 METRICS = {
-    **dict.fromkeys(["labelled_rows", "unlabelled", "reference_rows", "classes"]),
+    **dict.fromkeys(["labeled_rows", "unlabeled", "reference_rows", "classes"]),
     "n": 10_000, "k": 16, "mse": 0.0106, "pca_mse": 0.0269, "explained_variance": 0.8433,
     "pca_explained_variance": 0.6017, "worst_decile_mse": 0.02514, "pca_worst_decile_mse": 0.0455,
     "trustworthiness": 0.9959, "pca_trustworthiness": 0.9938,
@@ -14,8 +14,8 @@ METRICS = {
     },
 }  # fmt: skip
 GROUPS = {"accuracy": 0.5764, "nmi": 0.5193, "ari": 0.4141}
-LABELLED = METRICS | {
-    "labelled_rows": 9_988, "unlabelled": 12, "reference_rows": 60_000, "classes": 10,
+LABELED = METRICS | {
+    "labeled_rows": 9_988, "unlabeled": 12, "reference_rows": 60_000, "classes": 10,
     "knn_accuracy": 0.9671, "pca_knn_accuracy": 0.963, "raw_knn_accuracy": 0.9688,
     "linear_accuracy": 0.8731, "pca_linear_accuracy": 0.857, "raw_linear_accuracy": None,
     "clustering": GROUPS, "pca_clustering": GROUPS, "raw_clustering": GROUPS, "mixture": GROUPS,
@@ -43,7 +43,7 @@ The auto-encoder's error is 2.54 times smaller than PCA's."""
 
 def test_the_table_with_labels():
     assert (
-        evaluation_table(LABELLED, "mnist (test)", "mnist (train)")
+        evaluation_table(LABELED, "mnist (test)", "mnist (train)")
         == """\
 mnist (test): 10,000 rows, 16 numbers each
 
@@ -71,7 +71,7 @@ The auto-encoder's error is 2.54 times smaller than PCA's."""
 
 
 def test_without_a_baseline_there_is_no_column_for_it():
-    alone = {name: None if name.startswith("pca_") else value for name, value in LABELLED.items()}
+    alone = {name: None if name.startswith("pca_") else value for name, value in LABELED.items()}
     table = evaluation_table(alone, "rows.npy")
     assert "PCA" not in table
     assert "raw data" in table
@@ -101,6 +101,6 @@ def test_what_is_noteworthy_of_codes_is_said(latent, said):
 
 
 def test_rows_that_were_drawn_are_said_to_be():
-    metrics = LABELLED | {"n": 70_000, "labelled_rows": 10_000, "unlabelled": 0, "reference_rows": None}
+    metrics = LABELED | {"n": 70_000, "labeled_rows": 10_000, "unlabeled": 0, "reference_rows": None}
     said = "Labels: 10 classes in 10,000 rows drawn at random; accuracy in five-fold\ncross-validation."
     assert said in evaluation_table(metrics, "x")

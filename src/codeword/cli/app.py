@@ -47,7 +47,7 @@ Points = Annotated[int, Option(help="How many samples are on the map, chosen at 
 
 app = Typer(
     name="codeword",
-    help="Learn compact codes for unlabelled data with auto-encoders, and see how much they keep.",
+    help="Learn compact codes for unlabeled data with auto-encoders, and see how much they keep.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

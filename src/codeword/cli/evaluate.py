@@ -17,7 +17,7 @@ def evaluate(
     ),
     reference: str | None = Option(
         None,
-        help="Labelled rows to learn from, of which the train split is taken; else SOURCE itself, in five "
+        help="Labeled rows to learn from, of which the train split is taken; else SOURCE itself, in five "
         "folds.",
         metavar="SOURCE",
     ),

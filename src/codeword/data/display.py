@@ -173,8 +173,8 @@ def display_of(
       between; else, and for models that know no limits, the least and the largest value of `rows`.
 
     `scaling`, `dtype` and the `limits` of values (least, largest) are those that a model was fitted with;
-    without a model, dtype is that of `rows` (m, ...), some samples. `names` are those of a table's columns, and
-    `columns` those of a mixed table.
+    without a model, dtype is that of `rows` (m, ...), some samples. `names` are those of a table's columns,
+    and `columns` those of a mixed table.
 
     Raises ParameterError if `kind` is none of these or samples of this shape cannot be shown so, or if there
     is another number of names than of values.

@@ -121,7 +121,7 @@ class _Encoder(_Estimator, auto_wrap_output_keys=None):
 
 
 class AutoEncoder(_Encoder):
-    """Learn compact codes of unlabelled rows, and the way back.
+    """Learn compact codes of unlabeled rows, and the way back.
 
     Parameters
     ----------

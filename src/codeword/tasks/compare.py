@@ -212,7 +212,7 @@ def compare(
             raise
         order = {label: i for i, label in enumerate([*by_label, PCA])}
         ordered = sorted(rows.values(), key=lambda row: (order[row["objective"]], row["k"], row["seed"] or 0))
-        found = Comparison(ordered, len(held_out), held.n_labelled, d)
+        found = Comparison(ordered, len(held_out), held.n_labeled, d)
         results.finish(found)
         return found
 
@@ -267,7 +267,7 @@ class HeldOut:
     def __init__(self, train: Data, rows: Data, *, strict: bool) -> None:
         self.rows = rows
         self.task: LabelTask | None = None
-        self.n_labelled = 0
+        self.n_labeled = 0
         if train.y is None or rows.y is None:
             return
         try:
@@ -283,7 +283,7 @@ class HeldOut:
         far = judged.known[draw(len(judged.known), MOST_HELD_OUT, 0)]
         self.near, self.far = take(train.x, near), take(rows.x, far)
         self.task = LabelTask(judged.index[far], len(judged.names), learned.into(judged.names)[near], 0)
-        self.n_labelled = len(far)
+        self.n_labeled = len(far)
 
     def metrics(self, codec: Codec, scaling: Scaling) -> Row:
         """`mse` and `explained_variance` of the held-out rows, and `knn_accuracy` (None without labels)."""
@@ -636,14 +636,14 @@ class Comparison:
         that orders its codes share; `failed`: why a training failed, and then the metrics are None.
     n : int
         How many held-out rows the errors are of.
-    n_labelled : int
+    n_labeled : int
         How many of them the accuracies are of.
     n_features : int
     """
 
     rows: list[dict[str, Any]] = field(repr=False)
     n: int
-    n_labelled: int
+    n_labeled: int
     n_features: int
 
     def summary(self) -> list[dict[str, Any]]:
@@ -691,7 +691,7 @@ class Comparison:
         if not judged:
             return None
         if all(row["knn_accuracy"] is not None for row in judged):
-            return _by_accuracy(judged, self.n_labelled, self.n_features)
+            return _by_accuracy(judged, self.n_labeled, self.n_features)
         return _by_elbow(judged, self.n_features)
 
     def table(self) -> str:
@@ -699,7 +699,7 @@ class Comparison:
         summary, best = self.summary(), self.recommended
         pca = {row["k"]: row for row in summary if row["objective"] == PCA}
         models = [row for row in summary if row["objective"] != PCA]
-        labelled = any(row["knn_accuracy"] is not None for row in summary)
+        labeled = any(row["knn_accuracy"] is not None for row in summary)
         form = _form([row["mse"] for row in summary if row["mse"]])
         cells = [
             ["  objective", "k", "mean squared error", "PCA", "kept", "label accuracy", "PCA", "seconds"]
@@ -719,7 +719,7 @@ class Comparison:
                     _cell(".1f", row["seconds"]),
                 ]
             )
-        if not labelled:
+        if not labeled:
             cells = [[*row[:5], row[7]] for row in cells]
         title = f"{self.n:,} held-out rows, errors in scaled units"
         seeds = max((row["seeds"] for row in models), default=0)

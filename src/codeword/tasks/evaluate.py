@@ -113,7 +113,7 @@ def evaluate(
         Labels, numbers or texts; None, NaN and "" are missing ones. A `Data` brings its own.
     reference : (x, y) or Data, optional
         Other rows and their labels, from which kNN and the linear probe learn what they are asked of `x`: the
-        training split, where x is the test split. Without it the labelled rows of x are cross-validated in
+        training split, where x is the test split. Without it the labeled rows of x are cross-validated in
         five folds.
     baseline : {"auto"}, object with `transform` and `inverse_transform`, or None, default="auto"
         "auto" takes the model's own `baseline_`, PCA fitted on its training rows, where there is one. PCA
@@ -142,8 +142,8 @@ def evaluate(
           largest |r| of two columns in use, these being ``most_correlated``; ``mean_correlation``, its
           mean over all pairs; and what `model.latent_metrics` gives, such as ``kl_per_dimension`` and
           ``codebook_use``.
-        - ``labelled_rows``: those that enter the metrics below, drawn if there are more than 10,000;
-          ``unlabelled``: rows of x without a label; ``reference_rows``: at most 60,000, or fewer of more than
+        - ``labeled_rows``: those that enter the metrics below, drawn if there are more than 10,000;
+          ``unlabeled``: rows of x without a label; ``reference_rows``: at most 60,000, or fewer of more than
           1,118 features; ``classes``: their number.
         - ``knn_accuracy``: of the 5 nearest neighbors; ``linear_accuracy``: of logistic regression on
           standardized columns, None where it would take minutes (rows, columns and classes multiply to more
@@ -161,7 +161,7 @@ def evaluate(
         comes without labels of `x`, or `random_state` is no seed.
     DataError
         If `x` has no rows, a reconstruction is not finite or does not fit its row, labels are of another
-        length, of one class or no classes at all, or there are fewer labelled rows than neighbors need.
+        length, of one class or no classes at all, or there are fewer labeled rows than neighbors need.
     """
     return evaluate_rows(model, x, y, reference, baseline, random_state, progress).metrics
 
@@ -225,7 +225,7 @@ def evaluate_rows(
     codes = represent(x, rows, raw=False)[""]
     metrics["latent"] = _latent_metrics(codec, take(x, rows), codes, own.code_moments)
     advance()
-    counts = dict.fromkeys(("labelled_rows", "unlabelled", "reference_rows", "classes"))
+    counts = dict.fromkeys(("labeled_rows", "unlabeled", "reference_rows", "classes"))
     metrics |= counts | dict.fromkeys(prefix + name for name in LABEL_METRICS for prefix in PREFIXES)
     if labels is not None:
         metrics |= _label_metrics(x, labels, reference, represent, seed, advance)
@@ -537,7 +537,7 @@ def check_classes(labels: Labels, what: str = "x", *, referenced: bool) -> None:
         )
     if not referenced and n < 2 * NEIGHBORS:
         raise DataError(
-            f"there are {n} labelled rows, fewer than {2 * NEIGHBORS}: {NEIGHBORS} nearest neighbors in "
+            f"there are {n} labeled rows, fewer than {2 * NEIGHBORS}: {NEIGHBORS} nearest neighbors in "
             "cross-validation need as many; give more, or a reference to learn from, or judge without labels"
         )
     most = max(2, min(labels.most, n // 2))
@@ -553,7 +553,7 @@ def check_reference(labels: Labels, judged: Labels, what: str = "the reference")
     n = len(labels.known)
     if n < NEIGHBORS:
         raise DataError(
-            f"{what} has {n} labelled rows, fewer than the {NEIGHBORS} nearest neighbors: give more"
+            f"{what} has {n} labeled rows, fewer than the {NEIGHBORS} nearest neighbors: give more"
         )
     if len(labels.names) < 2:
         raise DataError(
@@ -691,8 +691,8 @@ def _label_metrics(
         judged = {prefix: None if learned[prefix] is None else judged[prefix] for prefix in PREFIXES}
     task = LabelTask(labels.index[rows], len(labels.names), y_reference, seed)
     found: dict[str, Any] = {
-        "labelled_rows": len(rows),
-        "unlabelled": len(labels.index) - len(known),
+        "labeled_rows": len(rows),
+        "unlabeled": len(labels.index) - len(known),
         "reference_rows": None if y_reference is None else len(y_reference),
         "classes": task.n_classes,
     }
@@ -746,11 +746,11 @@ def metric_lines(
 
 
 def _about_labels(metrics: dict[str, Any], learned_from: str) -> str:
-    rows = metrics["labelled_rows"]
-    drawn = " drawn at random" if rows < metrics["n"] - metrics["unlabelled"] else ""
+    rows = metrics["labeled_rows"]
+    drawn = " drawn at random" if rows < metrics["n"] - metrics["unlabeled"] else ""
     about = f"Labels: {metrics['classes']:,} classes in {_count(rows, 'row')}{drawn}"
-    if metrics["unlabelled"]:
-        about += f", and {metrics['unlabelled']:,} without"
+    if metrics["unlabeled"]:
+        about += f", and {metrics['unlabeled']:,} without"
     if metrics["reference_rows"] is None:
         return f"{about}; accuracy in five-fold cross-validation."
     return f"{about}; learned from {metrics['reference_rows']:,} rows of {shortened(learned_from, 40)}."
