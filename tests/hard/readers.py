@@ -244,7 +244,7 @@ def upload(kind: str, shape: tuple[int, ...], names: tuple[str, ...] = ()) -> Re
 
 # -- seeds that take more than a line -----------------------------------------------------------------------
 
-COMPARED = {"source": "x", "n": 12, "k": [2, 4], "objectives": ["pca"], "seeds": [0]}
+COMPARED = {"source": "x", "n": 12, "k": [2, 4], "objectives": ["pca"], "seeds": 1}
 
 
 def files_in(folder: Path) -> Case:
@@ -292,7 +292,10 @@ def models(work: Path) -> list[Case]:
 
 
 def compared() -> Case:
-    rows = [{"objective": "pca", "k": k, "seed": None, "error": 0.5} for k in (2, 4)]
+    from codeword.tasks.compare import COLUMNS
+
+    row = dict.fromkeys(COLUMNS) | {"objective": "pca", "mse": 0.5}
+    rows = [row | {"k": k} for k in (2, 4)]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     return {"settings.json": json.dumps(COMPARED).encode(), "results.jsonl": lines.encode()}
 
