@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -62,6 +63,17 @@ def test_a_loaded_model_gives_the_same_bytes(model, saved_model, digits):
     assert again.sample_shape_ == (8, 8)
     assert again.network.hidden == (16,)
     assert again.n_components == 5
+
+
+def test_a_name_that_is_not_utf8_opens(saved_model, tmp_path, digits):
+    """Safetensors would not take it."""
+    odd = tmp_path / "m\udcff.ae"
+    try:
+        shutil.copytree(saved_model, odd)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    again = AutoEncoder.load(odd, device="cpu")
+    assert again.transform(digits).tobytes() == AutoEncoder.load(saved_model).transform(digits).tobytes()
 
 
 def test_saving_what_was_loaded_gives_the_same_files(saved_model, tmp_path):

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load, load_file, save
 from torch import Tensor
 
 from codeword.base.constraints import whole
@@ -115,7 +115,7 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
             f"{path} is a file; a model is a folder with config.json and weights.safetensors in it"
         )
     file = path / "config.json"
-    config = _read(file, json.loads)
+    config = _read(file, _json)
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         found = config.get("format") if isinstance(config, dict) else type(config).__name__
         raise ModelError(f"{file}: the format is {found!r}, and this codeword reads {FORMAT}; upgrade it")
@@ -123,23 +123,34 @@ def read_folder(path: str | os.PathLike[str]) -> Folder:
     _check_types(file, config, CONFIG | ({"columns": str} if mixed else {}))
     _check_types(file, config["data"], DATA)
     file = path / "weights.safetensors"
-    tensors = _read(file, load)
+    tensors = _read(file, _tensors)
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ModelError(f"{file}: {name} holds values that are not finite; train or copy it again")
     file = path / "history.jsonl"
-    history = _read(file, lambda content: [json.loads(line) for line in content.splitlines()])
+    history = _read(file, lambda path: [json.loads(line) for line in path.read_bytes().splitlines()])
     for row in history:
         loss = row.get("train_loss") if isinstance(row, dict) and "epoch" in row else None
         if not isinstance(loss, (int, float)) or not abs(loss) < math.inf:
             raise ModelError(f"{file}: a line lacks 'epoch' or 'train_loss'; train or copy the model again")
-    return Folder(config, tensors, history, columns=_read(path / COLUMNS, json.loads) if mixed else None)
+    return Folder(config, tensors, history, columns=_read(path / COLUMNS, _json) if mixed else None)
 
 
-def _read(path: Path, parse: Callable[[bytes], T]) -> T:
+def _json(path: Path) -> Any:
+    return json.loads(path.read_bytes())
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors mapped from their file, not held a second time as bytes."""
+    # A name that is not UTF-8, which Python writes with surrogates, is none to safetensors.
+    odd = any("\ud800" <= letter <= "\udfff" for letter in str(path))
+    return load(path.read_bytes()) if odd else load_file(path)
+
+
+def _read(path: Path, parse: Callable[[Path], T]) -> T:
     """What a file of a model folder holds."""
     try:
-        return parse(path.read_bytes())
+        return parse(path)
     except FileNotFoundError:
         raise ModelError(
             f"{path} is missing: {path.parent} is not a model folder, or not a whole one"
