@@ -12,12 +12,14 @@ import time
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save
 
 from codeword import MLP, AutoEncoder
 from codeword.base.errors import InputError, ModelError, TrainingError
 from codeword.cli import main as cli
 from codeword.model import folder as folders
 from codeword.training import checkpoint
+from codeword.training.steps import FlatAdam
 
 SETTINGS = {"n_components": 3, "network": MLP(hidden=(8,)), "epochs": 8, "batch_size": 16, "random_state": 4}
 
@@ -224,6 +226,51 @@ def test_a_checkpoint_with_another_digit_is_a_clear_error(x, tmp_path, name):
     content[place] ^= 1
     file.write_bytes(content)
     with pytest.raises(ModelError, match=r"damaged \(its checksum is another"):
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda kept, tensors: kept.pop("settings"),
+        lambda kept, tensors: kept.pop("state"),
+        lambda kept, tensors: kept.update(state=[]),
+        lambda kept, tensors: kept["state"].pop("batch"),
+        lambda kept, tensors: tensors.pop("random"),
+        lambda kept, tensors: tensors.update(random=torch.zeros(3)),
+        lambda kept, tensors: tensors.pop(next(name for name in tensors if name.startswith("optimizer."))),
+        lambda kept, tensors: tensors.update({"best.other": torch.zeros(3)}),
+        lambda kept, tensors: tensors.update({"buffer.other": torch.zeros(3)}),
+        None,
+    ],
+)
+def test_a_checkpoint_of_another_version_is_a_clear_error(x, tmp_path, change):
+    """Its checksum is right, or there is none, and what it holds is not what this version keeps."""
+    with pytest.raises(Killed):
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", on_epoch=kill_after(1))
+    file, packed = tmp_path / "run" / "training.json", tmp_path / "run" / "training.safetensors"
+    kept, tensors = json.loads(file.read_text("utf-8")), load_file(packed)
+    del kept["checksum"]
+    if change is not None:
+        change(kept, tensors)
+        packed.write_bytes(save(tensors))
+        kept["checksum"] = checkpoint.digest(json.dumps(kept).encode(), packed.read_bytes())
+    file.write_text(json.dumps(kept), "utf-8")
+    said = r"was written by another version of codeword .*delete it and train from the start"
+    with pytest.raises(ModelError, match=said) as error:
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", resume=True)
+    assert "\n" not in str(error.value)
+
+
+def test_no_memory_to_resume_is_no_damage(x, tmp_path, monkeypatch):
+    with pytest.raises(Killed):
+        AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", on_epoch=kill_after(1))
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(FlatAdam, "restore", full)
+    with pytest.raises(torch.OutOfMemoryError):
         AutoEncoder(**SETTINGS).fit(x, checkpoint=tmp_path / "run", resume=True)
 
 

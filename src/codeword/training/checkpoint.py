@@ -105,8 +105,8 @@ class Checkpoint:
     def load(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """State and tensors of the run that stopped; None if there is no checkpoint.
 
-        Raises ModelError if it is damaged; InputError if it was made with other settings; the message names
-        the first that differs.
+        Raises ModelError if it is damaged or was written by another version of codeword; InputError if it was
+        made with other settings; the message names the first that differs.
         """
         if self.writes:
             recover(self.path)
@@ -115,18 +115,12 @@ class Checkpoint:
         try:
             kept = json.loads((self.path / "training.json").read_text("utf-8"))
             packed = (self.path / "training.safetensors").read_bytes()
-            if kept.pop("checksum", None) != digest(json.dumps(kept).encode(), packed):
-                raise ValueError("its checksum is another, or another version of codeword wrote it")
-            settings, state, tensors = kept["settings"], kept["state"], load(packed)
-        except (
-            OSError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            ValueError,
-            RecursionError,
-            SafetensorError,
-        ) as error:
+            if kept.pop("checksum") != digest(json.dumps(kept).encode(), packed):
+                raise ValueError("its checksum is another")
+            settings, state, tensors = dict(kept["settings"]), kept["state"], load(packed)
+        except LookupError as error:
+            raise self.of_another_version(error) from None
+        except (SafetensorError, OSError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ModelError(
                 f"the checkpoint {self.path} is damaged ({shortened(error)}): delete it and train from the "
                 "start"
@@ -140,6 +134,13 @@ class Checkpoint:
                     "the start"
                 )
         return state, tensors
+
+    def of_another_version(self, error: Exception) -> ModelError:
+        """What to raise where `error` says that a sound checkpoint holds other things than this version's."""
+        return ModelError(
+            f"the checkpoint {self.path} was written by another version of codeword "
+            f"({type(error).__name__}: {shortened(error)}): delete it and train from the start"
+        )
 
 
 def digest(*parts: Any) -> str:

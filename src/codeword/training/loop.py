@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from codeword.base.errors import TrainingError
+from codeword.base.errors import TrainingError, out_of_memory
 from codeword.base.progress import Progress
 from codeword.networks import Network
 from codeword.objectives import Objective
@@ -234,13 +234,22 @@ class Trainer:
     def _restore(self) -> None:
         """Stand where the checkpoint stood."""
         kept = None if self.checkpoint is None else self.checkpoint.load()
-        if kept is None:
+        if self.checkpoint is None or kept is None:
             return
-        state, tensors = kept
+        try:
+            self._take_over(*kept)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if out_of_memory(error):
+                raise
+            raise self.checkpoint.of_another_version(error) from None
 
+    def _take_over(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
+        self.best = {name: tensor.to(self.device) for name, tensor in part("best.").items()} or None
+        if self.best is not None:
+            self.network.load_state_dict(self.best)  # only to see that it fits: what follows replaces it
         self.optimizer.restore(part("optimizer."))
         buffers = dict(self.network.named_buffers())
         for name, tensor in part("buffer.").items():
@@ -248,7 +257,6 @@ class Trainer:
         torch.set_rng_state(tensors["random"])
         if "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
-        self.best = {name: tensor.to(self.device) for name, tensor in part("best.").items()} or None
         self.epoch, self.batch, self.best_epoch = state["epoch"], state["batch"], state["best_epoch"]
         self.best_loss = math.inf if state["best_loss"] is None else state["best_loss"]
         self.history[:] = state["history"]
