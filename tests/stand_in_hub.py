@@ -58,6 +58,7 @@ class StandIn(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.before_commit = lambda repo: None
         self.fails: set[str] = set()
+        self.denies: tuple[int, str | None] | None = None  # the answer to whoever asks for a repository
 
 
 @contextmanager
@@ -107,6 +108,9 @@ class _Answers(BaseHTTPRequestHandler):
             name, rest = "/".join(parts[2:4]), parts[4:]
         else:
             name, rest = f"{parts[0]}/{parts[1]}".removesuffix(".git"), parts[2:]
+        if self.server.denies is not None:
+            status, code = self.server.denies
+            return self._say(status, {"error": "denied"}, {"X-Error-Code": code} if code else {})
         repo = self.server.repos.get(name)
         if repo is None or (repo.private and not token):
             said = {"error": "Repository not found"} if token else {"error": "Invalid username or password."}

@@ -18,9 +18,10 @@ from torch import nn
 from codeword import AutoEncoder, Variational, evaluate, load
 from codeword.base.errors import InputError, ModelError
 from codeword.cli.main import run
+from codeword.model import hub as models
 from codeword.model.card import Evaluated, model_card
 from codeword.model.folder import read_folder
-from codeword.model.hub import is_address, local, push
+from codeword.model.hub import is_address, local
 
 # What huggingface_hub does to httpx is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -49,6 +50,11 @@ def _point_at(address, monkeypatch):
     template = address + "/{repo_id}/resolve/{revision}/{filename}"
     for module in (constants, huggingface_hub.file_download):
         monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+
+
+def push(folder, address, *, overwrite=False, **how):
+    """What `AutoEncoder.save` and the command do."""
+    return models.push(folder, address, models.check(address, overwrite=overwrite), **how)
 
 
 def front(card):
@@ -432,6 +438,25 @@ def test_nothing_is_overwritten_unasked(hub, refused, saved_model):
 def test_a_private_push_does_not_land_in_public(hub, refused, saved_model):
     hub.repos["user/digits"] = Repo()
     assert "everybody can read it" in refused("push", saved_model, "hf://user/digits", "--private")
+
+
+def test_what_is_refused_is_refused_before_any_work(hub, refused, saved_model):
+    """Not after the rows were read: here they are not even there."""
+    hub.repos["user/digits"] = Repo(commits=[{"config.json": b"{}"}])
+    rows = ("--source", "nowhere.npy")
+    assert "already holds config.json" in refused("push", saved_model, "hf://user/digits", *rows)
+    assert "everybody can read it" in refused(
+        "push", saved_model, "hf://user/digits", *rows, "--private", "--overwrite"
+    )
+    assert "names a revision" in refused("push", saved_model, "hf://user/digits@main", *rows)
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "GatedRepo"), (401, "RepoNotFound"), (401, None)])
+def test_a_repository_that_may_be_there_is_not_taken_for_none(hub, refused, saved_model, status, code):
+    hub.denies = status, code
+    said = refused("push", saved_model, "hf://user/digits")
+    assert str(status) in said
+    assert not any("create" in line for line in hub.asked)
 
 
 def test_two_who_push_at_once_do_not_mix(hub, saved_model):

@@ -34,9 +34,10 @@ def push(
     """
     from codeword.model.card import Evaluated
     from codeword.model.folder import read_folder
-    from codeword.model.hub import local, push
+    from codeword.model.hub import check, local, push
     from codeword.tasks.evaluate import evaluate
 
+    parent = check(address, overwrite=job.overwrite, private=private)  # before any work is done
     job = replace(job, folder=local(job.folder))
     folder = read_folder(job.folder)
     evaluated, metrics = None, {}
@@ -54,11 +55,12 @@ def push(
     done = push(
         folder,
         address,
+        parent,
         evaluated=evaluated,
         license=license_,
         codes=not without_codes,
         private=private,
-        **job.flags,
+        verbose=not job.quiet,
     )
     facts = {"output": done, "codes": rows} | {name: metrics.get(name) for name in ("n", "mse", "pca_mse")}
     with_codes = f"with the codes of {rows:,} rows" if rows else "without codes of rows"

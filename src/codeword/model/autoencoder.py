@@ -26,7 +26,7 @@ from codeword.data.rows import Rows
 from codeword.data.scaling import Scaling, describe
 from codeword.model.fitted import FittedModel, TrainingCodes
 from codeword.model.folder import from_folder, make_checkpoint, read_folder, to_folder, write_folder
-from codeword.model.hub import is_address, local, push
+from codeword.model.hub import check, is_address, local, push
 from codeword.model.inputs import check_feature_names, training_data
 from codeword.model.parameters import from_json
 from codeword.model.plan import (
@@ -494,7 +494,7 @@ class AutoEncoder(_Encoder):
         """
         folder = to_folder(self._fitted())
         if is_address(path):
-            push(folder, path, overwrite=overwrite)
+            push(folder, path, check(path, overwrite=overwrite))
         else:
             write_folder(path, folder, overwrite=overwrite)
         if self._checkpoint is not None and not self.model_.interrupted:

@@ -49,15 +49,47 @@ def local(path: str | os.PathLike[str]) -> Path:
         return Path(api.snapshot_download(repo, revision=revision, allow_patterns=list(MODEL_FILES)))
 
 
+def check(address: str | os.PathLike[str], *, overwrite: bool = False, private: bool = False) -> str | None:
+    """The newest commit of a repository that a model may be put to, or None if there is no repository.
+
+    Raises InputError if there is a model already and `overwrite` is false, everybody can read the repository
+    and it should be `private`, the Hub refuses or cannot be reached, or huggingface_hub is not installed.
+    """
+    repo, revision = _parsed(address)
+    if revision is not None:
+        raise ParameterError(f"{address} names a revision, and a model is put at the newest: leave it out")
+    with _hub(address, InputError, sign_in=True) as api:
+        from huggingface_hub.errors import RepositoryNotFoundError
+
+        try:
+            about = api.model_info(repo)
+        except RepositoryNotFoundError as error:
+            if error.response.status_code != 404:  # gated, or a token that is none: it may well be there
+                raise
+            return None
+    present = {sibling.rfilename for sibling in about.siblings or ()}
+    first = next((name for name in MODEL_FILES if name in present), None)
+    if first is not None and not overwrite:
+        raise InputError(
+            f"{address} already holds {first}: choose another name, or pass --overwrite to replace it; "
+            "its history keeps what was there"
+        )
+    if private and not about.private:
+        raise InputError(
+            f"{address} is there already and everybody can read it: make it private at the Hub first"
+        )
+    return str(about.sha)
+
+
 def push(
     folder: Folder,
     address: str | os.PathLike[str],
+    parent: str | None,
     *,
     evaluated: Evaluated | None = None,
     license: str | None = None,
     codes: bool = True,
     private: bool = False,
-    overwrite: bool = False,
     verbose: bool = True,
 ) -> str:
     """Put a model on the Hub, with a card, in one commit: whole or not at all.
@@ -67,14 +99,14 @@ def push(
     folder : Folder
     address : str
         ``hf://user/name``; the repository is made, `private` or not, if there is none.
+    parent : str or None
+        What `check` found there.
     evaluated, license : optional
         Metrics for the card, and an identifier of the Hub's such as ``mit`` or ``cc-by-4.0``.
     codes : bool, default=True
         Send the codes and errors of rows that a model keeps, `training_codes_`. Without them it encodes,
         decodes and evaluates as before, but cannot draw samples without a prior of its own, and p-values need
         rows to be fitted on.
-    overwrite : bool, default=False
-        Replace a model that is there; the repository's history keeps it.
     verbose : bool, default=True
         Show a bar on a terminal.
 
@@ -83,12 +115,10 @@ def push(
     str
         The address of just this state: ``hf://user/name@commit``.
 
-    Raises InputError if there is a model already and `overwrite` is false, the repository was changed
-    meanwhile, the Hub refuses or cannot be reached, or huggingface_hub is not installed.
+    Raises InputError if the repository was changed meanwhile, the Hub refuses or cannot be reached, or
+    huggingface_hub is not installed.
     """
-    repo, revision = _parsed(address)
-    if revision is not None:
-        raise ParameterError(f"{address} names a revision, and a model is put at the newest: leave it out")
+    repo, _ = _parsed(address)
     if not codes:
         folder = replace(
             folder, tensors={k: v for k, v in folder.tensors.items() if not k.startswith("reference.")}
@@ -106,24 +136,8 @@ def push(
     )
     with _hub(address, InputError, sign_in=True, verbose=verbose) as api:
         from huggingface_hub import ModelCardData
-        from huggingface_hub.errors import RepositoryNotFoundError
 
-        try:
-            about = api.model_info(repo)
-        except RepositoryNotFoundError:
-            about = None
-        present = {sibling.rfilename for sibling in (about and about.siblings) or ()}
-        first = next((name for name in MODEL_FILES if name in present), None)
-        if first is not None and not overwrite:
-            raise InputError(
-                f"{address} already holds {first}: choose another name, or pass --overwrite to replace it; "
-                "its history keeps what was there"
-            )
-        if private and about is not None and not about.private:
-            raise InputError(
-                f"{address} is there already and everybody can read it: make it private at the Hub first"
-            )
-        if about is None:
+        if parent is None:
             api.create_repo(repo, private=private)
         front = ModelCardData(
             library_name="codeword", pipeline_tag="feature-extraction", license=license, tags=TAGS
@@ -136,7 +150,7 @@ def push(
                 folder_path=path,
                 commit_message=f"A model of codeword {__version__}",
                 delete_patterns=list(MODEL_FILES),
-                parent_commit=None if about is None else about.sha,
+                parent_commit=parent,
             )
     return f"hf://{repo}@{done.oid}"
 
