@@ -31,14 +31,8 @@ def read_folder(
 
     Hidden files and folders, and files that are no pictures, are passed over. The order is that of the names.
     Of an animation the first frame is taken; pictures are turned as their camera says; 16-bit gray is brought
-    to 8 bits.
-
-    Returns
-    -------
-    x : ndarray of shape (n, height, width) or (n, height, width, 3), uint8
-        With three channels if any picture has color.
-    y : ndarray of shape (n,) of str, or None
-        The sub-folder right under `folder` that each picture lies in; None if they lie in `folder` itself.
+    to 8 bits. Pictures are (n, height, width) uint8 or, if any has color, (n, height, width, 3); names are
+    those of the sub-folders right under `folder`, (n,), or None if pictures lie in `folder` itself.
 
     Raises DataError if there is no picture, one is damaged or too large, they differ in size and `size` is
     None, or some lie in sub-folders and some do not; ParameterError if `size` is not one or two positive

@@ -71,15 +71,10 @@ Rows = tuple[NDArray[Any], NDArray[Any] | None]
 
 
 def load_named(name: str, split: str) -> Rows:
-    """Return the samples and labels of one of `NAMES`.
+    """Return the samples and labels, 0 to 9, of one of `NAMES`.
 
-    Returns
-    -------
-    x : ndarray
-        mnist and fashion-mnist: (60000, 28, 28) or (10000, 28, 28) uint8. mnist-5k: (4500, 28, 28) or
-        (500, 28, 28) uint8. digits: (1438, 8, 8) or (359, 8, 8) float32 in [0, 1].
-    y : ndarray of shape (n,)
-        The labels, 0 to 9.
+    mnist and fashion-mnist are (60000, 28, 28) or (10000, 28, 28) uint8, mnist-5k (4500, 28, 28) or
+    (500, 28, 28) uint8, and digits (1438, 8, 8) or (359, 8, 8) float32 in [0, 1].
 
     Raises DownloadError if the set is not on this machine and cannot be fetched.
     """

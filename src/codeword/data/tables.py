@@ -235,20 +235,10 @@ def numbers_of(
     """Return the columns of an Arrow table as rows of numbers, and the names of the columns.
 
     Booleans are 0 and 1; decimals are floats; text is what numbers or truths it spells. A single column of
-    lists, all alike, becomes (n, length, …), without names.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-    where : str
-        What messages call the table.
-    missing : bool, default=False
-        Take empty cells as NaN.
-    dtype : dtype, optional
-        Type of the rows. By default uint8 if all columns are, float32 if that holds each value for certain
-        (float32, booleans, integers up to 2**24), else float64.
-    first_row : int, default=0
-        The number of the first row in the file that the table is of, for messages.
+    lists, all alike, becomes (n, length, …), without names. With `missing`, empty cells are NaN. Rows are of
+    `dtype` or, without it, uint8 if all columns are, float32 if that holds each value for certain (float32,
+    booleans, integers up to 2**24), else float64. Messages call the table `where`, and its first row
+    `first_row`, its number in the file that it is of.
 
     Raises DataError if a cell is not a number, infinite or, without `missing`, empty or NaN; it names row and
     column.

@@ -87,18 +87,10 @@ class Decode(Direction):
 
 
 def traced(module: nn.Module, rows: Tensor, names: tuple[str, str], what: str) -> onnx.ModelProto:
-    """A module of one input and one output as an ONNX model with a free batch dimension.
+    """A module of one input and one output, so named, as an ONNX model with a free batch dimension.
 
-    Parameters
-    ----------
-    module : nn.Module
-        On the CPU, in evaluation mode.
-    rows : Tensor of shape (n, ...), n above 3
-        Rows or codes such as the module will be given.
-    names : (str, str)
-        Of the input and of the output.
-    what : str
-        What the module is to its user, for the error.
+    The module is on the CPU, in evaluation mode; `rows` (n, ...), more than 3, are such as it will be given; an
+    error calls it `what`.
 
     Raises ModelError if a row's values depend on more than the row, torch cannot capture the module for any
     batch size, ONNX has no operator for one of its own, or, where onnxruntime is installed, its values

@@ -73,21 +73,10 @@ def model_card(
 ) -> str:
     """Describe a model: what it was fitted on, how, what came of it, and how to use it.
 
-    Parameters
-    ----------
-    config, history, columns : dict, list of dict, dict or None
-        What config.json, history.jsonl and columns.json hold.
-    evaluated : Evaluated, optional
-        Metrics against PCA, and the name of the data.
-    address : str, optional
-        Where the model is on the Hub; by default it is in a folder on a disk.
-    kept : (int, int), optional
-        Rows trained on, and rows held out, whose codes are in the folder; by default only the limit is known.
-
-    Returns
-    -------
-    str
-        Markdown. There is nothing in it of the machine that the model was made on.
+    It is Markdown, with nothing in it of the machine that the model was made on. `config`, `history` and
+    `columns` are what config.json, history.jsonl and columns.json hold; `evaluated` has metrics against PCA and
+    the name of the data; `address` is where the model is on the Hub, "" if it is on a disk; `kept` says how
+    many rows trained on, and held out, have their codes in the folder, where more than the limit is known.
     """
     data, parameters, seed = config["data"], config["parameters"], config["seed"]
     n, k, shape = f"{data['n']:,}", parameters["n_components"], " × ".join(map(str, data["sample_shape"]))
