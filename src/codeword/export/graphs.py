@@ -89,8 +89,8 @@ class Decode(Direction):
 def traced(module: nn.Module, rows: Tensor, names: tuple[str, str], what: str) -> onnx.ModelProto:
     """A module of one input and one output, so named, as an ONNX model with a free batch dimension.
 
-    The module is on the CPU, in evaluation mode; `rows` (n, ...), more than 3, are such as it will be given; an
-    error calls it `what`.
+    The module is on the CPU, in evaluation mode; `rows` (n, ...), more than 3, are such as it will be given;
+    an error calls it `what`.
 
     Raises ModelError if a row's values depend on more than the row, torch cannot capture the module for any
     batch size, ONNX has no operator for one of its own, or, where onnxruntime is installed, its values
