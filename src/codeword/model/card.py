@@ -76,7 +76,7 @@ def model_card(
     It is Markdown, with nothing in it of the machine that the model was made on. `config`, `history` and
     `columns` are what config.json, history.jsonl and columns.json hold; `evaluated` has metrics against PCA
     and the name of the data; `address` is where the model is on the Hub, "" if it is on a disk; `kept` says
-    how many rows trained on, and held out, have their codes in the folder, where more than the limit is known.
+    how many rows trained on and held out have their codes in the folder, where more than the limit is known.
     """
     data, parameters, seed = config["data"], config["parameters"], config["seed"]
     n, k, shape = f"{data['n']:,}", parameters["n_components"], " × ".join(map(str, data["sample_shape"]))
