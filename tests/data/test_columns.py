@@ -807,3 +807,21 @@ def test_compare_takes_a_mixed_table_on_the_command_line(here, do):
     rows = pd.read_csv("people-comparison/comparison.csv")
     assert rows["knn_accuracy"].notna().all()
     assert set(rows["objective"]) == {"reconstruction", "pca"}
+
+
+def test_space_around_a_word_is_the_same_in_a_file_and_a_frame(tmp_path):
+    """A CSV file gives words without it."""
+    frame = pd.DataFrame({"word": ["x", "z ", " y", "z "] * 20, "n": range(80)})
+    columns = Columns(kinds={"word": "category"}).fit(frame)
+    frame.to_csv(tmp_path / "words.csv", index=False)
+    rows = np.asarray(columns.transform(frame).x)
+    assert len(np.unique(rows[:, 1:], axis=0)) == 3
+    np.testing.assert_array_equal(load(tmp_path / "words.csv", columns=columns).x, rows)
+    np.testing.assert_array_equal(columns.transform(frame.assign(word=frame["word"].str.strip())).x, rows)
+
+
+def test_words_that_differ_in_space_alone_are_told_apart_in_a_frame():
+    frame = pd.DataFrame({"word": ["z", "z "] * 40, "n": range(80)})
+    columns = Columns(kinds={"word": "category"}).fit(frame)
+    words = np.asarray(columns.transform(frame).x)[:, 1:]
+    assert not np.array_equal(words[0], words[1])

@@ -191,8 +191,11 @@ class Column:
         return chosen
 
     def _places(self, column: Any) -> NDArray[Any]:
-        words = _as_text(column)
-        found = pc.index_in(words, value_set=pa.array(self.values, pa.string()))
+        words, known = _as_text(column), pa.array(self.values, pa.string())
+        # Space around a word says nothing, as in a CSV file, unless two categories differ in it alone.
+        if pc.count_distinct(pc.utf8_trim_whitespace(known)).as_py() == len(known):
+            words, known = pc.utf8_trim_whitespace(words), pc.utf8_trim_whitespace(known)
+        found = pc.index_in(words, value_set=known)
         rare = len(self.group) - 1 if self.other else NO_CATEGORY
         places = np.array(pc.fill_null(found, rare).to_numpy())
         places[words.is_null().to_numpy()] = len(self.values) if self.missing else NOT_KNOWN
