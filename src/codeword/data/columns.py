@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from codeword.base.constraints import whole
 from codeword.base.errors import DataError, ModelError, ParameterError, check_parameter
 from codeword.base.text import listed, shortened
 from codeword.data import Data
@@ -164,9 +165,7 @@ class Columns(BaseEstimator):  # type: ignore[misc]
                     f"The 'kinds' parameter must give each column one of {', '.join(allowed)}. "
                     f"Got {kind!r} for {name!r} instead."
                 )
-        most = self.max_categories
-        whole = isinstance(most, int) and not isinstance(most, bool) and most >= 2
-        check_parameter(self, "max_categories", whole, "an integer of at least 2")
+        check_parameter(self, "max_categories", whole(self.max_categories, 2), "an integer of at least 2")
         return kinds
 
     def _set(

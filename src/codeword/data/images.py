@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from codeword.base.constraints import whole
 from codeword.base.errors import DataError, expected
 from codeword.base.text import listed
 from codeword.data.reading import reading
@@ -64,8 +65,7 @@ def _checked_size(size: Any) -> tuple[int, int] | None:
     if size is None:
         return None
     pair = size if isinstance(size, tuple | list) else (size, size)
-    whole = all(isinstance(side, int | np.integer) and side is not True and side > 0 for side in pair)
-    if len(pair) != 2 or not whole:
+    if len(pair) != 2 or not all(map(whole, pair)):
         raise expected("size", "load", "a positive integer or a pair of them, height and width", size)
     return int(pair[0]), int(pair[1])
 

@@ -22,6 +22,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from codeword.base.constraints import whole
 from codeword.base.errors import DataError, expected
 from codeword.data.display import Display, display_of, in_shape
 from codeword.plots.sprites import resized
@@ -227,7 +228,7 @@ def _near_square(n: int, aspect: float) -> int:
 
 
 def _count(name: str, value: Any, least: int, most: float = math.inf) -> int:
-    if not hasattr(value, "__index__") or isinstance(value, bool) or not least <= value <= most:
+    if not whole(value, least) or value > most:
         limits = f"from {least} to {most}" if most < math.inf else f"of {least} or more"
         raise expected(name, "sample_figure", f"a whole number {limits}", value)
     return int(value)
