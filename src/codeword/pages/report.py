@@ -119,8 +119,10 @@ def page_of(
     used = [i for i in range(3) if any(cells[i] not in ("", ABSENT) for _, cells in lines)]
     environment = Environment(autoescape=True, trim_blocks=True)
     environment.filters |= {"short": short, "said": said}
+    # Macros keep what a template is given until garbage is collected: no model, and no rows of a file.
+    shown = ("n", "facts", "command", "metrics", "captions", "map", "samples")
     return environment.from_string(_own("page.html")).render(
-        page=content,
+        page={name: getattr(content, name) for name in shown},
         title=_title(content),
         lead=_lead(content.metrics),
         tiles=list(_tiles(content.metrics)),
